@@ -1,0 +1,1 @@
+"""Stage three: model packages answer over HTTP. No torch here."""

@@ -1,0 +1,104 @@
+"""Everything a user can get wrong, as one small family of exceptions.
+
+A message says what was expected and what came. `assert` is for Foveal's own bugs; a fault of the user, of a file or of
+a request is a FovealError. `status` is the HTTP status of the fault: it stands in an error's JSON entry, which the CLI
+writes too (same bytes), so it lives here and not in the service. The CLI prints the message and exits with 1 or 2.
+"""
+
+from collections.abc import Iterable
+
+
+class FovealError(Exception):
+    """Base of all user faults. `title` is the short, stable name of the fault; `str(error)` is the detail."""
+
+    title = "Foveal error"
+    status = 500
+
+
+class BadImage(FovealError):
+    """The bytes are an image of a type we read, but they do not decode (truncated, corrupt, empty)."""
+
+    title = "Image cannot be decoded"
+    status = 422
+
+
+class UnsupportedImage(BadImage):
+    """The bytes are not an image of a type we read."""
+
+    title = "Not an image type that Foveal reads"
+    status = 415
+
+
+class ImageTooLarge(BadImage):
+    """More bytes or pixels than the limit allows; found in the header, before anything is decoded."""
+
+    title = "Image too large"
+    status = 413
+
+
+class BadRequest(FovealError):
+    """A parameter is malformed, unknown, out of range or does not apply to the task."""
+
+    title = "Bad parameter"
+    status = 400
+
+
+class UnknownName(FovealError):
+    """A name that is not registered. Build it with `UnknownName.among(...)` so that the choices are always listed."""
+
+    title = "Unknown name"
+    status = 404
+
+    @classmethod
+    def among(cls, kind: str, got: str, choices: Iterable[str]) -> "UnknownName":
+        """The standard message: what kind of name, what came, what there is."""
+        listed = ", ".join(sorted(choices)) or "none"
+        return cls(f"unknown {kind} {got!r}; choices: {listed}")
+
+
+class BadPackage(FovealError):
+    """A model package is incomplete, altered or inconsistent; the message names the file."""
+
+    title = "Model package is not valid"
+
+
+class GoldenMismatch(BadPackage):
+    """A package did not reproduce its own golden results on this machine and execution provider."""
+
+    title = "Golden results were not reproduced"
+
+
+class BadData(FovealError):
+    """A data set cannot be read: layout not recognised, files missing, labels inconsistent."""
+
+    title = "Data set is not valid"
+
+
+class BadRecipe(FovealError):
+    """A recipe field is unknown, of the wrong type or out of range."""
+
+    title = "Recipe is not valid"
+
+
+class BadCheckpoint(FovealError):
+    """A run folder or weights file cannot be loaded into the model that was asked for."""
+
+    title = "Checkpoint cannot be loaded"
+
+
+class ParityFailure(FovealError):
+    """The exported graph does not do what the trained model did. Nothing is written when this is raised."""
+
+    title = "Export does not match the trained model"
+
+
+class BadOutput(FovealError):
+    """The place to write to exists already or cannot be written."""
+
+    title = "Output cannot be written"
+
+
+class ProviderUnavailable(FovealError):
+    """The requested ONNX Runtime execution provider did not start (strict mode)."""
+
+    title = "Execution provider not available"

@@ -1,0 +1,27 @@
+"""JSON lines: one compact object a picture, errors in place."""
+
+from foveal.formats.entry import Entry, entry_bytes
+from foveal.manifest import Manifest
+from foveal.options import Options
+
+
+class JsonLines:
+    """Each line is exactly the object that HTTP puts under `results`."""
+
+    media_type = "application/jsonl"
+
+    def __init__(self, manifest: Manifest, options: Options) -> None:
+        self._task = manifest.task
+        self._options = options
+
+    def open(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def write(self, entry: Entry) -> bytes:
+        """One line."""
+        return entry_bytes(entry, self._task, self._options) + b"\n"
+
+    def close(self) -> bytes:
+        """Nothing."""
+        return b""

@@ -1,0 +1,92 @@
+"""Predictor: a package and a session; pictures in, results out. A batch of n gives what n single calls give."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from foveal import image as images
+from foveal.errors import BadImage, UnknownName
+from foveal.image import Decoded
+from foveal.options import Options
+from foveal.package import ModelPackage
+from foveal.results import Result
+from foveal.session import SessionSettings, open_session
+from foveal.tasks import TASKS, Prepared
+from foveal.tasks.base import Outputs
+
+Picture = bytes | Path | str | npt.NDArray[np.uint8] | Decoded
+
+
+class Predictor:
+    """Runs one package.
+
+    The three stages are public, because the service runs them in different threads: `prepare` and `finish` are pure
+    and thread-safe, `infer` is the only one that touches the session.
+    """
+
+    def __init__(self, package: ModelPackage, settings: SessionSettings | None = None) -> None:
+        if package.manifest.task not in TASKS:
+            raise UnknownName.among("task", package.manifest.task, TASKS)
+        self.package = package
+        self.manifest = package.manifest
+        self.task = TASKS[package.manifest.task]
+        self.settings = settings or SessionSettings()
+        self.session, self.provider = open_session(package.model, self.settings)
+        self._output_names = [output.name for output in self.session.get_outputs()]
+
+    def __call__(self, image: Picture, *, options: Options | None = None) -> Result:
+        """Predict for one picture: encoded bytes, a path, or pixels (H, W, 3) uint8 RGB.
+
+        Raises:
+            BadImage: it cannot be decoded; the message says why.
+        """
+        return self.batch([image], options=options)[0]
+
+    def batch(self, pictures: Iterable[Picture], *, options: Options | None = None) -> list[Result]:
+        """Predict for several pictures, in order.
+
+        On CPU the session takes them one by one: a larger batch gains no throughput there (measured), and so every
+        result is bit-equal to a single call's.
+        """
+        chosen = (options or Options()).resolved(self.manifest)
+        size = 1 if self.provider == "cpu" else self.manifest.max_batch
+        prepared = [self.prepare(picture) for picture in pictures]
+        results: list[Result] = []
+        for start in range(0, len(prepared), size):
+            part = prepared[start : start + size]
+            raws = self.infer(part, [chosen] * len(part))
+            results += [self.finish(raw, item, chosen) for raw, item in zip(raws, part, strict=True)]
+        return results
+
+    def prepare(self, picture: Picture, *, max_pixels: int = images.MAX_PIXELS) -> Prepared:
+        """Decode and preprocess one picture."""
+        decoded = self._decoded(picture, max_pixels)
+        canvas, frame = self.manifest.preprocess.apply(decoded)
+        return Prepared(canvas, frame, decoded.exif_orientation)
+
+    def infer(self, batch: Sequence[Prepared], options: Sequence[Options]) -> list[Outputs]:
+        """Run the graph on 1..max_batch pictures whose options share a batch key; one mapping of outputs a picture."""
+        feeds: dict[str, Any] = self.task.feeds(batch, options, self.manifest)
+        outputs = self.session.run(self._output_names, feeds)
+        return self.task.split(dict(zip(self._output_names, outputs, strict=True)), len(batch))
+
+    def finish(self, outputs: Outputs, prepared: Prepared, options: Options) -> Result:
+        """Decode one picture's raw outputs to a result in its original pixels; `options` are resolved ones."""
+        return self.task.decode(outputs, prepared.frame, self.manifest, options)
+
+    def _decoded(self, picture: Picture, max_pixels: int) -> Decoded:
+        if isinstance(picture, Decoded):
+            return picture
+        if isinstance(picture, np.ndarray):
+            return Decoded.of_array(picture)
+        if isinstance(picture, str | Path):
+            try:
+                data = Path(picture).read_bytes()
+            except OSError as error:
+                raise BadImage(f"{str(picture)}: expected a readable file: {error.strerror}") from None
+        else:
+            data = picture
+        return images.decode(data, target_hw=self.manifest.preprocess.decode_target, max_pixels=max_pixels)

@@ -1,0 +1,58 @@
+"""ONNX Runtime sessions: settings in, and what really runs read back."""
+
+from dataclasses import dataclass
+
+import onnxruntime as ort
+
+from foveal.errors import BadPackage, ProviderUnavailable, UnknownName
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """How to run a graph."""
+
+    provider: str = "cpu"  # cpu | cuda | tensorrt | openvino
+    threads: int = 0  # threads inside one operator; 0: one per physical core
+    strict: bool = True  # refuse to fall back to the CPU in silence
+    memory_arena: bool = False  # ORT's CPU arena only ever grows; off costs little here and keeps memory flat
+
+    def __post_init__(self) -> None:
+        if self.provider not in PROVIDERS:
+            raise UnknownName.among("execution provider", self.provider, PROVIDERS)
+
+
+def open_session(model: bytes, settings: SessionSettings) -> tuple[ort.InferenceSession, str]:
+    """Load a graph; returns the session and the short name of the provider that it ACTUALLY runs on.
+
+    Raises:
+        BadPackage: ONNX Runtime cannot load the graph.
+        ProviderUnavailable: strict, and ONNX Runtime fell back to another provider.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = settings.memory_arena
+    options.log_severity_level = 3
+    wanted = [PROVIDERS[settings.provider]]
+    if settings.provider != "cpu":
+        wanted.append(PROVIDERS["cpu"])
+    try:
+        session = ort.InferenceSession(model, options, providers=wanted)
+    except Exception as error:  # ORT raises its own pybind types without a public base
+        raise BadPackage(f"ONNX Runtime cannot load the graph: {str(error)[:300]}") from None
+    # get_providers() of the SESSION is the truth; get_available_providers() only lists what was compiled in.
+    short = {full: name for name, full in PROVIDERS.items()}
+    actual = short.get(session.get_providers()[0], session.get_providers()[0])
+    if settings.strict and actual != settings.provider:
+        raise ProviderUnavailable(
+            f"expected execution provider {settings.provider}, got {actual}; install the extra that brings it, "
+            "or allow the fallback (strict=False)"
+        )
+    return session, actual
