@@ -86,7 +86,7 @@ class Predictor:
             try:
                 data = Path(picture).read_bytes()
             except OSError as error:
-                raise BadImage(f"{str(picture)}: expected a readable file: {error.strerror}") from None
+                raise BadImage(f"{picture!s}: expected a readable file: {error.strerror}") from None
         else:
             data = picture
         return images.decode(data, target_hw=self.manifest.preprocess.decode_target, max_pixels=max_pixels)

@@ -63,7 +63,7 @@ class ClassificationTask:
         return [f"score of {worst!r}: expected {want[worst]} ± {tolerance.score}, got {have.get(worst)}"]
 
 
-def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def softmax(logits: Array) -> npt.NDArray[np.float32]:
     """Probabilities over the last axis, in float64 inside so that they sum to 1 to float32 accuracy."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     scores: npt.NDArray[np.float32] = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
