@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 STAGES = {"models": ROOT / "models", "export": ROOT / "export", "service": ROOT / "service"}
 KERNEL = ROOT / "src" / "foveal"
 LAYERS = [  # inside the kernel, lower may never import higher
-    {"errors"},
+    {"errors", "progress"},
     {"image", "preprocess", "results", "options", "manifest"},
     {"package", "tasks", "session", "masks", "scenes"},
     {"predictor", "zoo"},
