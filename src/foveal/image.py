@@ -67,8 +67,8 @@ def decode(
     Args:
         data: the bytes of a JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF file.
         target_hw: the (height, width), upright, that the caller needs at least. JPEG is then decoded at the smallest
-            of 1/1, 1/2, 1/4, 1/8 that still covers it. A function gets the picture's upright (height, width) and
-            returns that. None: full size.
+            of 1/1, 1/2, 1/4, 1/8 that covers it and divides both sides evenly. A function gets the picture's upright
+            (height, width) and returns that. None: full size.
         max_pixels: limit on width x height as the header states them.
         max_bytes: limit on len(data).
 
@@ -172,11 +172,15 @@ def _decode_jpeg(data: bytes, header: Header, target_hw: tuple[int, int] | None)
 
 
 def _reduction(image_hw: tuple[int, int], target_hw: tuple[int, int] | None) -> int:
-    """Largest of 8, 4, 2, 1 by which the picture may shrink and still cover the target on both sides."""
+    """Largest of 8, 4, 2, 1 by which the picture may shrink and still cover the target on both sides.
+
+    Only divisors of both sides count: then each pixel stands for exactly f x f of the original and geometry stays
+    exact. Otherwise the last row and column would be padded, and the far edge off by up to 7 original pixels.
+    """
     if target_hw is None:
         return 1
-    fits = (f for f in (8, 4, 2) if all(side // f >= want for side, want in zip(image_hw, target_hw, strict=True)))
-    return next(fits, 1)
+    sides = list(zip(image_hw, target_hw, strict=True))
+    return next((f for f in (8, 4, 2) if all(side % f == 0 and side // f >= want for side, want in sides)), 1)
 
 
 def _jpeg_scan_offset(data: bytes) -> int | None:
