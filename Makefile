@@ -1,43 +1,56 @@
-# Two commands do all the set-up: `make serve` (no torch) and `make test` (everything).
+# Two commands do all the set-up on a fresh machine: `make serve` (no torch) and `make test` (everything).
 PYTHON ?= python3
 PORT ?= 3000
 DEV := .venv/bin
 SERVE := .venv-serve/bin
-# strict: the only editable mode that mypy and BentoML understand with folders mapped into one package
-EDITABLE := --config-settings editable_mode=strict
-SOURCES := $(shell find src models export service -name '*.py' 2>/dev/null)
+MODULES := $(sort $(shell find src models export service -name '*.py'))
 
-.PHONY: help setup serve test test-slow check fix golden package-zoo clean
+# $(1): environment. Links the sources into it, and again whenever a module was added or removed. `strict` is the only
+# editable mode that mypy and BentoML understand with folders mapped into one package (DESIGN.md).
+define link
+@echo "$(MODULES)" | cmp -s - $(1)/.modules || { \
+	$(1)/bin/pip install -q --no-deps -e . --config-settings editable_mode=strict && echo "$(MODULES)" > $(1)/.modules; }
+endef
+
+.PHONY: help setup setup-serve serve test test-slow check fix lock clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
 
-setup: .venv/.ready  ## development environment (.venv): everything, torch included
+setup: .venv/.deps  ## development environment (.venv): everything, torch included
+	$(call link,.venv)
 
-.venv/.ready: pyproject.toml requirements/dev.txt $(SOURCES)
-	test -x $(DEV)/python || $(PYTHON) -m venv .venv
-	$(DEV)/pip install -q -r requirements/dev.txt
-	$(DEV)/pip install -q --no-deps -e . $(EDITABLE)
-	@touch $@
+setup-serve: .venv-serve/.deps  ## serving environment (.venv-serve): no torch
+	$(call link,.venv-serve)
 
-.venv-serve/.ready: pyproject.toml requirements/serve.txt $(SOURCES)
-	test -x $(SERVE)/python || $(PYTHON) -m venv .venv-serve
-	$(SERVE)/pip install -q -r requirements/serve.txt
-	$(SERVE)/pip install -q --no-deps -e . $(EDITABLE)
-	@touch $@
+.venv/.deps: requirements/dev.txt pyproject.toml
+.venv-serve/.deps: requirements/serve.txt pyproject.toml
+%/.deps:
+	@test -x $*/bin/python || $(PYTHON) -m venv $*
+	@echo "installing $< into $*" >&2
+	@$*/bin/pip install -q --disable-pip-version-check -r $<
+	@rm -f $*/.modules && touch $@
 
-serve: .venv-serve/.ready  ## serve every package in zoo/ on port 3000
-	$(SERVE)/foveal serve --port $(PORT)
+serve: setup-serve  ## serve every package in zoo/ on port 3000 (PORT=…)
+	@$(SERVE)/foveal serve --port $(PORT)
 
-test: setup  ## lint, types and every test that runs in minutes
-	$(DEV)/ruff format --check . && $(DEV)/ruff check . && $(DEV)/mypy
-	$(DEV)/python -m pytest
+test: check  ## lint, types and every test that CI runs
+	$(DEV)/python -m pytest -m "not slow"
+
+test-slow: setup  ## the tests that train for minutes
+	$(DEV)/python -m pytest -m slow
 
 check: setup  ## lint and types only
 	$(DEV)/ruff format --check . && $(DEV)/ruff check . && $(DEV)/mypy
 
-fix: setup  ## format and mend what ruff can mend
+fix: setup  ## format, and mend what ruff can mend
 	$(DEV)/ruff format . && $(DEV)/ruff check --fix .
+
+lock:  ## resolve requirements/*.txt anew (needs uv)
+	uv pip compile -q pyproject.toml --extra serve --extra cpu --python-version 3.11 \
+		--no-emit-index-url --no-annotate --no-header -o requirements/serve.txt
+	uv pip compile -q pyproject.toml --extra serve --extra cpu --extra train --extra dev --python-version 3.11 \
+		--no-emit-index-url --no-annotate --no-header -o requirements/dev.txt
 
 clean:  ## remove environments and build output
 	rm -rf .venv .venv-serve build dist
