@@ -1,4 +1,8 @@
-"""Predictor: a package and a session; pictures in, results out. A batch of n gives what n single calls give."""
+"""Predictor: a package and a session; pictures in, results out. A batch of n gives what n single calls give.
+
+`Pipeline` is the same walk around any session: export scores a trained checkpoint and a graph that is not yet a package
+with it, so that what is compared differs in the network and in nothing else.
+"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,32 +14,32 @@ import numpy.typing as npt
 from foveal import image as images
 from foveal.errors import BadImage, UnknownName
 from foveal.image import Decoded
+from foveal.manifest import Manifest
 from foveal.options import Options
 from foveal.package import ModelPackage
 from foveal.results import Result
-from foveal.session import SessionSettings, open_session
+from foveal.session import Session, SessionSettings, open_session
 from foveal.tasks import TASKS, Prepared
 from foveal.tasks.base import Outputs
 
 Picture = bytes | Path | str | npt.NDArray[np.uint8] | Decoded
 
 
-class Predictor:
-    """Runs one package.
+class Pipeline:
+    """Runs one network: picture -> canvas -> outputs -> result.
 
     The three stages are public, because the service runs them in different threads: `prepare` and `finish` are pure
     and thread-safe, `infer` is the only one that touches the session.
     """
 
-    def __init__(self, package: ModelPackage, settings: SessionSettings | None = None) -> None:
-        if package.manifest.task not in TASKS:
-            raise UnknownName.among("task", package.manifest.task, TASKS)
-        self.package = package
-        self.manifest = package.manifest
-        self.task = TASKS[package.manifest.task]
-        self.settings = settings or SessionSettings()
-        self.session, self.provider = open_session(package.model, self.settings)
-        self._output_names = [output.name for output in self.session.get_outputs()]
+    def __init__(self, manifest: Manifest, session: Session, provider: str) -> None:
+        if manifest.task not in TASKS:
+            raise UnknownName.among("task", manifest.task, TASKS)
+        self.manifest = manifest
+        self.task = TASKS[manifest.task]
+        self.session = session
+        self.provider = provider  # short name of what the session really runs on
+        self._output_names = [output.name for output in session.get_outputs()]
 
     def __call__(self, image: Picture, *, options: Options | None = None) -> Result:
         """Predict for one picture: encoded bytes, a path, or pixels (H, W, 3) uint8 RGB.
@@ -90,3 +94,12 @@ class Predictor:
         else:
             data = picture
         return images.decode(data, target_hw=self.manifest.preprocess.decode_target, max_pixels=max_pixels)
+
+
+class Predictor(Pipeline):
+    """Runs one package."""
+
+    def __init__(self, package: ModelPackage, settings: SessionSettings | None = None) -> None:
+        self.package = package
+        self.settings = settings or SessionSettings()
+        super().__init__(package.manifest, *open_session(package.model, self.settings))

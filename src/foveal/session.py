@@ -1,7 +1,10 @@
 """ONNX Runtime sessions: settings in, and what really runs read back."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
+import numpy.typing as npt
 import onnxruntime as ort
 
 from foveal.errors import BadPackage, ProviderUnavailable, UnknownName
@@ -12,6 +15,32 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
 }
+
+
+class Node(Protocol):
+    """An input or output of a session, as ONNX Runtime describes it."""
+
+    name: str
+    type: str  # e.g. "tensor(uint8)"
+    shape: Sequence[int | str | None]  # a name where the dimension is dynamic
+
+
+class Session(Protocol):
+    """What a pipeline needs of an ort.InferenceSession; a torch network can answer to it too."""
+
+    def get_inputs(self) -> Sequence[Node]:
+        """The inputs, in the graph's order."""
+        ...
+
+    def get_outputs(self) -> Sequence[Node]:
+        """The outputs, in the graph's order."""
+        ...
+
+    def run(
+        self, output_names: Sequence[str], input_feed: Mapping[str, npt.NDArray[Any]]
+    ) -> Sequence[npt.NDArray[Any]]:
+        """Input name -> array; the named outputs, in order."""
+        ...
 
 
 @dataclass(frozen=True)

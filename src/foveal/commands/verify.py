@@ -1,0 +1,39 @@
+"""`foveal verify`: prove a package again, as far as that goes without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def verify(
+    package: Annotated[str, typer.Argument(metavar="PACKAGE", help="NAME, NAME@VERSION or a package folder.")],
+    zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
+    provider: Annotated[str, typer.Option(help="cpu | cuda | tensorrt | openvino")] = "cpu",
+) -> None:
+    """Prove a package again: every file's sha256, the manifest, the graph, batches and golden results.
+
+    One line a check; exits 0 when all hold and 1 with the first that does not.
+    """
+    from foveal.errors import BadPackage
+    from foveal.package import ModelPackage
+    from foveal.predictor import Predictor
+    from foveal.session import SessionSettings
+    from foveal.verify import check_batches, check_golden, check_graph
+    from foveal.zoo import locate
+
+    try:
+        opened = ModelPackage.open(package if Path(package).is_dir() else locate(package, zoo))
+        typer.echo(f"ok  files: every sha256 as listed, manifest valid; {opened.ref} {opened.digest}")
+        predictor = Predictor(opened, SessionSettings(provider=provider))
+        check_graph(predictor)
+        typer.echo(f"ok  graph: loads on {predictor.provider}; inputs and outputs are the manifest's")
+        check_batches(predictor)
+        typer.echo(f"ok  batches: N = 2 and N = {opened.manifest.max_batch} give what single calls give")
+        check_golden(predictor)
+        typer.echo(f"ok  golden: {len(opened.golden)} of {len(opened.golden)} results reproduced")
+    except BadPackage as error:
+        typer.echo(f"foveal: {error.title}: {error}", err=True)
+        raise typer.Exit(1) from None
