@@ -1,1 +1,69 @@
-"""Backbones by name."""
+"""Backbones by name; one line an entry."""
+
+from foveal.errors import BadRecipe, UnknownName
+from foveal.models.backbones.base import LEVELS, BackboneSpec, Features, MultiScale
+from foveal.models.backbones.efficientnet import EFFICIENTNET_B0, EFFICIENTNET_LITE0
+from foveal.models.backbones.mobilenet import MOBILENET_V2
+from foveal.models.backbones.resnet import RESNET18, RESNET34, RESNET50
+from foveal.models.backbones.squeezenet import SQUEEZENET1_1
+from foveal.models.backbones.weights import load_weights
+
+BACKBONES: dict[str, BackboneSpec] = {
+    spec.name: spec
+    for spec in (
+        EFFICIENTNET_B0,
+        EFFICIENTNET_LITE0,
+        MOBILENET_V2,
+        RESNET18,
+        RESNET34,
+        RESNET50,
+        SQUEEZENET1_1,
+    )
+}
+
+__all__ = ["BACKBONES", "LEVELS", "BackboneSpec", "Features", "MultiScale", "backbone", "load_features", "multi_scale"]
+
+
+def backbone(name: str) -> BackboneSpec:
+    """The registered backbone.
+
+    Raises:
+        UnknownName: no backbone of that name; the choices are listed.
+    """
+    if name not in BACKBONES:
+        raise UnknownName.among("backbone", name, BACKBONES)
+    return BACKBONES[name]
+
+
+def load_features(name: str, weights: str) -> Features:
+    """The trunk: steps one and two of fine-tuning, the source model and all of it but the head.
+
+    Args:
+        name: a key of BACKBONES.
+        weights: "none", "imagenet" or the path of a state_dict file.
+
+    Returns:
+        A module: normalised (N, 3, H, W) float32 -> (N, out_channels, H / 32, W / 32).
+
+    Raises:
+        UnknownName: unknown backbone. BadCheckpoint: weights that cannot be had or do not fit.
+    """
+    spec = backbone(name)
+    network = spec.build()
+    load_weights(network, spec, weights)
+    return Features(spec.trunk(network), spec.out_channels)
+
+
+def multi_scale(name: str, weights: str) -> MultiScale:
+    """The trunk with maps at strides 4, 8, 16 and 32, for pyramids. Arguments and errors as `load_features`.
+
+    Raises:
+        BadRecipe: this backbone has no stride 32.
+    """
+    spec = backbone(name)
+    if spec.taps is None:
+        fit = ", ".join(sorted(n for n, s in BACKBONES.items() if s.taps))
+        raise BadRecipe(f"backbone {name!r} has no maps at strides 4, 8, 16 and 32; choices: {fit}")
+    network = spec.build()
+    load_weights(network, spec, weights)
+    return MultiScale(spec.trunk(network), spec.taps)

@@ -1,0 +1,86 @@
+"""Weights for a backbone: published ones, a user's file, or none. Files are never unpickled as code."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import nn
+from torchvision.models import WeightsEnum
+
+from foveal.errors import BadCheckpoint
+from foveal.models.backbones.base import BackboneSpec, StateDict
+
+MAX_LISTED = 8  # keys named in an error
+
+
+def from_torchvision(weights: WeightsEnum) -> Callable[[], StateDict]:
+    """A loader of torchvision's published weights: torch.hub's cache folder first, else downloaded and hash-checked."""
+
+    def load() -> StateDict:
+        try:
+            state: StateDict = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        except (URLError, OSError) as error:
+            cache = f"{torch.hub.get_dir()}/checkpoints"
+            raise BadCheckpoint(
+                f"{weights}: expected {weights.url} or a copy of it in {cache}, got: {error}. Give a state_dict "
+                "file (weights=FILE) or start from nothing (weights=none)."
+            ) from None
+        return state
+
+    return load
+
+
+def read_state_dict(path: Path) -> StateDict:
+    """A state_dict file written by torch.save, tensors only.
+
+    Raises:
+        BadCheckpoint: no such file, no torch file, or something else than name -> tensor in it.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise BadCheckpoint(f"{path}: expected a state_dict saved by torch.save, got: {reason}") from None
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise BadCheckpoint(f"{path}: expected a state_dict (name -> tensor), got {type(state).__name__}")
+    return state
+
+
+def load_weights(network: nn.Module, spec: BackboneSpec, weights: str) -> None:
+    """Fill a freshly built network.
+
+    Args:
+        network: what `spec.build` gave.
+        spec: the backbone.
+        weights: "none" (keep the random initialisation), "imagenet", or the path of a state_dict file, with or
+            without the classifier's keys.
+
+    Raises:
+        BadCheckpoint: keys or shapes that do not fit; they are listed.
+    """
+    if weights == "none":
+        return
+    state = spec.imagenet() if weights == "imagenet" else read_state_dict(Path(weights))
+    expected = network.state_dict()
+    # a head is replaced anyway: leave it out, so that a file with another number of classes fits too
+    got = {key: value for key, value in state.items() if not key.startswith(spec.head)}
+    missing = [k for k in expected if k not in got and not k.startswith(spec.head)]
+    unexpected = [k for k in got if k not in expected]
+    misshapen = [
+        f"{k}: {tuple(expected[k].shape)} expected, {tuple(v.shape)} got"
+        for k, v in got.items()
+        if k in expected and v.shape != expected[k].shape
+    ]
+    if missing or unexpected or misshapen:
+        raise BadCheckpoint(
+            f"{weights}: does not fit {spec.name}: "
+            f"{_listed('missing', missing)}; {_listed('unexpected', unexpected)}; {_listed('other shape', misshapen)}"
+        )
+    network.load_state_dict(got, strict=False)
+
+
+def _listed(what: str, keys: list[str]) -> str:
+    more = f", … {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else ""
+    return f"{len(keys)} {what}" + (f" ({', '.join(keys[:MAX_LISTED])}{more})" if keys else "")
