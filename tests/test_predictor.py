@@ -1,0 +1,149 @@
+"""Pictures in, results out; a batch of n gives what n single calls give."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import packages
+import pytest
+
+import foveal
+from foveal import batch
+from foveal.errors import BadImage, BadRequest, ProviderUnavailable, UnknownName
+from foveal.formats import FORMATS
+from foveal.options import Options
+from foveal.results import Classification
+from foveal.session import SessionSettings, open_session
+from foveal.tasks.classification import softmax
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> foveal.predictor.Predictor:
+    zoo = tmp_path_factory.mktemp("zoo")
+    packages.write_colours(zoo, canvas_hw=(16, 16))
+    return foveal.load("colours", zoo=zoo)
+
+
+def test_the_right_answer_from_bytes_path_and_pixels(predictor: foveal.predictor.Predictor, tmp_path: Path) -> None:
+    data = packages.png((10, 200, 30))
+    (tmp_path / "green.png").write_bytes(data)
+    pixels = np.full((10, 12, 3), (10, 200, 30), np.uint8)
+    expected = softmax(np.array([10, 200, 30]) * packages.GAIN / 255)
+    for picture in (data, tmp_path / "green.png", str(tmp_path / "green.png"), pixels):
+        result = predictor(picture)
+        assert isinstance(result, Classification)
+        assert result.label == "green"
+        assert result.image_hw == (10, 12)
+        assert np.allclose(result.scores, np.sort(expected)[::-1], atol=1e-6)
+
+
+def test_batch_equals_single_calls_bit_for_bit(predictor: foveal.predictor.Predictor) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (h, w, 3), dtype=np.uint8) for h, w in [(1, 1), (33, 51), (400, 3), (64, 64)]]
+    together = predictor.batch(pictures)
+    for picture, result in zip(pictures, together, strict=True):
+        alone = predictor(picture)
+        assert np.array_equal(alone.scores, result.scores)
+        assert np.array_equal(alone.class_ids, result.class_ids)
+
+
+def test_options_are_an_argument_not_a_state(predictor: foveal.predictor.Predictor) -> None:
+    picture = packages.png((9, 9, 9))
+    assert len(predictor(picture, options=Options(top_k=1)).scores) == 1
+    assert len(predictor(picture).scores) == 3
+
+
+def test_unreadable_file_and_bad_bytes(predictor: foveal.predictor.Predictor, tmp_path: Path) -> None:
+    with pytest.raises(BadImage, match="expected a readable file"):
+        predictor(tmp_path / "none.jpg")
+    with pytest.raises(BadImage, match="0 bytes"):
+        predictor(b"")
+
+
+def test_a_silent_cpu_fallback_is_refused() -> None:
+    graph = packages.mean_colour_graph((8, 8))
+    with (
+        pytest.warns(UserWarning, match="not in available provider"),
+        pytest.raises(ProviderUnavailable, match="got cpu"),
+    ):
+        open_session(graph, SessionSettings(provider="cuda"))
+    with pytest.warns(UserWarning, match="not in available provider"):
+        assert open_session(graph, SessionSettings(provider="cuda", strict=False))[1] == "cpu"
+    with pytest.raises(UnknownName, match="cpu, cuda, openvino, tensorrt"):
+        SessionSettings(provider="gpu")
+
+
+def test_softmax_is_stable_and_sums_to_one() -> None:
+    scores = softmax(np.array([[1e4, 0, -1e4], [1, 2, 3]], np.float32))
+    assert np.allclose(scores.sum(axis=1), 1, atol=1e-7)
+    assert scores[0, 0] == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"top_k": "0"}, "whole number 1..100000, got '0'"),
+        ({"top_k": "²"}, "whole number"),
+        ({"top_k": "1e3"}, "whole number"),
+        ({"top_k": "9" * 50}, "whole number"),
+        ({"score_threshold": "0.5"}, "does not apply to this task; expected some of: top_k"),
+        ({"colour": "1"}, "'colour' is unknown"),
+    ],
+)
+def test_bad_parameters(raw: dict[str, str], message: str) -> None:
+    with pytest.raises(BadRequest, match=message):
+        Options.parse(raw, applicable={"top_k"}, labels=("a",))
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.1", "nan", "inf", "half", ""])
+def test_thresholds_are_fractions(value: str) -> None:
+    with pytest.raises(BadRequest, match=r"expected a number 0\.\.1"):
+        Options.parse({"score_threshold": value}, applicable={"score_threshold"}, labels=())
+
+
+def test_classes_are_checked_against_the_labels() -> None:
+    parse = {"applicable": {"classes"}, "labels": ("cat", "dog")}
+    assert Options.parse({"classes": "dog, cat"}, **parse).classes == ("dog", "cat")
+    with pytest.raises(BadRequest, match="unknown class 'cow'; choices: cat, dog"):
+        Options.parse({"classes": "cat,cow"}, **parse)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for i in range(7):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((9, 8, 3), 30 * i, np.uint8))
+    (tmp_path / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    (tmp_path / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_files_come_back_in_order_with_errors_in_place(
+    predictor: foveal.predictor.Predictor, folder: Path, batch_size: int
+) -> None:
+    names = batch.expand([str(folder)])
+    assert [Path(n).name for n in names] == [f"{i}.png" for i in range(7)]
+    options = Options().resolved(predictor.manifest)
+    entries = list(batch.run(predictor, names, options=options, batch_size=batch_size, threads=2))
+    assert [e.name for e in entries] == names
+    assert [e.failed for e in entries] == [i == 3 for i in range(7)]
+
+
+def test_expand_takes_files_folders_and_globs(folder: Path) -> None:
+    assert batch.expand([str(folder / "notes.txt")]) == [str(folder / "notes.txt")]  # asked for by name
+    assert len(batch.expand([str(folder / "[0-2].png"), str(folder)])) == 10
+    with pytest.raises(BadRequest, match="found nothing"):
+        batch.expand([str(folder / "*.tiff")])
+
+
+def test_csv_has_a_row_a_class_and_the_error_in_its_column(predictor: foveal.predictor.Predictor, folder: Path) -> None:
+    options = replace(Options(), top_k=2).resolved(predictor.manifest)
+    writer = FORMATS["csv"](predictor.manifest, options)
+    names = [str(folder / "2.png"), str(folder / "3.png")]
+    entries = batch.run(predictor, names, options=options, batch_size=1, threads=1)
+    lines = (writer.open() + b"".join(map(writer.write, entries)) + writer.close()).decode().splitlines()
+    assert lines[0] == "image,rank,label,class_id,score,error"
+    assert lines[1] == f"{names[0]},1,red,0,0.333333,"
+    assert len(lines) == 4
+    assert lines[3].startswith(f"{names[1]},,,,,")
