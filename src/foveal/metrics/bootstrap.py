@@ -1,0 +1,43 @@
+"""95 % intervals, so that a figure from 60 pictures does not look like one from 60 000."""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from foveal.metrics.base import Interval
+
+RESAMPLES = 1000
+SEED = 0
+_Z_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
+
+
+def bootstrap_95(statistic: Callable[[npt.NDArray[np.int64]], float], count: int) -> Interval:
+    """Percentile bootstrap (Efron 1979): plain resampling of whole pictures, not stratified, seeded.
+
+    Pictures that belong together (one person, one slide) are resampled as if they did not: the true interval is wider.
+
+    Args:
+        statistic: indices (count,) of a resample, with repeats -> the figure.
+        count: number of pictures, at least 1.
+    """
+    random = np.random.default_rng(SEED)
+    figures = [statistic(random.integers(0, count, count)) for _ in range(RESAMPLES)]
+    low, high = np.percentile(figures, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def wilson_95(successes: int, count: int) -> Interval:
+    """Wilson's score interval (1927) of a proportion.
+
+    Used for accuracies, where the bootstrap would call 200 of 200 certain: it cannot resample an error that is not
+    there. Wilson's says [0.981, 1].
+
+    Args:
+        successes: 0..count.
+        count: at least 1.
+    """
+    share, z2 = successes / count, _Z_95**2
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = _Z_95 / (1 + z2 / count) * (share * (1 - share) / count + z2 / (4 * count**2)) ** 0.5
+    return max(0.0, centre - half), min(1.0, centre + half)

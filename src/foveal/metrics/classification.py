@@ -1,0 +1,92 @@
+"""Scores of a classifier: accuracy, precision and recall by class, calibration, confusion."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from foveal.metrics.base import Interval, Scores
+from foveal.metrics.bootstrap import bootstrap_95, wilson_95
+from foveal.results import Classification
+
+ECE_BINS = 15
+IntArray = npt.NDArray[np.int64]
+
+
+def score_classification(results: Sequence[Classification], truth: Sequence[int], labels: tuple[str, ...]) -> Scores:
+    """Score N pictures.
+
+    top1, top5: share of pictures whose class is the first, or among the first five, of the result.
+    macro_f1: mean of F1 over the classes that occur in the truth.
+    ece: expected calibration error, see `calibration_error`; 0 is best.
+
+    Args:
+        results: with every class in them (top_k = all), N at least 1.
+        truth: N class ids.
+        labels: C names. top5 is given when there are more than five.
+
+    Returns:
+        Scores; accuracies carry Wilson's interval, the others a bootstrap's. `per_class` has precision, recall, f1 and
+        support; `details["confusion"]` is (C, C), rows truth, columns prediction.
+    """
+    assert len(results) == len(truth) > 0
+    wanted = np.asarray(truth, np.int64)
+    order = np.stack([result.class_ids for result in results])  # (N, C)
+    confidence = np.array([result.scores[0] for result in results], np.float64)
+    assert order.shape[1] == len(labels), "results were cut by top_k"
+    rank = np.argmax(order == wanted[:, None], axis=1)  # 0: first
+    predicted, hit = order[:, 0], rank == 0
+    confusion = confusion_matrix(wanted, predicted, len(labels))
+
+    count = len(wanted)
+    values: dict[str, float] = {"top1": float(hit.mean())}
+    intervals: dict[str, Interval] = {"top1": wilson_95(int(hit.sum()), count)}
+    if len(labels) > 5:
+        values["top5"] = float((rank < 5).mean())
+        intervals["top5"] = wilson_95(int((rank < 5).sum()), count)
+    values |= {"macro_f1": macro_f1(confusion), "ece": calibration_error(confidence, hit)}
+    intervals["macro_f1"] = bootstrap_95(
+        lambda i: macro_f1(confusion_matrix(wanted[i], predicted[i], len(labels))), count
+    )
+    intervals["ece"] = bootstrap_95(lambda i: calibration_error(confidence[i], hit[i]), count)
+    per_class = {label: by_class(confusion, i) for i, label in enumerate(labels)}
+    return Scores(count, values, intervals, per_class, {"labels": labels, "confusion": confusion.tolist()})
+
+
+def confusion_matrix(truth: IntArray, predicted: IntArray, classes: int) -> IntArray:
+    """(C, C) counts: row = true class, column = predicted class."""
+    return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def by_class(confusion: IntArray, class_id: int) -> dict[str, float]:
+    """Precision, recall, F1 and support of one class; a figure without cases (0/0) is 0."""
+    hits, said, support = confusion[class_id, class_id], confusion[:, class_id].sum(), confusion[class_id].sum()
+    return {
+        "precision": _ratio(hits, said),
+        "recall": _ratio(hits, support),
+        "f1": _ratio(2 * hits, said + support),
+        "support": int(support),
+    }
+
+
+def macro_f1(confusion: IntArray) -> float:
+    """Mean F1 over the classes that occur in the truth, each counting the same."""
+    occurring = confusion.sum(axis=1) > 0
+    said_and_support = confusion.sum(axis=0) + confusion.sum(axis=1)
+    return float((2 * confusion.diagonal()[occurring] / said_and_support[occurring]).mean())
+
+
+def calibration_error(confidence: npt.NDArray[np.float64], hit: npt.NDArray[np.bool_]) -> float:
+    """Expected calibration error over 15 bins (l, u] of equal width (Guo et al. 2017, eq. 3).
+
+    Args:
+        confidence: (N,) score of the predicted class, in [0, 1].
+        hit: (N,) whether the prediction was right.
+    """
+    bins = np.clip(np.ceil(confidence * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
+    gaps = np.bincount(bins, hit - confidence, ECE_BINS)  # bin's count x (accuracy - mean confidence)
+    return float(np.abs(gaps).sum() / len(hit))
+
+
+def _ratio(part: int, whole: int) -> float:
+    return float(part / whole) if whole else 0.0
