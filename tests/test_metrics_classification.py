@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foveal.errors import UnknownName
-from foveal.metrics import scorer
+from foveal.metrics import scoring
 from foveal.metrics.bootstrap import bootstrap_95, wilson_95
 from foveal.metrics.classification import calibration_error, score_classification
 from foveal.results import Classification
@@ -127,4 +127,4 @@ def test_coverage_of_wilson_by_simulation() -> None:
 
 def test_unknown_task_lists_the_choices() -> None:
     with pytest.raises(UnknownName, match="classification"):
-        scorer("poetry")
+        scoring("poetry")

@@ -1,29 +1,45 @@
 """Scores from (result, truth) pairs, so that checkpoints and packages are scored by the same code.
 
-One line a task; the scorer is imported when it is asked for, so that COCO's tools load only for detections.
+One line a task; its scorer is imported when it is asked for, so that COCO's tools load only for detections.
 """
 
 import importlib
+from dataclasses import dataclass
 
 from foveal.errors import UnknownName
 from foveal.metrics.base import Scorer, Scores
+from foveal.options import Options
 
-SCORERS: dict[str, str] = {
-    "classification": "foveal.metrics.classification:score_classification",
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a task is scored: where its scorer lives, and options that let results come in full."""
+
+    where: str  # "module:function"
+    options: Options
+
+    @property
+    def score(self) -> Scorer:
+        """The scorer: (results, truths, labels) -> Scores."""
+        module, function = self.where.split(":")
+        found: Scorer = getattr(importlib.import_module(module), function)
+        return found
+
+
+SCORING: dict[str, Scoring] = {
+    "classification": Scoring("foveal.metrics.classification:score_classification", Options(top_k=100_000)),
 }
 
 
-def scorer(task: str) -> Scorer:
-    """The task's scorer.
+def scoring(task: str) -> Scoring:
+    """The task's scoring.
 
     Raises:
         UnknownName: no such task.
     """
-    if task not in SCORERS:
-        raise UnknownName.among("task", task, SCORERS)
-    module, function = SCORERS[task].split(":")
-    found: Scorer = getattr(importlib.import_module(module), function)
-    return found
+    if task not in SCORING:
+        raise UnknownName.among("task", task, SCORING)
+    return SCORING[task]
 
 
-__all__ = ["SCORERS", "Scorer", "Scores", "scorer"]
+__all__ = ["SCORING", "Scorer", "Scores", "Scoring", "scoring"]
