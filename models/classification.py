@@ -1,0 +1,202 @@
+"""Classification: one label a picture."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from torchvision.transforms import InterpolationMode, v2
+
+from foveal.errors import BadRecipe
+from foveal.manifest import TaskName
+from foveal.models.backbones import backbone, load_features
+from foveal.models.canvases import Canvases
+from foveal.models.data import DataSet, Sample
+from foveal.models.data_folders import load_folders
+from foveal.models.inputs import Normalize
+from foveal.models.loading import Draw, seeded
+from foveal.models.plots import draw_confusion
+from foveal.models.recipe import Recipe
+from foveal.preprocess import Preprocess
+
+LogitsArray = np.ndarray[tuple[int], np.dtype[np.float32]]
+
+
+class ClassificationRecipe(Recipe):
+    """Fields that only classification has."""
+
+    task: Literal["classification"] = Field("classification", description="what the model answers")
+    architecture: Literal["pooled-linear"] = Field(
+        "pooled-linear", description="trunk, average pooling, dropout, one linear layer"
+    )
+    resize_mode: Literal["stretch", "letterbox", "center_crop"] = Field(
+        "center_crop", description="how a picture of another shape meets the canvas; center_crop cuts 12.5 % of it off"
+    )
+    dropout: float = Field(0.2, ge=0, lt=1, description="share of pooled features dropped in training")
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over all classes")
+
+    scale_min: float = Field(0.6, gt=0, le=1, description="random crop: smallest share of the canvas' area; 1 is off")
+    flip: bool = Field(True, description="mirror half of the pictures left to right")
+    rotate_deg: float = Field(10, ge=0, le=180, description="random rotation up to this angle either way")
+    brightness: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this; also contrast")
+    saturation: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this")
+    hue: float = Field(0.02, ge=0, le=0.5, description="random shift up to this share of the colour circle")
+    erase: float = Field(0.0, ge=0, le=1, description="share of pictures with a random rectangle blanked")
+
+
+class Classifier(nn.Module):
+    """uint8 (N, H, W, 3) canvases -> logits (N, classes) float32."""
+
+    def __init__(self, normalize: Normalize, trunk: nn.Module, channels: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        self.normalize = normalize
+        self.backbone = trunk
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(channels, classes)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch."""
+        features = self.backbone(self.normalize(images))  # (N, C, h, w)
+        logits: Tensor = self.head(self.dropout(features.mean((2, 3))))
+        return logits
+
+
+class EvalCanvases(Dataset[tuple[Tensor, int]]):
+    """Canvases as production makes them: item i is (uint8 (H, W, 3), class id)."""
+
+    def __init__(self, samples: Sequence[Sample[int]], preprocess: Preprocess) -> None:
+        self._canvases = Canvases(samples, preprocess)
+        self._truths = [sample.truth for sample in samples]
+
+    def __len__(self) -> int:
+        return len(self._truths)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return torch.from_numpy(self._canvases[index]), self._truths[index]
+
+
+class TrainCanvases(Dataset[tuple[Tensor, int]]):
+    """The same canvases, augmented by each draw's own seed."""
+
+    def __init__(self, samples: Sequence[Sample[int]], preprocess: Preprocess, augment: v2.Transform) -> None:
+        self._plain = EvalCanvases(samples, preprocess)
+        self._augment = augment
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, int]:
+        canvas, truth = self._plain[draw.index]
+        with seeded(draw.seed):
+            planes = self._augment(canvas.permute(2, 0, 1))
+        return planes.permute(1, 2, 0).contiguous(), truth
+
+
+def augmentation(recipe: ClassificationRecipe, preprocess: Preprocess) -> v2.Transform:
+    """Random changes of a uint8 (3, H, W) canvas, by torchvision; what the recipe turns off is absent."""
+    fill = list(preprocess.padding_rgb)
+    steps: list[Any] = [v2.Identity()]
+    if recipe.flip:
+        steps.append(v2.RandomHorizontalFlip())
+    if recipe.rotate_deg:
+        steps.append(v2.RandomRotation(recipe.rotate_deg, InterpolationMode.BILINEAR, fill=fill))
+    if recipe.scale_min < 1:
+        steps.append(v2.RandomResizedCrop(preprocess.canvas_hw, scale=(recipe.scale_min, 1), ratio=(0.8, 1.25)))
+    if recipe.brightness or recipe.saturation or recipe.hue:
+        steps.append(v2.ColorJitter(recipe.brightness, recipe.brightness, recipe.saturation, recipe.hue))
+    if recipe.erase:
+        steps.append(v2.RandomErasing(recipe.erase, value=fill))
+    return v2.Compose(steps)
+
+
+class ClassificationTrainer:
+    """Classification's plug into the training frame; foveal.models.tasks.TaskTrainer says what each method is for."""
+
+    name: TaskName = "classification"
+    recipe_type = ClassificationRecipe
+    best_metric = "accuracy"
+
+    def load_data(self, root: Path, recipe: ClassificationRecipe) -> DataSet[int]:
+        """Folders of classes."""
+        return load_folders(root, recipe)
+
+    def architecture(self, recipe: ClassificationRecipe) -> str:
+        """The backbone says it all."""
+        return recipe.backbone
+
+    def preprocess(self, recipe: ClassificationRecipe) -> Preprocess:
+        """The resize of the recipe, the normalisation of the backbone."""
+        spec = backbone(recipe.backbone)
+        crop = recipe.resize_mode == "center_crop"
+        return Preprocess(
+            mode=recipe.resize_mode,
+            canvas_hw=recipe.canvas_hw,
+            shorter_px=round(max(recipe.canvas_hw) / 0.875) if crop else None,
+            mean=spec.mean,
+            std=spec.std,
+        )
+
+    def build(self, recipe: ClassificationRecipe, labels: Sequence[str], *, weights: str) -> nn.Module:
+        """Trunk with weights, new head."""
+        spec = backbone(recipe.backbone)
+        if min(recipe.canvas_hw) < 32:
+            raise BadRecipe(f"canvas_hw: expected at least 32 px a side for {spec.name}, got {recipe.canvas_hw}")
+        trunk = load_features(recipe.backbone, weights)
+        return Classifier(Normalize(spec.mean, spec.std), trunk, spec.out_channels, len(labels), recipe.dropout)
+
+    def backbone(self, network: nn.Module) -> nn.Module:
+        """Everything but the linear layer."""
+        trunk = network.backbone
+        assert isinstance(trunk, nn.Module)
+        return trunk
+
+    def train_set(self, samples: Sequence[Sample[int]], recipe: ClassificationRecipe) -> Dataset[Any]:
+        """Augmented canvases."""
+        preprocess = self.preprocess(recipe)
+        return TrainCanvases(samples, preprocess, augmentation(recipe, preprocess))
+
+    def eval_set(self, samples: Sequence[Sample[int]], recipe: ClassificationRecipe) -> Dataset[Any]:
+        """Plain canvases."""
+        return EvalCanvases(samples, self.preprocess(recipe))
+
+    def collate(self, items: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+        """(uint8 (N, H, W, 3), int64 (N,))."""
+        return torch.stack([canvas for canvas, _ in items]), torch.tensor([truth for _, truth in items])
+
+    def loss(
+        self, network: nn.Module, batch: tuple[Tensor, Tensor], recipe: ClassificationRecipe
+    ) -> Mapping[str, Tensor]:
+        """Cross-entropy with label smoothing (Szegedy et al., CVPR 2016)."""
+        canvases, truths = batch
+        return {"cross_entropy": F.cross_entropy(network(canvases), truths, label_smoothing=recipe.label_smoothing)}
+
+    def predict(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> list[LogitsArray]:
+        """Logits (C,) float32 a sample."""
+        return list(network(batch[0]).float().cpu().numpy())
+
+    def score(
+        self,
+        predictions: Sequence[LogitsArray],
+        samples: Sequence[Sample[int]],
+        labels: Sequence[str],
+        recipe: ClassificationRecipe,
+    ) -> dict[str, float]:
+        """Top-1 accuracy and mean cross-entropy (nats, no smoothing)."""
+        logits = torch.from_numpy(np.stack(predictions))
+        truths = torch.tensor([sample.truth for sample in samples])
+        return {
+            "accuracy": (logits.argmax(1) == truths).double().mean().item(),
+            "loss": F.cross_entropy(logits, truths).item(),
+        }
+
+    def report(
+        self, folder: Path, predictions: Sequence[LogitsArray], samples: Sequence[Sample[int]], labels: Sequence[str]
+    ) -> None:
+        """confusion.png."""
+        counts = np.zeros((len(labels), len(labels)), np.int64)
+        np.add.at(counts, ([s.truth for s in samples], [int(p.argmax()) for p in predictions]), 1)
+        draw_confusion(folder / "confusion.png", counts, labels)

@@ -1,0 +1,74 @@
+"""Data loaders whose order and randomness are functions of (seed, epoch, position) alone.
+
+So a run is the same with any number of worker processes, and a resumed run continues exactly as an uninterrupted one,
+without saving the state of any random generator.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One sample to be drawn: which one, and the seed of its augmentation."""
+
+    index: int
+    seed: int
+    epoch: int  # from 0
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's global generator seeded inside, as it was outside (torchvision's transforms know no other)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def derived_seed(*parts: int) -> int:
+    """One 63-bit seed from several numbers, well mixed."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+class DrawSampler(Sampler[Draw]):
+    """A seeded permutation of `count` samples, another one each epoch. Lightning calls `set_epoch`."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed, self._epoch = count, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch the next iteration draws."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Draw]:
+        epoch = self._epoch
+        order = np.random.default_rng(derived_seed(self._seed, epoch)).permutation(self._count)
+        for index in order.tolist():
+            yield Draw(index, derived_seed(self._seed, epoch, index), epoch)
+
+
+def train_loader(dataset: Dataset[Any], count: int, batch_size: int, collate: Any, *, seed: int, workers: int) -> Any:
+    """Draws in seeded order; the rest that fills no batch is left to other epochs (BatchNorm dislikes tiny batches)."""
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=DrawSampler(count, seed),
+        drop_last=count > batch_size,
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+
+
+def eval_loader(dataset: Dataset[Any], batch_size: int, collate: Any) -> Any:
+    """All samples in order."""
+    return DataLoader(dataset, batch_size=batch_size, shuffle=False, collate_fn=collate)

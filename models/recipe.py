@@ -1,0 +1,126 @@
+"""The recipe: every number that training depends on, in one flat TOML file; `--set name=value` overrides a field.
+
+The resolved recipe is written into the run folder, comments included, and can be given back with `--recipe`.
+"""
+
+import json
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from types import NoneType
+from typing import Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticUndefined
+
+from foveal.errors import BadRecipe
+from foveal.manifest import TaskName
+
+
+class Recipe(BaseModel):
+    """What all tasks have in common; each task adds its own fields in a subclass."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    task: TaskName = Field(description="what the model answers")
+    architecture: str = Field(description="which network of the task")
+    backbone: str = Field("mobilenet_v2", description="trunk of the network, a name of the backbone registry")
+    weights: str = Field("imagenet", description="where the trunk starts: imagenet, none, or a state_dict file")
+    weights_licence: str | None = Field(None, description="licence of a weights file; published weights know theirs")
+    data_licence: str = Field("not stated", description="licence of the data set; it ends up on the package's card")
+    canvas_hw: tuple[int, int] = Field((224, 224), description="height and width in px of what the network reads")
+
+    group_by: str | None = Field(
+        None, description="pattern of the file name; equal captures (related photos) never straddle two splits"
+    )
+    group_block: int | None = Field(
+        None, ge=1, description="with group_by: the capture is a number; numbers n // group_block are one group"
+    )
+    group_guard: int = Field(
+        0, ge=0, description="with group_block: training numbers this close to a held-out number are left out"
+    )
+    split_file: str | None = Field(None, description="CSV with the columns name,split; instead of a seeded split")
+    val_fraction: float = Field(0.15, gt=0, lt=1, description="of all samples; picks checkpoint and thresholds")
+    test_fraction: float = Field(0.15, ge=0, lt=1, description="of all samples; scored once")
+
+    epochs: int = Field(20, ge=1, description="passes over the training split")
+    frozen_epochs: int = Field(1, ge=0, description="first epochs in which only the head learns")
+    batch_size: int = Field(32, ge=1, description="samples a step")
+    accumulate: int = Field(1, ge=1, description="batches whose gradients are averaged into one step")
+    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = Field("adamw", description="how gradients become steps")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd (Nesterov) and rmsprop; beta1 of adam and adamw")
+    lr_head: float = Field(1e-3, gt=0, description="peak learning rate of the new layers")
+    lr_backbone: float = Field(1e-4, ge=0, description="peak learning rate of the trunk; 0 keeps it frozen")
+    weight_decay: float = Field(1e-4, ge=0, description="on weights; never on biases and norms")
+    schedule: Literal["constant", "linear", "cosine", "step"] = Field(
+        "cosine", description="the learning rate after warm-up; step: a tenth at 60 % and again at 85 %"
+    )
+    warmup_epochs: float = Field(0.5, ge=0, description="linear ramp, for the trunk again when it thaws")
+    clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient; longer ones are shortened")
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="average of the weights over steps, used for evaluation; none: the last weights"
+    )
+    freeze_batchnorm: bool = Field(False, description="keep the trunk's BatchNorm statistics (small batches)")
+    seed: int = Field(0, ge=0, lt=2**31, description="of split, initialisation, order and augmentation")
+
+    @classmethod
+    def load(cls, path: Path | None = None, overrides: Sequence[str] = ()) -> Self:
+        """Read a recipe.
+
+        Args:
+            path: a TOML file with some of the fields; None: all defaults.
+            overrides: `name=value`, the value as in TOML (quotes may be left off); they win over the file.
+
+        Raises:
+            BadRecipe: unreadable file, unknown field (the choices are listed), wrong type or range.
+        """
+        fields = _read_toml(path) if path is not None else {}
+        for override in overrides:
+            name, sign, text = override.partition("=")
+            if not sign:
+                raise BadRecipe(f"--set {override}: expected name=value")
+            fields[name.strip()] = cls._value(name.strip(), text.strip())
+        for name in fields:
+            if name not in cls.model_fields:
+                raise BadRecipe(f"unknown recipe field {name!r}; choices: {', '.join(sorted(cls.model_fields))}")
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise BadRecipe("; ".join(_problem(e) for e in error.errors())) from None
+
+    @classmethod
+    def _value(cls, name: str, text: str) -> Any:
+        if text == "none" and name in cls.model_fields and NoneType in get_args(cls.model_fields[name].annotation):
+            return None
+        try:
+            return tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            return text  # a bare word
+
+    def to_toml(self) -> str:
+        """The whole recipe as TOML, each field under its description and default."""
+        blocks = []
+        for name, field in type(self).model_fields.items():
+            default = "" if field.default is PydanticUndefined else f" (default {_literal(field.default)})"
+            value = getattr(self, name)
+            line = f"# {name} =" if value is None else f"{name} = {_literal(value)}"
+            blocks.append(f"# {field.description}{default}\n{line}\n")
+        return "\n".join(blocks)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadRecipe(f"{path}: expected a TOML file: {error}") from None
+
+
+def _literal(value: Any) -> str:
+    if value is None:
+        return "none"
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+
+
+def _problem(error: Any) -> str:
+    where = ".".join(map(str, error["loc"])) or "recipe"
+    return f"{where}: {error['msg']}, got {str(error['input'])[:80]!r}"

@@ -1,0 +1,96 @@
+"""The plug of a task into the training frame, and the tasks that are plugged in."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from foveal.errors import UnknownName
+from foveal.manifest import TaskName
+from foveal.models.classification import ClassificationTrainer
+from foveal.models.data import DataSet, Sample
+from foveal.models.recipe import Recipe
+from foveal.preprocess import Preprocess
+
+
+class TaskTrainer(Protocol):
+    """What a task must be able to do to be trained. Stateless: everything about one run is in its arguments.
+
+    A sample's truth, an item of a data set, a batch and a prediction are the task's own business; the frame (train.py)
+    only hands them on.
+    """
+
+    name: TaskName
+    recipe_type: type[Any]  # a subclass of Recipe
+    best_metric: str  # the metric of the val split that picks the best checkpoint; higher is better
+
+    def load_data(self, root: Path, recipe: Any) -> DataSet[Any]:
+        """Recognise the layout, check everything, split. Raises BadData with all that is wrong at once."""
+        ...
+
+    def architecture(self, recipe: Any) -> str:
+        """Name of the network for manifest and card."""
+        ...
+
+    def preprocess(self, recipe: Any) -> Preprocess:
+        """How a picture becomes the network's canvas, in training-time evaluation and in production."""
+        ...
+
+    def build(self, recipe: Any, labels: Sequence[str], *, weights: str) -> nn.Module:
+        """The network. In eval mode it reads uint8 canvases; a checkpoint is rebuilt with weights="none"."""
+        ...
+
+    def backbone(self, network: nn.Module) -> nn.Module:
+        """The part of the network that came with weights; the rest is the head, which learns faster."""
+        ...
+
+    def train_set(self, samples: Sequence[Sample[Any]], recipe: Any) -> Dataset[Any]:
+        """Augmented samples: `dataset[Draw(index, seed, epoch)]`, a function of the draw alone (loading.py)."""
+        ...
+
+    def eval_set(self, samples: Sequence[Sample[Any]], recipe: Any) -> Dataset[Any]:
+        """Samples exactly as production prepares them: `dataset[index]`."""
+        ...
+
+    def collate(self, items: list[Any]) -> Any:
+        """Items -> a batch (tensors in tuples, lists or dicts, so that the frame can move it to a device)."""
+        ...
+
+    def loss(self, network: nn.Module, batch: Any, recipe: Any) -> Mapping[str, Tensor]:
+        """Training mode: the named parts of the loss, each a scalar; their sum is minimised."""
+        ...
+
+    def predict(self, network: nn.Module, batch: Any) -> list[Any]:
+        """Eval mode, no gradients: one prediction a sample of an eval batch, on the CPU."""
+        ...
+
+    def score(
+        self, predictions: Sequence[Any], samples: Sequence[Sample[Any]], labels: Sequence[str], recipe: Any
+    ) -> dict[str, float]:
+        """Metrics over a whole split; `best_metric` is among them. Predictions are in the samples' order."""
+        ...
+
+    def report(
+        self, folder: Path, predictions: Sequence[Any], samples: Sequence[Sample[Any]], labels: Sequence[str]
+    ) -> None:
+        """Pictures and tables of the best checkpoint on val, written into the run folder."""
+        ...
+
+
+TRAINERS: dict[str, TaskTrainer] = {trainer.name: trainer for trainer in (ClassificationTrainer(),)}
+
+
+def trainer_of(task: str) -> TaskTrainer:
+    """The task's plug.
+
+    Raises:
+        UnknownName: no task of that name; the choices are listed.
+    """
+    if task not in TRAINERS:
+        raise UnknownName.among("task", task, TRAINERS)
+    return TRAINERS[task]
+
+
+__all__ = ["TRAINERS", "Recipe", "TaskTrainer", "trainer_of"]
