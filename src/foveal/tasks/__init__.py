@@ -2,7 +2,13 @@
 
 from foveal.tasks.base import Prepared, Task
 from foveal.tasks.classification import ClassificationTask
+from foveal.tasks.instance_segmentation import InstanceSegmentationTask
+from foveal.tasks.object_detection import ObjectDetectionTask
 
-TASKS: dict[str, Task] = {task.name: task for task in (ClassificationTask(),)}
+TASKS: dict[str, Task] = {
+    "classification": ClassificationTask(),
+    "instance-segmentation": InstanceSegmentationTask(),
+    "object-detection": ObjectDetectionTask(),
+}
 
 __all__ = ["TASKS", "Prepared", "Task"]

@@ -1,0 +1,182 @@
+"""Object detection: two families of graphs, one result.
+
+All boxes inside graphs are canvas pixels, continuous edges, clipped to the content; class ids count from 0.
+
+Two-stage (Faster R-CNN, Mask R-CNN): thresholds are inputs, so that later stages run only on what was asked for.
+    images (N, H, W, 3) uint8, content_hw (N, 2) float32, score_threshold (N,) float32, iou_threshold () float32
+    -> boxes (M, 4) float32, scores (M,) float32, class_ids (M,) int64, image_index (M,) int64,
+       and for instance segmentation masks (M, m, m) float32
+One-stage (SSD, SSDLite, RetinaNet): the graph gives its best K candidates; threshold and NMS run here.
+    images (N, H, W, 3) uint8, content_hw (N, 2) float32
+    -> boxes (N, K, 4) float32, scores (N, K) float32, class_ids (N, K) int64
+
+`content_hw` is (height, width) of the picture on the canvas. A detection's score must be GREATER than the threshold, so
+rows of score 0 are padding. The names of the manifest's inputs tell the family; nothing is guessed from shapes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from foveal.errors import BadPackage
+from foveal.manifest import GoldenTolerance, Manifest
+from foveal.options import MAX_DETECTIONS, Options
+from foveal.preprocess import Frame
+from foveal.results import Detections, FloatArray, InstanceMasks, IntArray, Result
+from foveal.tasks.base import Array, JsonObject, Outputs, Prepared, split_rows, stack_canvases
+from foveal.tasks.nms import nms
+
+MAX_CANDIDATES = 5000  # a one-stage picture's best candidates before NMS: bounds time and memory at score_threshold 0
+MIN_SIDE_PX = 0.01  # in original pixels: what is narrower after clipping would be printed with no width
+
+ONE_STAGE_INPUTS = frozenset({"images", "content_hw"})
+TWO_STAGE_INPUTS = ONE_STAGE_INPUTS | {"score_threshold", "iou_threshold"}
+
+
+def graph_family(manifest: Manifest) -> Literal["one-stage", "two-stage"]:
+    """Which of the two signatures a package's graph has.
+
+    Raises:
+        BadPackage: neither.
+    """
+    names = {tensor.name for tensor in manifest.inputs}
+    if names == TWO_STAGE_INPUTS:
+        return "two-stage"
+    if names == ONE_STAGE_INPUTS:
+        return "one-stage"
+    raise BadPackage(
+        f"{manifest.name}@{manifest.version}: expected graph inputs {sorted(ONE_STAGE_INPUTS)} or "
+        f"{sorted(TWO_STAGE_INPUTS)}, got {sorted(names)}"
+    )
+
+
+class ObjectDetectionTask:
+    """Boxes; instance segmentation builds on it. The module's docstring names the tensors."""
+
+    name = "object-detection"
+    endpoint = "detect"
+    option_names = frozenset({"score_threshold", "iou_threshold", "max_detections", "classes"})
+    csv_columns: tuple[str, ...] = ("rank", "label", "class_id", "score", "x1", "y1", "x2", "y2")
+
+    def batch_key(self, options: Options) -> object:
+        """The IoU threshold is one number for a whole batch of a two-stage graph."""
+        return options.iou_threshold
+
+    def feeds(self, batch: Sequence[Prepared], options: Sequence[Options], manifest: Manifest) -> dict[str, Array]:
+        """Graph inputs for N pictures whose options share a batch key."""
+        feeds: dict[str, Array] = {
+            "images": stack_canvases(batch),
+            "content_hw": np.array([item.frame.content_hw for item in batch], np.float32),
+        }
+        if graph_family(manifest) == "two-stage":
+            feeds["score_threshold"] = np.array([o.score_threshold for o in options], np.float32)
+            feeds["iou_threshold"] = np.array(options[0].iou_threshold, np.float32)
+        return feeds
+
+    def split(self, outputs: Outputs, count: int) -> list[Outputs]:
+        """One-stage outputs by their first axis, two-stage rows by `image_index`."""
+        if "image_index" not in outputs:
+            return split_rows(outputs, count)
+        rows = [np.flatnonzero(outputs["image_index"] == i) for i in range(count)]
+        return [{name: value[mine] for name, value in outputs.items() if name != "image_index"} for mine in rows]
+
+    def decode(self, outputs: Outputs, frame: Frame, manifest: Manifest, options: Options) -> Detections:
+        """Threshold, classes, original pixels, order, NMS (one-stage), cut.
+
+        Ordering comes before NMS and the cuts, so that the result does not depend on the order of the graph's rows.
+        """
+        boxes, scores, class_ids = outputs["boxes"], outputs["scores"], outputs["class_ids"]
+        rows = _wanted(scores, class_ids, manifest.labels, options)
+        boxes_xyxy = frame.to_image(boxes[rows])
+        visible = ((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) >= MIN_SIDE_PX).all(axis=1)
+        rows, boxes_xyxy = rows[visible], boxes_xyxy[visible]
+        order = _order(boxes_xyxy, scores[rows], class_ids[rows])[:MAX_CANDIDATES]
+        most = options.max_detections or MAX_DETECTIONS
+        if graph_family(manifest) == "one-stage":
+            assert options.iou_threshold is not None
+            best = rows[order]  # NMS on canvas pixels, as the model was trained and scored
+            order = order[nms(boxes[best], scores[best], class_ids[best], options.iou_threshold, limit=most)]
+        order = order[:most]
+        rows = rows[order]
+        masks = InstanceMasks(outputs["masks"][rows]) if "masks" in outputs else None
+        return Detections(boxes_xyxy[order], scores[rows], class_ids[rows], manifest.labels, frame.image_hw, masks)
+
+    def render(self, result: Result, options: Options) -> JsonObject:
+        """{"detections": [{"label", "class_id", "score", "box": [x1, y1, x2, y2]}, …]}, best first."""
+        assert isinstance(result, Detections)
+        return {"detections": [detection_object(result, i) for i in range(len(result))]}
+
+    def csv_rows(self, rendered: JsonObject) -> Iterable[Mapping[str, object]]:
+        """One row an object; rank counts from 1."""
+        for rank, row in enumerate(rendered["detections"], 1):
+            box = dict(zip(("x1", "y1", "x2", "y2"), row["box"], strict=True))
+            plain = {name: value for name, value in row.items() if name not in ("box", "mask")}
+            yield {"rank": rank, **plain, **box}
+
+    def differences(self, expected: JsonObject, got: JsonObject, tolerance: GoldenTolerance) -> list[str]:
+        """Detections are matched one to one by class, box and score, so that near-ties may swap places."""
+        missing, extra, _ = match_rendered(expected["detections"], got["detections"], tolerance)
+        return [
+            *(f"expected {_in_words(row)}, got no such detection" for row in missing),
+            *(f"expected no detection {_in_words(row)}" for row in extra),
+        ]
+
+
+def detection_object(result: Detections, index: int) -> JsonObject:
+    """One detection's JSON members, rounded: scores to 6 decimals, boxes to 2."""
+    class_id = int(result.class_ids[index])
+    return {
+        "label": result.labels[class_id],
+        "class_id": class_id,
+        "score": round(float(result.scores[index]), 6),
+        "box": [round(float(edge), 2) for edge in result.boxes_xyxy[index]],
+    }
+
+
+def match_rendered(
+    expected: Sequence[JsonObject], got: Sequence[JsonObject], tolerance: GoldenTolerance
+) -> tuple[list[JsonObject], list[JsonObject], list[tuple[JsonObject, JsonObject]]]:
+    """One-to-one pairs of equal class, every edge and the score within the tolerance: (missing, extra, pairs)."""
+    free = list(got)
+    missing, pairs = [], []
+    for want in expected:
+        fits = [have for have in free if _close(want, have, tolerance)]
+        if not fits:
+            missing.append(want)
+            continue
+        best = min(fits, key=lambda have, want=want: _box_distance_px(want, have))  # type: ignore[misc]
+        free.remove(best)
+        pairs.append((want, best))
+    return missing, free, pairs
+
+
+def _close(want: JsonObject, have: JsonObject, tolerance: GoldenTolerance) -> bool:
+    return (
+        want["class_id"] == have["class_id"]
+        and abs(want["score"] - have["score"]) <= tolerance.score
+        and _box_distance_px(want, have) <= tolerance.box_px
+    )
+
+
+def _box_distance_px(want: JsonObject, have: JsonObject) -> float:
+    return float(max(abs(a - b) for a, b in zip(want["box"], have["box"], strict=True)))
+
+
+def _in_words(row: JsonObject) -> str:
+    return f"{row['label']} {row['score']} at {row['box']}"
+
+
+def _wanted(scores: FloatArray, class_ids: IntArray, labels: Sequence[str], options: Options) -> IntArray:
+    """Rows above the score threshold and of a wanted class."""
+    assert options.score_threshold is not None
+    wanted = scores > np.float32(options.score_threshold)
+    if options.classes is not None:
+        wanted &= np.isin(class_ids, [labels.index(label) for label in options.classes])
+    return np.flatnonzero(wanted)
+
+
+def _order(boxes: FloatArray, scores: FloatArray, class_ids: IntArray) -> IntArray:
+    """The order of detections: (-score, class_id, x1, y1, x2, y2)."""
+    x1, y1, x2, y2 = boxes.T
+    return np.lexsort((y2, x2, y1, x1, class_ids, -scores))
