@@ -1,0 +1,82 @@
+"""The ASGI application: routes, the way out of errors, start and stop. BentoML mounts it (app.py)."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+from foveal.service.errors import InternalError, MethodNotAllowed, NoSuchPath, problem_response
+from foveal.service.front import Front, request_id
+from foveal.service.models import Models
+from foveal.service.routes import Routes
+from foveal.service.settings import Settings
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from foveal.errors import FovealError
+
+log = logging.getLogger("foveal.service")
+CLIENT_CLOSED = 499  # nobody reads it but our log; nginx's number for it
+
+
+class Application:
+    """Everything under one port but the probes. `lifespan` must be entered before requests come."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._threads = ThreadPoolExecutor(settings.image_thread_count, "foveal-image")
+        self.models = Models(settings, self._threads)
+        routed = Starlette(
+            routes=Routes(settings, self.models).all(),
+            exception_handlers={
+                FovealError: _fault,
+                HTTPException: _http,
+                ClientDisconnect: _gone,
+                Exception: _bug,
+            },
+        )
+        routed.router.redirect_slashes = False
+        self._entry = Front(routed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        await self._entry(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Load and check the models in the background, so that /livez answers meanwhile."""
+        cv2.setNumThreads(1)  # our own threads keep the cores busy; OpenCV's would only get in their way
+        loading = asyncio.create_task(asyncio.to_thread(self.models.load))
+        try:
+            yield
+        finally:
+            await loading
+            self._threads.shutdown(cancel_futures=True)
+
+
+def _fault(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, FovealError)
+    return problem_response(error)
+
+
+def _http(request: Request, error: Exception) -> Response:
+    """What Starlette's router raises: no such path, or not with this method."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == MethodNotAllowed.status:
+        allowed = (error.headers or {}).get("Allow", "")
+        detail = f"{request.url.path} expects {allowed}, got {request.method[:20]}"
+        return problem_response(MethodNotAllowed(detail, {"allow": allowed}))
+    return problem_response(NoSuchPath(f"nothing at {request.url.path[:200]!r}; /v1/docs lists what there is"))
+
+
+def _gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=CLIENT_CLOSED)
+
+
+def _bug(request: Request, _error: Exception) -> Response:
+    return problem_response(InternalError(f"request {request_id(request.scope)}; the log has its traceback"))

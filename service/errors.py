@@ -1,0 +1,120 @@
+"""Every fault that a client can meet, and its one way out: RFC 9457 `application/problem+json`.
+
+| status | fault |
+|---|---|
+| 400 | BadRequest (kernel): bad, unknown or inapplicable parameter; malformed body |
+| 404 | UnknownName (kernel): model, task; NoSuchPath |
+| 405 | MethodNotAllowed |
+| 406 | NotAcceptable |
+| 408 | UploadTooSlow |
+| 413 | ImageTooLarge (kernel); BodyTooLarge |
+| 415 | UnsupportedImage (kernel); UnsupportedBody |
+| 422 | BadImage (kernel) |
+| 429 | Busy |
+| 503 | NotReady |
+| 504 | DeadlineExceeded |
+| 500 | InternalError: a bug of ours; nothing that a client sends may lead to it |
+"""
+
+import math
+
+from starlette.responses import Response
+
+from foveal.errors import FovealError
+from foveal.formats import to_json
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class RequestError(FovealError):
+    """A fault of HTTP, not of a picture. `headers` go into the answer."""
+
+    def __init__(self, detail: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.headers = headers or {}
+
+
+class ClosingError(RequestError):
+    """A fault that is answered before the body was read to its end; the connection cannot be used again."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, {"connection": "close"})
+
+
+class RetryError(RequestError):
+    """A fault that goes away by itself, in about `retry_after_s` seconds."""
+
+    def __init__(self, detail: str, retry_after_s: float) -> None:
+        super().__init__(detail, {"retry-after": str(max(1, math.ceil(retry_after_s)))})
+
+
+class NoSuchPath(RequestError):
+    """Nothing lives at this path."""
+
+    title, status = "No such path", 404
+
+
+class MethodNotAllowed(RequestError):
+    """The path exists, the method does not."""
+
+    title, status = "Method not allowed", 405
+
+
+class NotAcceptable(RequestError):
+    """`Accept` names nothing that this route can give."""
+
+    title, status = "No acceptable media type", 406
+
+
+class UploadTooSlow(ClosingError):
+    """The body did not arrive in time."""
+
+    title, status = "Upload too slow", 408
+
+
+class BodyTooLarge(ClosingError):
+    """More bytes or more pictures than one request may hold."""
+
+    title, status = "Request too large", 413
+
+
+class UnsupportedBody(ClosingError):
+    """The declared container is none that we unpack."""
+
+    title, status = "Unsupported request body", 415
+
+
+class Busy(RetryError):
+    """As much work is waiting as can be done in reasonable time."""
+
+    title, status = "Too many requests", 429
+
+
+class NotReady(RetryError):
+    """Starting, draining, or the package did not pass its own golden check."""
+
+    title, status = "Not ready", 503
+
+
+class DeadlineExceeded(RequestError):
+    """The answer was not there in time; what was not computed yet will not be."""
+
+    title, status = "Deadline exceeded", 504
+
+
+class InternalError(RequestError):
+    """A bug of ours. The detail gives the request's id and nothing else away; the log has the rest."""
+
+    title, status = "Internal error", 500
+
+
+def problem(error: FovealError) -> dict[str, object]:
+    """The problem object. `type` leads to the fault's entry in the served documentation."""
+    anchor = error.title.lower().replace(" ", "-")
+    return {"type": f"/v1/docs#{anchor}", "title": error.title, "status": error.status, "detail": str(error)}
+
+
+def problem_response(error: FovealError) -> Response:
+    """The answer to a request that failed as a whole."""
+    headers = error.headers if isinstance(error, RequestError) else {}
+    return Response(to_json(problem(error)), error.status, headers, MEDIA_TYPE)

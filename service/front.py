@@ -1,0 +1,53 @@
+"""What stands around every request: its id, and one line of log."""
+
+import json
+import logging
+import re
+import time
+import uuid
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+log = logging.getLogger("foveal.access")
+
+
+def request_id(scope: Scope) -> str:
+    """The id that the front gave or took over."""
+    return str(scope["state"]["request_id"])
+
+
+class Front:
+    """Outermost middleware: X-Request-ID is echoed when it is harmless, made otherwise."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        assert scope["type"] == "http", scope["type"]
+        given = Headers(scope=scope).get("x-request-id", "")
+        identity = given if ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = identity
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["x-request-id"] = identity
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            line = {
+                "id": identity,
+                "method": scope["method"],
+                "path": scope["path"],
+                "status": status,
+                "ms": round(1000 * (time.perf_counter() - started), 3),
+            }
+            log.info(json.dumps(line))

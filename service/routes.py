@@ -1,0 +1,111 @@
+"""The routes under /v1: one to predict for each task, the models, the documentation."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from foveal.service.batching import Gate
+from foveal.service.body import Upload, read_uploads
+from foveal.service.describe import describe, listing
+from foveal.service.docs import page
+from foveal.service.errors import DeadlineExceeded
+from foveal.service.models import Models
+from foveal.service.negotiate import negotiate
+from foveal.service.openapi import document
+from foveal.service.serving import Answer, Served, server_timing
+from foveal.service.settings import Settings
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from foveal.errors import BadRequest
+from foveal.formats import to_json
+from foveal.options import Options
+from foveal.tasks import TASKS, Task
+
+JSON = "application/json"
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Routes:
+    """The handlers, over one set of models."""
+
+    def __init__(self, settings: Settings, models: Models) -> None:
+        self._settings = settings
+        self._models = models
+        self._gate = Gate(settings.max_requests, "requests")
+
+    def all(self) -> list[Route]:
+        """Everything that the OpenAPI document describes below /v1."""
+        return [
+            *(Route(f"/v1/{task.endpoint}", self._predict(task), methods=["POST"]) for task in TASKS.values()),
+            Route("/v1/models", self._list),
+            Route("/v1/models/{name}", self._show),
+            Route("/v1/openapi.json", self._openapi),
+            Route("/v1/docs", self._docs),
+        ]
+
+    def _predict(self, task: Task) -> Handler:
+        async def predict(request: Request) -> Response:
+            negotiate(request.headers.get("accept"), [JSON])
+            with self._gate.admit():
+                served, options = self._choose(task, request.query_params)
+                uploads = await read_uploads(request, self._settings)
+                with served.gate.admit(len(uploads)):
+                    answers = await self._answers(served, uploads, options)
+            return _respond(served, answers)
+
+        return predict
+
+    def _choose(self, task: Task, query: QueryParams) -> tuple[Served, Options]:
+        """The model and the resolved options that the query asks for."""
+        raw: dict[str, str] = {}
+        for name, value in query.multi_items():
+            if name in raw:
+                raise BadRequest(f"parameter {name[:80]!r}: expected it once, got it twice")
+            raw[name] = value
+        served = self._models.pick(task.name, raw.pop("model", None))
+        options = Options.parse(raw, applicable=task.option_names, labels=served.manifest.labels)
+        return served, options.resolved(served.manifest)
+
+    async def _answers(self, served: Served, uploads: list[Upload], options: Options) -> list[Answer]:
+        """One answer for each upload, in order, all within the deadline."""
+        try:
+            async with asyncio.timeout(self._settings.request_s):
+                if len(uploads) == 1:
+                    return [await served.answer(uploads[0], options)]
+                turns = asyncio.Semaphore(self._settings.image_thread_count)  # leaves room for other requests
+
+                async def in_turn(upload: Upload) -> Answer:
+                    async with turns:
+                        return await served.answer(upload, options)
+
+                return await asyncio.gather(*map(in_turn, uploads))
+        except TimeoutError:
+            raise DeadlineExceeded(f"expected an answer within {self._settings.request_s:g} s") from None
+
+    async def _list(self, request: Request) -> Response:
+        return _json(listing(self._models).model_dump(mode="json"))
+
+    async def _show(self, request: Request) -> Response:
+        return _json(describe(self._models, request.path_params["name"]).model_dump(mode="json"))
+
+    async def _openapi(self, request: Request) -> Response:
+        return _json(document())
+
+    async def _docs(self, request: Request) -> Response:
+        policy = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
+        return HTMLResponse(page(document()), headers=policy)
+
+
+def _respond(served: Served, answers: list[Answer]) -> Response:
+    """Several pictures: errors stand in their places. One picture: its error is the answer."""
+    if len(answers) == 1 and answers[0].error is not None:
+        raise answers[0].error
+    body = b'{"model":%b,"results":[%b]}' % (served.reference, b",".join(answer.json for answer in answers))
+    headers = {"server-timing": server_timing(answers), "x-foveal-provider": served.predictor.provider}
+    return Response(body, headers=headers, media_type=JSON)
+
+
+def _json(content: object) -> Response:
+    return Response(to_json(content), media_type=JSON)

@@ -1,0 +1,110 @@
+"""One loaded package at work: bytes -> the JSON of an entry, its stages spread over threads.
+
+Decoding, preprocessing and rendering run in the service's image threads, the graph in the model's own thread (see
+batching); the event loop only hands over.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from foveal.service.batching import Batcher, Gate
+from foveal.service.body import Upload
+from foveal.service.schemas import ModelRef
+from foveal.service.settings import Settings
+
+from foveal import image as images
+from foveal.errors import FovealError
+from foveal.formats import Entry, entry_bytes, to_json
+from foveal.options import Options
+from foveal.package import ModelPackage
+from foveal.predictor import Predictor
+from foveal.tasks import Prepared
+from foveal.tasks.base import Outputs
+from foveal.verify import check_golden
+
+STAGES = ("decode", "preprocess", "queue", "inference", "postprocess", "encode")
+T = TypeVar("T")
+
+
+@dataclass
+class Answer:
+    """One picture's outcome: the exact bytes that stand under `results`, and what it took."""
+
+    json: bytes
+    error: FovealError | None = None
+    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+    batch_size: int = 0
+
+
+class Served:
+    """A verified package, ready to answer. All settings that its requests need come in here, once."""
+
+    def __init__(self, package: ModelPackage, settings: Settings, threads: ThreadPoolExecutor) -> None:
+        """Open the session and reproduce the goldens; takes a moment, so not on the event loop.
+
+        Raises:
+            BadPackage, GoldenMismatch, ProviderUnavailable.
+        """
+        self.predictor = Predictor(package, settings.session())
+        check_golden(self.predictor)
+        self.manifest, self.task = self.predictor.manifest, self.predictor.task
+        self.package = package
+        self.reference = to_json(  # the `model` member of an answer
+            ModelRef(
+                name=self.manifest.name,
+                version=str(self.manifest.version),
+                task=self.task.name,
+                digest=package.digest,
+            ).model_dump()
+        )
+        self.gate = Gate(settings.max_waiting_images, f"images of {package.ref}")
+        own = 1 if self.predictor.provider == "cpu" else self.manifest.max_batch
+        self.batcher = Batcher(
+            self.predictor.infer, self.task.batch_key, min(settings.batch_size or own, self.manifest.max_batch)
+        )
+        self._threads = threads
+        self._max_pixels = settings.max_pixels
+
+    async def answer(self, upload: Upload, options: Options) -> Answer:
+        """Predict for one picture; a fault of the picture is an answer, not an exception. `options` are resolved."""
+        seconds: dict[str, float] = {}
+        try:
+            prepared = await self._in_thread(self._prepare, upload.data, seconds)
+            ran = await self.batcher.run(prepared, options)
+            seconds["queue"], seconds["inference"] = ran.queue_s, ran.inference_s
+            json = await self._in_thread(self._render, upload.name, ran.outputs, prepared, options, seconds)
+            return Answer(json, None, seconds, ran.batch_size)
+        except FovealError as error:
+            return Answer(entry_bytes(Entry(upload.name, error), self.task.name, options), error, seconds)
+
+    def _prepare(self, data: bytes, seconds: dict[str, float]) -> Prepared:
+        started = time.perf_counter()
+        target = self.manifest.preprocess.decode_target
+        decoded = images.decode(data, target_hw=target, max_pixels=self._max_pixels)
+        decoded_at = time.perf_counter()
+        prepared = self.predictor.prepare(decoded)
+        seconds["decode"], seconds["preprocess"] = decoded_at - started, time.perf_counter() - decoded_at
+        return prepared
+
+    def _render(
+        self, name: str | None, outputs: Outputs, prepared: Prepared, options: Options, seconds: dict[str, float]
+    ) -> bytes:
+        started = time.perf_counter()
+        result = self.predictor.finish(outputs, prepared, options)
+        finished_at = time.perf_counter()
+        json = entry_bytes(Entry(name, result, prepared.exif_orientation), self.task.name, options)
+        seconds["postprocess"], seconds["encode"] = finished_at - started, time.perf_counter() - finished_at
+        return json
+
+    async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def server_timing(answers: list[Answer]) -> str:
+    """The Server-Timing header: each stage in ms, summed over the pictures, and the largest batch they ran in."""
+    stages = [f"{stage};dur={1000 * sum(a.seconds.get(stage, 0.0) for a in answers):.3f}" for stage in STAGES]
+    return ", ".join([*stages, f'batch;desc="{max(a.batch_size for a in answers)}"'])

@@ -1,0 +1,88 @@
+"""Every knob of the service: a FOVEAL_* environment variable each, with its unit and the reason for its default."""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from foveal.errors import FovealError
+from foveal.image import MAX_BYTES, MAX_PIXELS
+from foveal.session import SessionSettings
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class BadSetting(FovealError):
+    """A FOVEAL_* variable is malformed or out of range; the message names it."""
+
+    title = "Setting is not valid"
+
+
+class Settings(BaseSettings):
+    """Read from the environment once, at start; frozen."""
+
+    model_config = SettingsConfigDict(env_prefix="FOVEAL_", frozen=True, extra="ignore")
+
+    zoo: Path = Field(Path("zoo"), description="folder <name>/<version>/ of the model packages to serve")
+    default_models: dict[str, str] = Field(
+        {}, description='task -> model for requests without ?model=, as JSON: {"classification": "shapes"}; '
+        "a task that is not named takes the alphabetically first model, newest version"
+    )  # fmt: skip
+
+    provider: str = Field("cpu", description="ONNX Runtime execution provider: cpu, cuda, tensorrt, openvino")
+    strict_provider: bool = Field(
+        True, description="never turn ready on a silent fallback to the CPU; off: serve, and say so in /v1/models"
+    )
+    ort_threads: Annotated[int, Field(ge=0)] = Field(
+        0, description="threads inside one ONNX operator; 0: one per physical core"
+    )
+    image_threads: Annotated[int, Field(ge=0)] = Field(
+        0, description="threads that decode, preprocess and render; 0: one per core, since all of it is computing"
+    )
+    workers: Count = Field(
+        1, description="server processes; each loads every model. One suffices on CPU: the threads keep the cores busy"
+    )
+    batch_size: Annotated[int, Field(ge=0)] = Field(
+        0, description="pictures in one graph run; 0: 1 on the CPU (more gains nothing there), else the proved maximum"
+    )
+
+    max_body_bytes: Count = Field(MAX_BYTES, description="bytes of one request; more is refused before it is read")
+    max_pixels: Count = Field(MAX_PIXELS, description="width x height of one picture, as its header states them")
+    max_images: Count = Field(32, description="pictures in one request; bounds what one client can hold up")
+    max_requests: Count = Field(
+        256, description="requests being read or answered at once; bounds memory: each may hold max_body_bytes"
+    )
+    max_waiting_images: Count = Field(
+        128, description="pictures of one model being worked on or waiting; beyond it new requests get 429"
+    )
+    upload_idle_s: Seconds = Field(10, description="seconds without a byte of the body until 408")
+    upload_s: Seconds = Field(60, description="seconds for the whole body until 408: 64 MB at 10 Mbit/s take 51")
+    request_s: Seconds = Field(30, description="seconds from the last byte of the body to the answer, else 504")
+
+    def session(self) -> SessionSettings:
+        """The part that concerns ONNX Runtime."""
+        return SessionSettings(self.provider, self.ort_threads, self.strict_provider)
+
+    @property
+    def image_thread_count(self) -> int:
+        """`image_threads`, or the number of cores that this process may use."""
+        return self.image_threads or len(os.sched_getaffinity(0))
+
+
+@cache
+def from_environment() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        BadSetting: the variable is named.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "FOVEAL_" + str(first["loc"][0]).upper()
+        raise BadSetting(f"{name}: {first['msg']}, got {str(first['input'])[:80]!r}") from None
