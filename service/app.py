@@ -6,12 +6,12 @@
 from contextlib import AsyncExitStack
 
 import bentoml
-from foveal.service.application import Application
-from foveal.service.errors import MEDIA_TYPE, NotReady, problem
-from foveal.service.settings import from_environment
 from starlette.exceptions import HTTPException
 
 from foveal.formats import to_json
+from foveal.service.application import Application
+from foveal.service.errors import MEDIA_TYPE, NotReady, problem
+from foveal.service.settings import from_environment
 
 settings = from_environment()
 application = Application(settings)

@@ -7,11 +7,6 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
-from foveal.service.errors import InternalError, MethodNotAllowed, NoSuchPath, problem_response
-from foveal.service.front import Front, request_id
-from foveal.service.models import Models
-from foveal.service.routes import Routes
-from foveal.service.settings import Settings
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -19,6 +14,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from foveal.errors import FovealError
+from foveal.service.errors import InternalError, MethodNotAllowed, NoSuchPath, problem_response
+from foveal.service.front import Front, request_id
+from foveal.service.models import Models
+from foveal.service.routes import Routes
+from foveal.service.settings import Settings
 
 log = logging.getLogger("foveal.service")
 CLIENT_CLOSED = 499  # nobody reads it but our log; nginx's number for it

@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from foveal.service.errors import Busy
-
 from foveal.options import Options
+from foveal.service.errors import Busy
 from foveal.tasks import Prepared
 from foveal.tasks.base import Outputs
 

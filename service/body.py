@@ -14,9 +14,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from foveal.service.errors import BodyTooLarge, UnsupportedBody, UploadTooSlow
-from foveal.service.schemas import JsonBody
-from foveal.service.settings import Settings
 from pydantic import ValidationError
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
@@ -24,6 +21,9 @@ from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from foveal.errors import BadRequest
+from foveal.service.errors import BodyTooLarge, UnsupportedBody, UploadTooSlow
+from foveal.service.schemas import JsonBody
+from foveal.service.settings import Settings
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

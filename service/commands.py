@@ -77,7 +77,7 @@ def _picture(package: ModelPackage) -> str:
 
     examples = sorted(p for p in EXAMPLES.glob(f"{package.manifest.name}*") if p.suffix.lower() in EXTENSIONS)
     chosen = examples[0] if examples else package.path / "golden" / f"{package.golden[0].name}.png"
-    return os.path.relpath(chosen)
+    return min(os.path.relpath(chosen), str(chosen.absolute()), key=len)
 
 
 def _resolve(host: str, port: int) -> str:

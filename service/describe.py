@@ -1,10 +1,9 @@
 """What /v1/models says about a served model: its own words, from the manifest, and where it really runs."""
 
+from foveal.errors import UnknownName
 from foveal.service.models import Models, newest
 from foveal.service.schemas import FailedModel, ModelInfo, ModelList, Provider
 from foveal.service.serving import Served
-
-from foveal.errors import UnknownName
 
 
 def listing(models: Models) -> ModelList:

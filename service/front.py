@@ -26,7 +26,9 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        assert scope["type"] == "http", scope["type"]
+        if scope["type"] != "http":  # a WebSocket: the router turns it away
+            await self._app(scope, receive, send)
+            return
         given = Headers(scope=scope).get("x-request-id", "")
         identity = given if ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = identity

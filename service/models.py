@@ -6,13 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from foveal.service.errors import NotReady
-from foveal.service.serving import Served
-from foveal.service.settings import Settings
-
 from foveal import zoo
 from foveal.errors import BadPackage, FovealError, UnknownName
 from foveal.package import ModelPackage
+from foveal.service.errors import NotReady
+from foveal.service.serving import Served
+from foveal.service.settings import Settings
 from foveal.tasks import TASKS
 
 log = logging.getLogger("foveal.service")
@@ -95,8 +94,7 @@ class Models:
 
 def newest(candidates: Iterable[Served], wanted: str) -> Served | None:
     """The one of that name@version, or the newest of that name."""
-    name, _, version = wanted.partition("@")
-    fits = [s for s in candidates if s.manifest.name == name and version in ("", str(s.manifest.version))]
+    fits = [s for s in candidates if wanted in (s.manifest.name, s.package.ref)]
     return max(fits, key=lambda s: s.manifest.version, default=None)
 
 

@@ -3,13 +3,13 @@
 from functools import cache
 from typing import Any
 
-from foveal.service import errors, schemas
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from foveal import __version__
 from foveal.errors import BadImage, BadRequest, FovealError, ImageTooLarge, UnknownName, UnsupportedImage
 from foveal.options import MASK_FORMATS, MAX_DETECTIONS
+from foveal.service import errors, schemas
 from foveal.tasks import TASKS, Task
 
 PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {  # option -> description, schema

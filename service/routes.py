@@ -3,6 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from foveal.errors import BadRequest
+from foveal.formats import to_json
+from foveal.options import Options
 from foveal.service.batching import Gate
 from foveal.service.body import Upload, read_uploads
 from foveal.service.describe import describe, listing
@@ -13,14 +21,6 @@ from foveal.service.negotiate import negotiate
 from foveal.service.openapi import document
 from foveal.service.serving import Answer, Served, server_timing
 from foveal.service.settings import Settings
-from starlette.datastructures import QueryParams
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
-
-from foveal.errors import BadRequest
-from foveal.formats import to_json
-from foveal.options import Options
 from foveal.tasks import TASKS, Task
 
 JSON = "application/json"

@@ -11,17 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from foveal.service.batching import Batcher, Gate
-from foveal.service.body import Upload
-from foveal.service.schemas import ModelRef
-from foveal.service.settings import Settings
-
 from foveal import image as images
 from foveal.errors import FovealError
 from foveal.formats import Entry, entry_bytes, to_json
 from foveal.options import Options
 from foveal.package import ModelPackage
 from foveal.predictor import Predictor
+from foveal.service.batching import Batcher, Gate
+from foveal.service.body import Upload
+from foveal.service.schemas import ModelRef
+from foveal.service.settings import Settings
 from foveal.tasks import Prepared
 from foveal.tasks.base import Outputs
 from foveal.verify import check_golden

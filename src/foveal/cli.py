@@ -30,6 +30,7 @@ COMMANDS: dict[str, Command] = {
     "models": Command("foveal.commands.models:models", "List the models of the zoo."),
     "train": Command("foveal.models.commands:train", "Fine-tune a network on your pictures.", "train"),
     "verify": Command("foveal.commands.verify:verify", "Prove a model package again, without torch."),
+    "serve": Command("foveal.service.commands:serve", "Serve every model of the zoo over HTTP.", "serve"),
 }
 NEGATIVE = (ParityFailure, GoldenMismatch)  # the command did its work and the answer is no: exit 1, not 2
 

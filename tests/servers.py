@@ -1,0 +1,60 @@
+"""`foveal serve` as a process of its own, for tests over real HTTP."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+
+START_S = 90  # two busy cores import slowly
+
+
+class Server:
+    """A running `foveal serve` on a free port; `with` waits until it is ready and stops it at the end."""
+
+    def __init__(self, zoo: Path, log: Path, *, wait_for: str = "/readyz", **settings: object) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._command = [str(Path(sys.executable).parent / "foveal"), "serve", "--port", str(self.port)]
+        self._command += ["--zoo", str(zoo)]
+        self._environment = os.environ | {"FOVEAL_" + name.upper(): str(value) for name, value in settings.items()}
+        self._log = log
+        self._wait_for = wait_for
+
+    def __enter__(self) -> "Server":
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + START_S
+        while True:
+            assert self.process.poll() is None, self.log
+            assert time.monotonic() < deadline, self.log
+            try:
+                if httpx.get(self.url + self._wait_for, timeout=5).status_code == 200:
+                    return self
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop; the exit code."""
+        self.process.send_signal(sign)
+        return self.process.wait(60)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.stop()
