@@ -9,10 +9,10 @@ ROOT = Path(__file__).parent.parent
 STAGES = {"models": ROOT / "models", "export": ROOT / "export", "service": ROOT / "service"}
 KERNEL = ROOT / "src" / "foveal"
 LAYERS = [  # inside the kernel, lower may never import higher
-    {"errors", "progress"},
+    {"errors", "progress", "journal"},
     {"image", "preprocess", "results", "options", "manifest"},
     {"package", "tasks", "session", "masks", "scenes"},
-    {"predictor", "zoo"},
+    {"predictor", "zoo", "sources"},
     {"formats", "metrics", "verify", "batch", "draw"},
     {"commands", "cli"},
 ]

@@ -1,17 +1,13 @@
 """Pictures in, results out; a batch of n gives what n single calls give."""
 
-from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import packages
 import pytest
 
 import foveal
-from foveal import batch
 from foveal.errors import BadImage, BadRequest, ProviderUnavailable, UnknownName
-from foveal.formats import FORMATS
 from foveal.options import Options
 from foveal.results import Classification
 from foveal.session import SessionSettings, open_session
@@ -107,43 +103,3 @@ def test_classes_are_checked_against_the_labels() -> None:
     assert Options.parse({"classes": "dog, cat"}, **parse).classes == ("dog", "cat")
     with pytest.raises(BadRequest, match="unknown class 'cow'; choices: cat, dog"):
         Options.parse({"classes": "cat,cow"}, **parse)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    for i in range(7):
-        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((9, 8, 3), 30 * i, np.uint8))
-    (tmp_path / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    (tmp_path / "notes.txt").write_text("no image")
-    return tmp_path
-
-
-@pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_files_come_back_in_order_with_errors_in_place(
-    predictor: foveal.predictor.Predictor, folder: Path, batch_size: int
-) -> None:
-    names = batch.expand([str(folder)])
-    assert [Path(n).name for n in names] == [f"{i}.png" for i in range(7)]
-    options = Options().resolved(predictor.manifest)
-    entries = list(batch.run(predictor, names, options=options, batch_size=batch_size, threads=2))
-    assert [e.name for e in entries] == names
-    assert [e.failed for e in entries] == [i == 3 for i in range(7)]
-
-
-def test_expand_takes_files_folders_and_globs(folder: Path) -> None:
-    assert batch.expand([str(folder / "notes.txt")]) == [str(folder / "notes.txt")]  # asked for by name
-    assert len(batch.expand([str(folder / "[0-2].png"), str(folder)])) == 10
-    with pytest.raises(BadRequest, match="found nothing"):
-        batch.expand([str(folder / "*.tiff")])
-
-
-def test_csv_has_a_row_a_class_and_the_error_in_its_column(predictor: foveal.predictor.Predictor, folder: Path) -> None:
-    options = replace(Options(), top_k=2).resolved(predictor.manifest)
-    writer = FORMATS["csv"](predictor.manifest, options)
-    names = [str(folder / "2.png"), str(folder / "3.png")]
-    entries = batch.run(predictor, names, options=options, batch_size=1, threads=1)
-    lines = (writer.open() + b"".join(map(writer.write, entries)) + writer.close()).decode().splitlines()
-    assert lines[0] == "image,rank,label,class_id,score,error"
-    assert lines[1] == f"{names[0]},1,red,0,0.333333,"
-    assert len(lines) == 4
-    assert lines[3].startswith(f"{names[1]},,,,,")

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
-from collections.abc import Iterable
-from contextlib import nullcontext
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from foveal.formats import Entry, Writer
+    from foveal.options import Options
+    from foveal.predictor import Predictor
+    from foveal.sources import Source
 
 
 def predict(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Image files, folders or globs.")],
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="Files, folders, globs, .tar, @LIST or - (stdin).")
+    ],
     model: Annotated[str, typer.Option(help="NAME, NAME@VERSION or a package folder.")],
     zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
     format_: Annotated[str, typer.Option("--format", help="jsonl | csv")] = "jsonl",
     out: Annotated[Path | None, typer.Option(help="Write here instead of stdout.")] = None,
+    resume: Annotated[bool, typer.Option(help="Continue --out after a kill; nothing lost or doubled.")] = False,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only every N-th picture, from the I-th.")] = None,
+    fail_fast: Annotated[bool, typer.Option(help="Stop at the first picture that fails.")] = False,
     top_k: Annotated[str | None, typer.Option(help="Classification: number of classes, best first.")] = None,
     score_threshold: Annotated[str | None, typer.Option(help="Drop detections below, 0..1.")] = None,
     iou_threshold: Annotated[str | None, typer.Option(help="NMS overlap, 0..1.")] = None,
@@ -30,20 +41,22 @@ def predict(
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures the session takes at a time; 1 is best on CPU.")] = 1,
     threads: Annotated[int, typer.Option(min=1, max=64, help="Files read and decoded at the same time.")] = 2,
 ) -> None:
-    """Run a model over files, folders and globs.
+    """Run a model over files, folders, globs, tar archives and lists of names.
 
-    One line an image, in input order; a file that cannot be read gives an error line and exit code 1 at the end.
+    One entry an image, in input order; a file that cannot be read gives an error line and exit code 1 at the end.
     """
     from foveal import load
-    from foveal.batch import expand, run
     from foveal.errors import BadRequest, UnknownName
     from foveal.formats import FORMATS
     from foveal.options import Options
-    from foveal.progress import track
+    from foveal.sources import expand
+    from foveal.sources import shard as take_shard
 
     if format_ not in FORMATS:
         raise UnknownName.among("format", format_, FORMATS)
-    names = expand(paths)
+    if resume and out is None:
+        raise BadRequest("--resume: expected --out FILE beside it; stdout cannot be continued")
+    sources = expand(paths) if shard is None else take_shard(expand(paths), shard)
     predictor = load(model, zoo=zoo, provider=provider)
     if batch_size > predictor.manifest.max_batch:
         raise BadRequest(f"--batch-size: expected at most {predictor.manifest.max_batch}, got {batch_size}")
@@ -57,24 +70,85 @@ def predict(
     }
     given = {name: text for name, text in raw.items() if text is not None}
     options = Options.parse(given, applicable=predictor.task.option_names, labels=predictor.manifest.labels)
-    options = options.resolved(predictor.manifest)
-    entries = run(predictor, names, options=options, batch_size=batch_size, threads=threads)
-    failed = _write(
-        track(entries, total=len(names), what="predict"), FORMATS[format_](predictor.manifest, options), out
-    )
-    if failed:
-        typer.echo(f"foveal: {failed} of {len(names)} images failed; their lines say why", err=True)
+    job = Job(predictor, sources, options.resolved(predictor.manifest), format_, batch_size, threads)
+    start = perf_counter()
+    counts = job.to_file(out, resume=resume, fail_fast=fail_fast) if out else job.to_stdout(fail_fast=fail_fast)
+    typer.echo(_summary(counts, perf_counter() - start), err=True)
+    if counts["failed"]:
         raise typer.Exit(1)
 
 
-def _write(entries: Iterable[Entry], writer: Writer, out: Path | None) -> int:
-    """Write every entry; returns how many failed."""
-    failed = 0
-    with out.open("wb") if out else nullcontext(sys.stdout.buffer) as stream:
+@dataclass(frozen=True)
+class Job:
+    """One batch job: everything that shapes its output."""
+
+    predictor: Predictor
+    sources: Sequence[Source]
+    options: Options  # resolved
+    format: str
+    batch_size: int
+    threads: int
+
+    def to_stdout(self, *, fail_fast: bool) -> Counter[str]:
+        """Write every entry to stdout; returns the counts of `_counted`."""
+        counts: Counter[str] = Counter()
+        writer, stream = self._writer(), sys.stdout.buffer
         stream.write(writer.open())
-        for entry in entries:
+        for entry in _counted(self._entries(skip=0), counts, fail_fast=fail_fast):
             stream.write(writer.write(entry))
-            failed += entry.failed
         stream.write(writer.close())
         stream.flush()
-    return failed
+        return counts
+
+    def to_file(self, out: Path, *, resume: bool, fail_fast: bool) -> Counter[str]:
+        """Write every entry to a file that can be resumed after a kill."""
+        from foveal.journal import JournaledFile
+
+        counts: Counter[str] = Counter()
+        writer = self._writer()
+        with JournaledFile(out, job=self._fingerprint(), resume=resume) as file:
+            counts["skipped"] = file.done
+            head = writer.open()
+            if not file.done:
+                file.write(head)
+            for entry in _counted(self._entries(skip=file.done), counts, fail_fast=fail_fast):
+                file.append(writer.write(entry))
+            file.write(writer.close())
+        return counts
+
+    def _writer(self) -> Writer:
+        from foveal.formats import FORMATS
+
+        return FORMATS[self.format](self.predictor.manifest, self.options)
+
+    def _entries(self, *, skip: int) -> Iterator[Entry]:
+        from foveal.batch import run
+        from foveal.progress import track
+
+        left = self.sources[skip:]
+        entries = run(self.predictor, left, options=self.options, batch_size=self.batch_size, threads=self.threads)
+        return track(entries, total=len(left), what="predict")
+
+    def _fingerprint(self) -> str:
+        parts = [self.predictor.package.digest, repr(self.options), self.format, *(s.name for s in self.sources)]
+        return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()
+
+
+def _counted(entries: Iterable[Entry], counts: Counter[str], *, fail_fast: bool) -> Iterator[Entry]:
+    """Pass entries on and count them: `images`, `failed`."""
+    for entry in entries:
+        counts["images"] += 1
+        counts["failed"] += entry.failed
+        yield entry
+        if entry.failed and fail_fast:
+            typer.echo(f"foveal: {entry.name}: {entry.outcome}", err=True)
+            return
+
+
+def _summary(counts: Counter[str], seconds: float) -> str:
+    words = f"foveal: {counts['images']} images in {seconds:.1f} s, {counts['images'] / seconds:.1f} images/s"
+    if counts["skipped"]:
+        words += f"; {counts['skipped']} were there already"
+    if counts["failed"]:
+        words += f"; {counts['failed']} of {counts['images']} images failed, their lines say why"
+    return words
