@@ -185,8 +185,7 @@ RENDERERS: dict[str, Callable[[Bitmap], JsonObject]] = {
 def decode(mask: Mapping[str, Any], image_hw: tuple[int, int]) -> BoolArray:
     """A rendered mask of any format back to its full-size bitmap (H, W)."""
     if mask["format"] == "rle":
-        full: BoolArray = coco_mask.decode({"size": mask["size"], "counts": mask["counts"]}).astype(bool)
-        return full
+        return rle_bitmap(mask).astype(bool)
     if mask["format"] == "png":
         data = np.frombuffer(base64.b64decode(mask["base64"]), np.uint8)
         return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)) > 0
@@ -206,3 +205,14 @@ def fill_even_odd(polygons_xy: list[list[list[float]]], image_hw: tuple[int, int
                 toggles[rows, np.clip(np.ceil(crossing - 0.5), 0, image_hw[1]).astype(int)] += 1
     inside: BoolArray = np.cumsum(toggles, axis=1)[:, :-1] % 2 == 1
     return inside
+
+
+def rle_area_px(mask: Mapping[str, Any]) -> int:
+    """Number of pixels of a compressed COCO RLE."""
+    return int(coco_mask.area({"size": mask["size"], "counts": mask["counts"]}))
+
+
+def rle_bitmap(mask: Mapping[str, Any]) -> UInt8Array:
+    """A compressed COCO RLE as the full-size bitmap (H, W) of 0 and 1."""
+    full: UInt8Array = coco_mask.decode({"size": mask["size"], "counts": mask["counts"]})
+    return full

@@ -28,6 +28,14 @@ class Scoring:
 
 SCORING: dict[str, Scoring] = {
     "classification": Scoring("foveal.metrics.classification:score_classification", Options(top_k=100_000)),
+    # a low threshold makes the precision-recall curve whole; at 0.05 no mask is made for what can hardly count
+    "object-detection": Scoring(
+        "foveal.metrics.detection:score_detection", Options(score_threshold=0.01, max_detections=300)
+    ),
+    "instance-segmentation": Scoring(
+        "foveal.metrics.detection:score_instances",
+        Options(score_threshold=0.05, max_detections=300),
+    ),
 }
 
 

@@ -1,0 +1,156 @@
+"""Scores of detectors and instance segmenters: COCO's figures, and what holds at the best confidence."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools.cocoeval import COCOeval
+
+from foveal import masks
+from foveal.metrics import coco
+from foveal.metrics.base import Scores
+from foveal.metrics.bootstrap import bootstrap_95
+from foveal.metrics.boundary import boundary_iou
+from foveal.metrics.coco import ClassMatches, Kind
+from foveal.metrics.detection_errors import Judged, count_error, error_table, judge
+from foveal.metrics.truth import ObjectTruth
+from foveal.results import Detections
+
+CURVE_POINTS = 200  # of the F1 curve that is kept for pictures
+HEADLINE = ("AP50", "AP", "AP75", "AR_100")
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """What a confidence gives over all classes at IoU 0.5. Detections with a score ABOVE the threshold are kept."""
+
+    score_threshold: float
+    precision: float
+    recall: float
+    f1: float
+
+
+def score_detection(results: Sequence[Detections], truths: Sequence[ObjectTruth], labels: tuple[str, ...]) -> Scores:
+    """Score the boxes of N pictures.
+
+    Args:
+        results: with a score threshold near 0, so that the precision-recall curve is whole.
+        truths: one a picture.
+        labels: the classes.
+
+    Returns:
+        Scores. values: AP50, AP (over IoU 0.50 to 0.95), AP75, AR_100, best_f1. details: "coco" (all twelve figures),
+        "best_f1" (an OperatingPoint: a good default threshold), "f1_curve", "pr_curves" (IoU 0.5, 101 recalls, by
+        label), "errors" (foveal.metrics.detection_errors), "count". A figure that needs objects which are not there
+        (say, small ones) is left out.
+    """
+    return _score(results, truths, labels, "bbox")[0]
+
+
+def score_instances(results: Sequence[Detections], truths: Sequence[ObjectTruth], labels: tuple[str, ...]) -> Scores:
+    """Score the masks of N pictures, and their boxes beside them.
+
+    Returns:
+        As `score_detection`, measured on masks; also values box_AP50 and box_AP, and details "boundary_iou": the mean
+        over correct instances at the best confidence.
+    """
+    boxes = coco.figures(_run(results, truths, labels, "bbox"))
+    scores, judged = _score(results, truths, labels, "segm")
+    values = scores.values | {f"box_{name}": boxes[name] for name in ("AP50", "AP") if name in boxes}
+    details = {**scores.details, "box_coco": boxes, "boundary_iou": _boundary(judged, results, truths)}
+    return Scores(scores.images, values, scores.intervals_95, scores.per_class, details)
+
+
+def _score(
+    results: Sequence[Detections], truths: Sequence[ObjectTruth], labels: tuple[str, ...], kind: Kind
+) -> tuple[Scores, list[Judged]]:
+    run = _run(results, truths, labels, kind)
+    matches = [coco.class_matches(run, k) for k in range(len(labels))]
+    figures = coco.figures(run)
+    best, curve = best_f1(matches)
+    judged = [judge(r, t, best.score_threshold, kind) for r, t in zip(results, truths, strict=True)]
+    details = {
+        "coco": figures,
+        "best_f1": asdict(best),
+        "f1_curve": curve,
+        "pr_curves": {label: _pr_curve(run, k) for k, label in enumerate(labels) if matches[k].objects.any()},
+        "errors": error_table(judged, results, truths, labels),
+        "count": count_error(results, truths, best.score_threshold),
+    }
+    values = {name: figures[name] for name in HEADLINE if name in figures} | {"best_f1": best.f1}
+    intervals = {}
+    if "AP50" in figures:
+        intervals["AP50"] = bootstrap_95(lambda pictures: resampled_ap50(matches, pictures), len(results))
+    per_class = {label: _class_figures(run, k, matches[k]) for k, label in enumerate(labels)}
+    return Scores(len(results), values, intervals, per_class, details), judged
+
+
+def _run(results: Sequence[Detections], truths: Sequence[ObjectTruth], labels: tuple[str, ...], kind: Kind) -> COCOeval:
+    assert len(results) == len(truths) > 0
+    return coco.evaluate(coco.truth_dataset(truths, labels, kind), coco.result_rows(results, kind), kind)
+
+
+def _class_figures(run: COCOeval, category: int, matches: ClassMatches) -> dict[str, float]:
+    figures = coco.figures(run, category=category)
+    chosen = {name: figures[name] for name in ("AP50", "AP") if name in figures}
+    return chosen | {"objects": float(matches.objects.sum())}
+
+
+def best_f1(matches: Sequence[ClassMatches]) -> tuple[OperatingPoint, dict[str, list[float]]]:
+    """The confidence with the highest F1 over all classes together at IoU 0.5, and the curve it was read from.
+
+    The threshold lies midway between the last detection that is kept and the first that is not.
+    """
+    scores = np.concatenate([m.scores[~m.ignored[0]] for m in matches])
+    hit = np.concatenate([m.hit[0][~m.ignored[0]] for m in matches])
+    objects = int(sum(m.objects.sum() for m in matches))
+    order = np.argsort(-scores, kind="stable")
+    scores, right = scores[order], np.cumsum(hit[order])
+    kept = np.arange(1, len(scores) + 1)
+    following = np.append(scores[1:], 0.0)
+    cuts = np.flatnonzero(scores > following)  # only between different scores can a threshold lie
+    if not len(cuts) or not objects:
+        return OperatingPoint(0.5, 0.0, 0.0, 0.0), {"score_threshold": [], "f1": []}
+    thresholds = (scores[cuts] + following[cuts]) / 2
+    f1 = 2 * right[cuts] / (kept[cuts] + objects)
+    top = int(f1.argmax())
+    at = cuts[top]
+    point = OperatingPoint(
+        float(thresholds[top]), float(right[at] / kept[at]), float(right[at] / objects), float(f1[top])
+    )
+    shown = np.unique(np.linspace(0, len(cuts) - 1, CURVE_POINTS).astype(np.int64))
+    return point, {"score_threshold": thresholds[shown].tolist(), "f1": f1[shown].tolist()}
+
+
+def resampled_ap50(matches: Sequence[ClassMatches], pictures: npt.NDArray[np.int64]) -> float:
+    """AP50 over a resample of the pictures (indices, with repeats); classes without objects in it do not count."""
+    found = []
+    for m in matches:
+        objects = int(m.objects[pictures].sum())
+        if objects:
+            times = np.bincount(pictures, minlength=len(m.objects))[m.image_index]
+            rows = np.repeat(np.arange(len(m.scores)), times * ~m.ignored[0])
+            found.append(coco.average_precision(m.scores[rows], m.hit[0][rows], objects))
+    return float(np.mean(found)) if found else 0.0
+
+
+def _pr_curve(run: COCOeval, category: int) -> dict[str, list[float]]:
+    """Recall (101 values), precision made falling, and the confidence where each recall is reached; at IoU 0.5."""
+    cell = (0, slice(None), category, 0, -1)
+    return {
+        "recall": run.params.recThrs.tolist(),
+        "precision": run.eval["precision"][cell].tolist(),
+        "score": run.eval["scores"][cell].tolist(),
+    }
+
+
+def _boundary(judged: Sequence[Judged], results: Sequence[Detections], truths: Sequence[ObjectTruth]) -> float | None:
+    """Mean boundary IoU of the correct instances; None without any."""
+    found: list[float] = []
+    for one, result, truth in zip(judged, results, truths, strict=True):
+        assert truth.masks is not None
+        found += [
+            boundary_iou(masks.bitmap_of(result, d).full(), masks.rle_bitmap(truth.masks[g])) for d, g in one.pairs
+        ]
+    return float(np.mean(found)) if found else None

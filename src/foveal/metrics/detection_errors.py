@@ -1,0 +1,127 @@
+"""What goes wrong at one confidence: kinds of errors, counting errors, and how well outlines sit.
+
+Kinds of errors are those of TIDE (Bolya et al., ECCV 2020, section 2.2; the idea is Hoiem et al., ECCV 2012), counted
+instead of weighted. A detection that is not right has exactly one kind; IoU >= 0.5 finds an object, < 0.1 sees none:
+    localisation    right class, IoU 0.1 to 0.5
+    classification  finds an object of another class
+    duplicate       finds an object that a better detection has already found
+    background      touches no object (IoU < 0.1)
+    both            wrong class and loose: what is left
+    missed          an object that no detection found, nor found loosely or under another class
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco_mask
+
+from foveal import masks
+from foveal.metrics.coco import Kind, xywh
+from foveal.metrics.truth import ObjectTruth
+from foveal.results import Detections
+
+FOUND_IOU = 0.5
+BACKGROUND_IOU = 0.1
+KINDS = ("correct", "localisation", "classification", "duplicate", "background", "both", "missed")
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One picture's detections above the confidence, each with its kind, and the objects that were missed."""
+
+    kinds: dict[int, str]  # detection -> kind; those on crowds are left out
+    pairs: tuple[tuple[int, int], ...]  # (detection, object) of the correct ones
+    missed: tuple[int, ...]  # objects
+
+
+def judge(result: Detections, truth: ObjectTruth, score_threshold: float, kind: Kind) -> Judged:
+    """Match greedily, best score first, each to the free object of its class with the highest IoU; then name errors."""
+    chosen = np.flatnonzero(result.scores > score_threshold)
+    overlaps = _overlaps(result, chosen, truth, kind)  # (D, G)
+    counting = ~truth.crowd
+    same = result.class_ids[chosen, None] == truth.class_ids[None]
+    pairs, taken = _match(overlaps, same & counting)
+    kinds: dict[int, str] = {}
+    explained = taken.copy()  # objects that some detection at least came near to
+    for row, detection in enumerate(chosen.tolist()):
+        if row in pairs:
+            kinds[detection] = "correct"
+        elif not (overlaps[row] >= FOUND_IOU)[same[row] & ~counting].any():
+            name, near = _kind(np.where(counting, overlaps[row], 0.0), same[row])
+            kinds[detection] = name
+            if near is not None:
+                explained[near] = True
+    missed = np.flatnonzero(counting & ~explained)
+    return Judged(kinds, tuple((int(chosen[d]), g) for d, g in pairs.items()), tuple(missed.tolist()))
+
+
+def _match(overlaps: FloatArray, allowed: npt.NDArray[np.bool_]) -> tuple[dict[int, int], npt.NDArray[np.bool_]]:
+    """Row -> column of IoU >= FOUND_IOU, one to one, rows in order; and which columns are taken."""
+    pairs: dict[int, int] = {}
+    taken = np.zeros(overlaps.shape[1], bool)
+    for row in range(len(overlaps)):
+        free = np.where(allowed[row] & ~taken, overlaps[row], 0.0)
+        if free.size and free.max() >= FOUND_IOU:
+            pairs[row] = int(free.argmax())
+            taken[pairs[row]] = True
+    return pairs, taken
+
+
+def _kind(overlaps: FloatArray, same: npt.NDArray[np.bool_]) -> tuple[str, int | None]:
+    """The error of one unmatched detection, and the object that it nearly found; in TIDE's order of tests."""
+    own, other = np.where(same, overlaps, 0.0), np.where(same, 0.0, overlaps)
+    if BACKGROUND_IOU <= own.max(initial=0.0) < FOUND_IOU:
+        return "localisation", int(own.argmax())
+    if other.max(initial=0.0) >= FOUND_IOU:
+        return "classification", int(other.argmax())
+    if own.max(initial=0.0) >= FOUND_IOU:
+        return "duplicate", None
+    return ("background" if overlaps.max(initial=0.0) < BACKGROUND_IOU else "both"), None
+
+
+def _overlaps(result: Detections, chosen: npt.NDArray[np.intp], truth: ObjectTruth, kind: Kind) -> FloatArray:
+    """(D, G) IoU as COCO measures it (against a crowd: the share of the detection that lies in it)."""
+    if not len(chosen) or not len(truth):
+        return np.zeros((len(chosen), len(truth)))
+    crowd = truth.crowd.astype(np.uint8)
+    if kind == "bbox":
+        found = np.array([xywh(box) for box in result.boxes_xyxy[chosen]])
+        return np.asarray(coco_mask.iou(found, np.array([xywh(box) for box in truth.boxes_xyxy]), crowd))
+    assert truth.masks is not None, "segm needs truths with masks"
+    rles = [masks.rle(masks.bitmap_of(result, int(i))) for i in chosen]
+    return np.asarray(coco_mask.iou(rles, list(truth.masks), crowd))
+
+
+def error_table(
+    judged: Sequence[Judged], results: Sequence[Detections], truths: Sequence[ObjectTruth], labels: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Label -> kind -> count; detections under their own class, missed objects under theirs. "all" sums up."""
+    table = {label: dict.fromkeys(KINDS, 0) for label in ("all", *labels)}
+    for one, result, truth in zip(judged, results, truths, strict=True):
+        named = [(result.class_ids[i], kind) for i, kind in one.kinds.items()]
+        for class_id, kind in [*named, *((truth.class_ids[i], "missed") for i in one.missed)]:
+            table["all"][kind] += 1
+            table[labels[int(class_id)]][kind] += 1
+    return table
+
+
+def count_error(
+    results: Sequence[Detections], truths: Sequence[ObjectTruth], score_threshold: float
+) -> dict[str, float]:
+    """How wrong the number of objects in a picture is, crowds not counted.
+
+    Returns:
+        mean_absolute: mean over pictures of |found - true|, in objects. mean_signed: the same with its sign (positive:
+        too many). relative: sum of |found - true| over the sum of true, left out when nothing is there to be counted.
+    """
+    found = np.array([np.count_nonzero(result.scores > score_threshold) for result in results])
+    true = np.array([np.count_nonzero(~truth.crowd) for truth in truths])
+    off = found - true
+    errors = {"mean_absolute": float(np.abs(off).mean()), "mean_signed": float(off.mean())}
+    if true.sum():
+        errors["relative"] = float(np.abs(off).sum() / true.sum())
+    return errors
