@@ -12,7 +12,7 @@ define link
 	$(1)/bin/pip install -q --no-deps -e . --config-settings editable_mode=strict && echo "$(MODULES)" > $(1)/.modules; }
 endef
 
-.PHONY: help setup setup-serve serve test test-slow check fix lock clean
+.PHONY: help setup setup-serve serve test test-slow check fix lock image image-test clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -51,6 +51,12 @@ lock:  ## resolve requirements/*.txt anew (needs uv)
 		--no-emit-index-url --no-annotate --no-header -o requirements/serve.txt
 	uv pip compile -q pyproject.toml --extra serve --extra cpu --extra train --extra dev --python-version 3.11 \
 		--no-emit-index-url --no-annotate --no-header -o requirements/dev.txt
+
+image:  ## the container image, with docker, podman or buildah (BASE=…, RUNTIME=gpu)
+	deploy/image.sh
+
+image-test:  ## build the image, RUN it read-only as nobody, post pictures, stop it (root, buildah, debootstrap)
+	deploy/image-test.sh
 
 clean:  ## remove environments and build output
 	rm -rf .venv .venv-serve build dist

@@ -1,0 +1,45 @@
+# Foveal's serving image. `make image` builds it with docker, podman or buildah, whichever is there.
+#
+#   --build-arg BASE=…         any Debian-like image with Python 3.11 or newer
+#   --build-arg RUNTIME=gpu    onnxruntime-gpu instead of onnxruntime; then BASE must bring CUDA and cuDNN
+ARG BASE=python:3.11-slim
+
+FROM ${BASE} AS build
+ARG RUNTIME=cpu
+WORKDIR /build
+COPY requirements/serve.txt ./
+# The two runtimes own the same folder, so the lock's onnxruntime is renamed, never installed beside the other one.
+RUN if [ "$RUNTIME" = gpu ]; then sed -i 's/^onnxruntime==/onnxruntime-gpu==/' serve.txt; fi \
+ && python3 -m venv /opt/foveal && /opt/foveal/bin/pip install --no-cache-dir -q -r serve.txt
+COPY pyproject.toml README.md LICENSE ./
+COPY src src
+COPY models models
+COPY export export
+COPY service service
+RUN /opt/foveal/bin/pip install --no-cache-dir -q --no-deps . \
+ && /opt/foveal/bin/pip freeze --all > /opt/foveal/sbom.txt \
+ && /opt/foveal/bin/pip uninstall -q -y pip setuptools \
+ && find /opt/foveal -name '__pycache__' -prune -exec rm -rf {} +
+
+FROM ${BASE}
+LABEL org.opencontainers.image.title="foveal" \
+      org.opencontainers.image.description="Fine-tuned vision models over HTTP" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# A number, so that Kubernetes' runAsNonRoot can check it.
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin foveal
+COPY --from=build /opt/foveal /opt/foveal
+COPY zoo /zoo
+# All that is written goes to /tmp: with a tmpfs there the root file system may be read-only.
+ENV PATH=/opt/foveal/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    BENTOML_DO_NOT_TRACK=True \
+    HOME=/tmp \
+    FOVEAL_ZOO=/zoo
+USER 10001
+EXPOSE 3000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
+    CMD ["python3", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:3000/readyz', timeout=2)"]
+ENTRYPOINT ["foveal"]
+CMD ["serve", "--host", "0.0.0.0", "--port", "3000"]
