@@ -14,8 +14,16 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from foveal.errors import FovealError
-from foveal.service.errors import InternalError, MethodNotAllowed, NoSuchPath, problem_response
+from foveal.service.errors import (
+    DeadlineExceeded,
+    InternalError,
+    MethodNotAllowed,
+    NoSuchPath,
+    RetryError,
+    problem_response,
+)
 from foveal.service.front import Front, request_id
+from foveal.service.metrics import Metrics
 from foveal.service.models import Models
 from foveal.service.routes import Routes
 from foveal.service.settings import Settings
@@ -30,18 +38,19 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._threads = ThreadPoolExecutor(settings.image_thread_count, "foveal-image")
-        self.models = Models(settings, self._threads)
+        self.metrics = Metrics()
+        self.models = Models(settings, self._threads, self.metrics)
         routed = Starlette(
-            routes=Routes(settings, self.models).all(),
+            routes=Routes(settings, self.models, self.metrics).all(),
             exception_handlers={
-                FovealError: _fault,
+                FovealError: self._fault,
                 HTTPException: _http,
                 ClientDisconnect: _gone,
                 Exception: _bug,
             },
         )
         routed.router.redirect_slashes = False
-        self._entry = Front(routed)
+        self._entry = Front(routed, self.metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -58,10 +67,11 @@ class Application:
             await loading
             self._threads.shutdown(cancel_futures=True)
 
-
-def _fault(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, FovealError)
-    return problem_response(error)
+    def _fault(self, _request: Request, error: Exception) -> Response:
+        assert isinstance(error, FovealError)
+        if isinstance(error, RetryError | DeadlineExceeded):
+            self.metrics.rejections.labels(type(error).__name__).inc()
+        return problem_response(error)
 
 
 def _http(request: Request, error: Exception) -> Response:

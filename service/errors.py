@@ -16,14 +16,18 @@
 | 500 | InternalError: a bug of ours; nothing that a client sends may lead to it |
 """
 
+import asyncio
+import contextlib
 import math
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from foveal.errors import FovealError
 from foveal.formats import to_json
 
 MEDIA_TYPE = "application/problem+json"
+LINGER_S = 1.0
 
 
 class RequestError(FovealError):
@@ -117,4 +121,23 @@ def problem(error: FovealError) -> dict[str, object]:
 def problem_response(error: FovealError) -> Response:
     """The answer to a request that failed as a whole."""
     headers = error.headers if isinstance(error, RequestError) else {}
-    return Response(to_json(problem(error)), error.status, headers, MEDIA_TYPE)
+    kind = LingeringResponse if isinstance(error, ClosingError) else Response
+    return kind(to_json(problem(error)), error.status, headers, MEDIA_TYPE)
+
+
+class LingeringResponse(Response):
+    """Answers before the body was read to its end, and closes a moment later.
+
+    What still arrives meanwhile is thrown away: closing with unread bytes would reset the connection, and the client
+    would lose the answer that tells it why (RFC 9112, 9.6).
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -9,6 +9,8 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from foveal.service.metrics import Metrics
+
 ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 log = logging.getLogger("foveal.access")
 
@@ -21,8 +23,9 @@ def request_id(scope: Scope) -> str:
 class Front:
     """Outermost middleware: X-Request-ID is echoed when it is harmless, made otherwise."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -45,11 +48,15 @@ class Front:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
+            elapsed = time.perf_counter() - started
+            route = getattr(scope.get("route"), "path", "other")  # the template, so that labels stay few
+            self._metrics.requests.labels(route, str(status)).inc()
+            self._metrics.request_seconds.labels(route).observe(elapsed)
             line = {
                 "id": identity,
                 "method": scope["method"],
                 "path": scope["path"],
                 "status": status,
-                "ms": round(1000 * (time.perf_counter() - started), 3),
+                "ms": round(1000 * elapsed, 3),
             }
             log.info(json.dumps(line))

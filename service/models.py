@@ -10,6 +10,7 @@ from foveal import zoo
 from foveal.errors import BadPackage, FovealError, UnknownName
 from foveal.package import ModelPackage
 from foveal.service.errors import NotReady
+from foveal.service.metrics import Metrics
 from foveal.service.serving import Served
 from foveal.service.settings import Settings
 from foveal.tasks import TASKS
@@ -32,11 +33,12 @@ class Snapshot:
 class Models:
     """The models of one zoo."""
 
-    def __init__(self, settings: Settings, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, settings: Settings, threads: ThreadPoolExecutor, metrics: Metrics) -> None:
         self.snapshot = Snapshot()
         self.loaded = False
         self._settings = settings
         self._threads = threads
+        self._metrics = metrics
 
     def load(self) -> None:
         """Read the zoo and check every package; blocks, so call it in a thread. A package that fails is named."""
@@ -46,7 +48,8 @@ class Models:
         for name, version in ((n, v) for n, versions in found.items() for v in versions):
             ref = f"{name}@{version}"
             try:
-                served[ref] = Served(_open(self._settings.zoo, name, version), self._settings, self._threads)
+                package = _open(self._settings.zoo, name, version)
+                served[ref] = Served(package, self._settings, self._threads, self._metrics)
                 log.info("serving %s on %s", ref, served[ref].predictor.provider)
             except FovealError as error:
                 failed[ref] = f"{error.title}: {error}"

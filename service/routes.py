@@ -16,6 +16,7 @@ from foveal.service.body import Upload, read_uploads
 from foveal.service.describe import describe, listing
 from foveal.service.docs import page
 from foveal.service.errors import DeadlineExceeded
+from foveal.service.metrics import MEDIA_TYPE, Metrics
 from foveal.service.models import Models
 from foveal.service.negotiate import negotiate
 from foveal.service.openapi import document
@@ -30,19 +31,21 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Routes:
     """The handlers, over one set of models."""
 
-    def __init__(self, settings: Settings, models: Models) -> None:
+    def __init__(self, settings: Settings, models: Models, metrics: Metrics) -> None:
         self._settings = settings
         self._models = models
+        self._metrics = metrics
         self._gate = Gate(settings.max_requests, "requests")
 
     def all(self) -> list[Route]:
-        """Everything that the OpenAPI document describes below /v1."""
+        """What the OpenAPI document describes, but for the probes, which are BentoML's."""
         return [
             *(Route(f"/v1/{task.endpoint}", self._predict(task), methods=["POST"]) for task in TASKS.values()),
             Route("/v1/models", self._list),
             Route("/v1/models/{name}", self._show),
             Route("/v1/openapi.json", self._openapi),
             Route("/v1/docs", self._docs),
+            Route("/metrics", self._exposition),
         ]
 
     def _predict(self, task: Task) -> Handler:
@@ -96,6 +99,9 @@ class Routes:
     async def _docs(self, request: Request) -> Response:
         policy = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
         return HTMLResponse(page(document()), headers=policy)
+
+    async def _exposition(self, request: Request) -> Response:
+        return Response(await asyncio.to_thread(self._metrics.exposition), media_type=MEDIA_TYPE)
 
 
 def _respond(served: Served, answers: list[Answer]) -> Response:

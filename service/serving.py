@@ -17,8 +17,10 @@ from foveal.formats import Entry, entry_bytes, to_json
 from foveal.options import Options
 from foveal.package import ModelPackage
 from foveal.predictor import Predictor
+from foveal.results import Result, SemanticMap
 from foveal.service.batching import Batcher, Gate
 from foveal.service.body import Upload
+from foveal.service.metrics import Metrics, ModelMetrics
 from foveal.service.schemas import ModelRef
 from foveal.service.settings import Settings
 from foveal.tasks import Prepared
@@ -42,7 +44,9 @@ class Answer:
 class Served:
     """A verified package, ready to answer. All settings that its requests need come in here, once."""
 
-    def __init__(self, package: ModelPackage, settings: Settings, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, package: ModelPackage, settings: Settings, threads: ThreadPoolExecutor, metrics: Metrics
+    ) -> None:
         """Open the session and reproduce the goldens; takes a moment, so not on the event loop.
 
         Raises:
@@ -65,15 +69,24 @@ class Served:
         self.batcher = Batcher(
             self.predictor.infer, self.task.batch_key, min(settings.batch_size or own, self.manifest.max_batch)
         )
+        self._metrics = ModelMetrics(metrics, self.manifest.name, str(self.manifest.version))
+        self._metrics.provider(self.predictor.settings.provider, self.predictor.provider, served=True)
         self._threads = threads
         self._max_pixels = settings.max_pixels
 
     async def answer(self, upload: Upload, options: Options) -> Answer:
         """Predict for one picture; a fault of the picture is an answer, not an exception. `options` are resolved."""
+        answer = await self._answer(upload, options)
+        self._metrics.answered(answer.error.status if answer.error else 200, answer.seconds, answer.batch_size)
+        return answer
+
+    async def _answer(self, upload: Upload, options: Options) -> Answer:
         seconds: dict[str, float] = {}
         try:
             prepared = await self._in_thread(self._prepare, upload.data, seconds)
+            self._metrics.waiting.set(len(self.batcher) + 1)
             ran = await self.batcher.run(prepared, options)
+            self._metrics.waiting.set(len(self.batcher))
             seconds["queue"], seconds["inference"] = ran.queue_s, ran.inference_s
             json = await self._in_thread(self._render, upload.name, ran.outputs, prepared, options, seconds)
             return Answer(json, None, seconds, ran.batch_size)
@@ -95,12 +108,18 @@ class Served:
         started = time.perf_counter()
         result = self.predictor.finish(outputs, prepared, options)
         finished_at = time.perf_counter()
+        self._metrics.saw(result.image_hw, _top_score(result))
         json = entry_bytes(Entry(name, result, prepared.exif_orientation), self.task.name, options)
         seconds["postprocess"], seconds["encode"] = finished_at - started, time.perf_counter() - finished_at
         return json
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _top_score(result: Result) -> float | None:
+    """The best class's or object's score; None for a class map and for a picture without objects."""
+    return None if isinstance(result, SemanticMap) or not len(result.scores) else float(result.scores[0])
 
 
 def server_timing(answers: list[Answer]) -> str:
