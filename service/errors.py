@@ -27,7 +27,7 @@ from foveal.errors import FovealError
 from foveal.formats import to_json
 
 MEDIA_TYPE = "application/problem+json"
-LINGER_S = 1.0
+LINGER_S, LINGER_BYTES = 1.0, 10_000_000  # how long a refused upload is listened to
 
 
 class RequestError(FovealError):
@@ -138,6 +138,8 @@ class LingeringResponse(Response):
         await send({"type": "http.response.body", "body": self.body, "more_body": True})
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_S):
-                while (await receive()).get("more_body", False):
-                    pass
+                left, more = LINGER_BYTES, True
+                while more and left > 0:
+                    message = await receive()
+                    left, more = left - len(message.get("body", b"")), message.get("more_body", False)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
