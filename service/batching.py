@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from foveal.options import Options
 from foveal.service.errors import Busy
@@ -126,8 +126,13 @@ class Batcher:
             for item, outputs in zip(batch, done.result(), strict=True):
                 if not item.future.done():
                     item.future.set_result(Ran(outputs, started - item.queued_at, inference_s, len(batch)))
-        else:
-            for item in batch:
-                if not item.future.done():
-                    item.future.set_exception(error)
+        elif len(batch) > 1:  # find the culprit: each of them once more, alone
+            self._waiting.extendleft(_alone(item) for item in reversed(batch))
+        elif not batch[0].future.done():
+            batch[0].future.set_exception(error)
         self._next()
+
+
+def _alone(item: _Item) -> _Item:
+    """The same item under a key that no other has."""
+    return replace(item, key=object())

@@ -48,7 +48,7 @@ class Server:
     def log(self) -> str:
         return self._log.read_text()
 
-    def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, sign: signal.Signals) -> int:
         """Ask it to stop; the exit code."""
         self.process.send_signal(sign)
         return self.process.wait(60)
@@ -57,4 +57,4 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.process.poll() is None:
-            self.stop()
+            assert self.stop(signal.SIGINT) == 0, self.log  # as Ctrl-C does
