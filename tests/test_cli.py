@@ -72,7 +72,7 @@ def test_predict_goes_on_after_a_bad_file_and_exits_1(zoo: Path) -> None:
     ("arguments", "message"),
     [
         (["--model", "colour"], "choices: colours"),
-        (["--model", "colours", "--format", "xml"], "choices: csv, jsonl"),
+        (["--model", "colours", "--format", "xml"], "choices: coco, csv, jsonl"),
         (["--model", "colours", "--score-threshold", "0.3"], "does not apply to this task"),
         (["--model", "colours", "--batch-size", "99"], "expected at most 8, got 99"),
         (["--model", "colours", "--provider", "gpu"], "choices: cpu, cuda"),

@@ -26,7 +26,7 @@ def predict(
     ],
     model: Annotated[str, typer.Option(help="NAME, NAME@VERSION or a package folder.")],
     zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
-    format_: Annotated[str, typer.Option("--format", help="jsonl | csv")] = "jsonl",
+    format_: Annotated[str, typer.Option("--format", help="jsonl | csv | coco")] = "jsonl",
     out: Annotated[Path | None, typer.Option(help="Write here instead of stdout.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue --out after a kill; nothing lost or doubled.")] = False,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only every N-th picture, from the I-th.")] = None,
@@ -56,6 +56,8 @@ def predict(
         raise UnknownName.among("format", format_, FORMATS)
     if resume and out is None:
         raise BadRequest("--resume: expected --out FILE beside it; stdout cannot be continued")
+    if resume and not FORMATS[format_].resumable:
+        raise BadRequest(f"--resume: expected a format that can be continued, got {format_}")
     sources = expand(paths) if shard is None else take_shard(expand(paths), shard)
     predictor = load(model, zoo=zoo, provider=provider)
     if batch_size > predictor.manifest.max_batch:

@@ -28,6 +28,8 @@ class Writer(Protocol):
 class WriterFactory(Protocol):
     """A format: makes a writer for one output. `options` are resolved ones."""
 
+    resumable: bool  # may a fresh writer go on where another one stopped between two entries?
+
     def __call__(self, manifest: Manifest, options: Options) -> Writer:
         """A fresh writer."""
         ...

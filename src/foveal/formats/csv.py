@@ -16,6 +16,7 @@ class Csv:
     """The columns are those of the task's `rows`, behind the image's name and before `error`."""
 
     media_type = "text/csv; charset=utf-8"
+    resumable = True
 
     def __init__(self, manifest: Manifest, options: Options) -> None:
         self._task = TASKS[manifest.task]

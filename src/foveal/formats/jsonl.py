@@ -9,6 +9,7 @@ class JsonLines:
     """Each line is exactly the object that HTTP puts under `results`."""
 
     media_type = "application/jsonl"
+    resumable = True
 
     def __init__(self, manifest: Manifest, options: Options) -> None:
         self._task = manifest.task
