@@ -27,6 +27,7 @@ class Command:
 
 COMMANDS: dict[str, Command] = {
     "predict": Command("foveal.commands.predict:predict", "Run a model over files, folders and globs."),
+    "data synth": Command("foveal.commands.synth:synth", "Draw a data set with exact ground truth."),
     "models": Command("foveal.commands.models:models", "List the models of the zoo."),
     "train": Command("foveal.models.commands:train", "Fine-tune a network on your pictures.", "train"),
     "verify": Command("foveal.commands.verify:verify", "Prove a model package again, without torch."),
