@@ -10,6 +10,7 @@ from foveal import __version__
 from foveal.errors import BadImage, BadRequest, FovealError, ImageTooLarge, UnknownName, UnsupportedImage
 from foveal.options import MASK_FORMATS, MAX_DETECTIONS
 from foveal.service import errors, schemas
+from foveal.service.serving import OFFERED
 from foveal.tasks import TASKS, Task
 
 PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {  # option -> description, schema
@@ -73,6 +74,7 @@ def _predict(task: Task) -> dict[str, Any]:
         "required": ["model", "results"],
         "properties": {"model": _ref(schemas.ModelRef), "results": {"type": "array", "minItems": 1, "items": entry}},
     }
+    pictures = {media: {"schema": {"type": "string", "contentMediaType": media}} for media in OFFERED[1:]}
     model = ("`name` or `name@version`; left out: the task's default", {"type": "string"})
     parameters = {"model": model} | {name: PARAMETERS[name] for name in sorted(task.option_names)}
     return {
@@ -83,7 +85,12 @@ def _predict(task: Task) -> dict[str, Any]:
             for name, (text, schema) in parameters.items()
         ],
         "requestBody": {"required": True, "content": _body()},
-        "responses": {"200": {"description": "One entry a picture, in order", "content": _json(answer)}}
+        "responses": {
+            "200": {
+                "description": "One entry a picture, in order; or, for one picture, the result drawn on it",
+                "content": _json(answer) | pictures,
+            }
+        }
         | _faults(FAULTS),
     }
 

@@ -15,16 +15,15 @@ from foveal.service.batching import Gate
 from foveal.service.body import Upload, read_uploads
 from foveal.service.describe import describe, listing
 from foveal.service.docs import page
-from foveal.service.errors import DeadlineExceeded
+from foveal.service.errors import DeadlineExceeded, NotAcceptable
 from foveal.service.metrics import MEDIA_TYPE, Metrics
 from foveal.service.models import Models
 from foveal.service.negotiate import negotiate
 from foveal.service.openapi import document
-from foveal.service.serving import Answer, Served, server_timing
+from foveal.service.serving import JSON, OFFERED, Answer, Served, server_timing
 from foveal.service.settings import Settings
 from foveal.tasks import TASKS, Task
 
-JSON = "application/json"
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -50,13 +49,15 @@ class Routes:
 
     def _predict(self, task: Task) -> Handler:
         async def predict(request: Request) -> Response:
-            negotiate(request.headers.get("accept"), [JSON])
+            media_type = negotiate(request.headers.get("accept"), OFFERED)
             with self._gate.admit():
                 served, options = self._choose(task, request.query_params)
                 uploads = await read_uploads(request, self._settings)
+                if media_type != JSON and len(uploads) > 1:
+                    raise NotAcceptable(f"{media_type} answers one image, got {len(uploads)}; {JSON} answers several")
                 with served.gate.admit(len(uploads)):
-                    answers = await self._answers(served, uploads, options)
-            return _respond(served, answers)
+                    answers = await self._answers(served, uploads, options, media_type)
+            return _respond(served, answers, media_type)
 
         return predict
 
@@ -71,17 +72,17 @@ class Routes:
         options = Options.parse(raw, applicable=task.option_names, labels=served.manifest.labels)
         return served, options.resolved(served.manifest)
 
-    async def _answers(self, served: Served, uploads: list[Upload], options: Options) -> list[Answer]:
+    async def _answers(self, served: Served, uploads: list[Upload], options: Options, media_type: str) -> list[Answer]:
         """One answer for each upload, in order, all within the deadline."""
         try:
             async with asyncio.timeout(self._settings.request_s):
                 if len(uploads) == 1:
-                    return [await served.answer(uploads[0], options)]
+                    return [await served.answer(uploads[0], options, media_type)]
                 turns = asyncio.Semaphore(self._settings.image_thread_count)  # leaves room for other requests
 
                 async def in_turn(upload: Upload) -> Answer:
                     async with turns:
-                        return await served.answer(upload, options)
+                        return await served.answer(upload, options, media_type)
 
                 return await asyncio.gather(*map(in_turn, uploads))
         except TimeoutError:
@@ -104,13 +105,15 @@ class Routes:
         return Response(await asyncio.to_thread(self._metrics.exposition), media_type=MEDIA_TYPE)
 
 
-def _respond(served: Served, answers: list[Answer]) -> Response:
+def _respond(served: Served, answers: list[Answer], media_type: str) -> Response:
     """Several pictures: errors stand in their places. One picture: its error is the answer."""
     if len(answers) == 1 and answers[0].error is not None:
         raise answers[0].error
-    body = b'{"model":%b,"results":[%b]}' % (served.reference, b",".join(answer.json for answer in answers))
+    body = b",".join(answer.body for answer in answers)
+    if media_type == JSON:
+        body = b'{"model":%b,"results":[%b]}' % (served.reference, body)
     headers = {"server-timing": server_timing(answers), "x-foveal-provider": served.predictor.provider}
-    return Response(body, headers=headers, media_type=JSON)
+    return Response(body, headers=headers, media_type=media_type)
 
 
 def _json(content: object) -> Response:

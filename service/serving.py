@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from foveal import draw
 from foveal import image as images
 from foveal.errors import FovealError
 from foveal.formats import Entry, entry_bytes, to_json
@@ -27,15 +28,17 @@ from foveal.tasks import Prepared
 from foveal.tasks.base import Outputs
 from foveal.verify import check_golden
 
+JSON = "application/json"
+OFFERED = (JSON, "image/png", "image/jpeg")  # JSON, or the picture with the result drawn on it
 STAGES = ("decode", "preprocess", "queue", "inference", "postprocess", "encode")
 T = TypeVar("T")
 
 
 @dataclass
 class Answer:
-    """One picture's outcome: the exact bytes that stand under `results`, and what it took."""
+    """One picture's outcome and what it took."""
 
-    json: bytes
+    body: bytes  # JSON: the exact bytes that stand under `results`; else the annotated picture
     error: FovealError | None = None
     seconds: dict[str, float] = field(default_factory=dict)  # by stage
     batch_size: int = 0
@@ -74,13 +77,13 @@ class Served:
         self._threads = threads
         self._max_pixels = settings.max_pixels
 
-    async def answer(self, upload: Upload, options: Options) -> Answer:
+    async def answer(self, upload: Upload, options: Options, media_type: str) -> Answer:
         """Predict for one picture; a fault of the picture is an answer, not an exception. `options` are resolved."""
-        answer = await self._answer(upload, options)
+        answer = await self._answer(upload, options, media_type)
         self._metrics.answered(answer.error.status if answer.error else 200, answer.seconds, answer.batch_size)
         return answer
 
-    async def _answer(self, upload: Upload, options: Options) -> Answer:
+    async def _answer(self, upload: Upload, options: Options, media_type: str) -> Answer:
         seconds: dict[str, float] = {}
         try:
             prepared = await self._in_thread(self._prepare, upload.data, seconds)
@@ -88,8 +91,8 @@ class Served:
             ran = await self.batcher.run(prepared, options)
             self._metrics.waiting.set(len(self.batcher))
             seconds["queue"], seconds["inference"] = ran.queue_s, ran.inference_s
-            json = await self._in_thread(self._render, upload.name, ran.outputs, prepared, options, seconds)
-            return Answer(json, None, seconds, ran.batch_size)
+            body = await self._in_thread(self._render, upload, ran.outputs, prepared, options, media_type, seconds)
+            return Answer(body, None, seconds, ran.batch_size)
         except FovealError as error:
             return Answer(entry_bytes(Entry(upload.name, error), self.task.name, options), error, seconds)
 
@@ -103,15 +106,25 @@ class Served:
         return prepared
 
     def _render(
-        self, name: str | None, outputs: Outputs, prepared: Prepared, options: Options, seconds: dict[str, float]
+        self,
+        upload: Upload,
+        outputs: Outputs,
+        prepared: Prepared,
+        options: Options,
+        media_type: str,
+        seconds: dict[str, float],
     ) -> bytes:
         started = time.perf_counter()
         result = self.predictor.finish(outputs, prepared, options)
         finished_at = time.perf_counter()
         self._metrics.saw(result.image_hw, _top_score(result))
-        json = entry_bytes(Entry(name, result, prepared.exif_orientation), self.task.name, options)
+        if media_type == JSON:
+            body = entry_bytes(Entry(upload.name, result, prepared.exif_orientation), self.task.name, options)
+        else:  # drawn over the whole picture; the model may have seen a reduced decode
+            whole = images.decode(upload.data, max_pixels=self._max_pixels)
+            body = draw.encode(draw.overlay(whole.rgb, result), media_type)
         seconds["postprocess"], seconds["encode"] = finished_at - started, time.perf_counter() - finished_at
-        return json
+        return body
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)

@@ -27,7 +27,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="FOVEAL_", frozen=True, extra="ignore")
 
-    zoo: Path = Field(Path("zoo"), description="folder <name>/<version>/ of the model packages to serve")
+    zoo: Path = Field(Path("zoo"), description="folder NAME/VERSION/ of the model packages to serve")
     default_models: dict[str, str] = Field(
         {}, description='task -> model for requests without ?model=, as JSON: {"classification": "shapes"}; '
         "a task that is not named takes the alphabetically first model, newest version"

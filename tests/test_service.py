@@ -259,7 +259,9 @@ def test_unknown_model_lists_the_choices(client: httpx.Client, wanted: str) -> N
     assert "tints" in found.detail
 
 
-@pytest.mark.parametrize("accept", ["*/*", "application/json", "application/*;q=0.2, text/html", "image/png;q=0, */*"])
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/json", "application/*;q=0.2, text/html", "application/json, image/png;q=0.9"]
+)
 def test_accept(client: httpx.Client, accept: str) -> None:
     assert best(client.post(CLASSIFY, content=png(RED), headers={"accept": accept})) == "red"
 
@@ -267,6 +269,29 @@ def test_accept(client: httpx.Client, accept: str) -> None:
 @pytest.mark.parametrize("accept", ["text/html", "application/json;q=0", "application/xml"])
 def test_not_acceptable(client: httpx.Client, accept: str) -> None:
     problem(client.post(CLASSIFY, content=png(RED), headers={"accept": accept}), 406)
+
+
+@pytest.mark.parametrize("media_type", ["image/png", "image/jpeg"])
+def test_annotated_picture(client: httpx.Client, media_type: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.new("RGB", (400, 300), GREEN), "JPEG", exif=exif)
+    response = client.post(CLASSIFY, content=data, headers={"accept": media_type})
+    assert response.headers["content-type"] == media_type
+    with Image.open(io.BytesIO(response.content)) as drawn:
+        assert (drawn.size, Image.MIME[drawn.format]) == ((300, 400), media_type)
+        assert np.ptp(np.asarray(drawn.convert("RGB")), axis=(0, 1)).max() > 100, "something is drawn on it"
+
+
+def test_annotated_picture_of_several_is_not_acceptable(client: httpx.Client) -> None:
+    files = [("image", ("a.png", png(RED)))] * 2
+    problem(client.post(CLASSIFY, files=files, headers={"accept": "image/png"}), 406)
+
+
+def test_annotated_jpeg_of_a_picture_that_jpeg_cannot_hold(client: httpx.Client) -> None:
+    long = png(RED, (70_000, 2))
+    problem(client.post(CLASSIFY, content=long, headers={"accept": "image/jpeg"}), 413)
+    assert client.post(CLASSIFY, content=long, headers={"accept": "image/png"}).status_code == 200
 
 
 def test_headers(client: httpx.Client) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal import masks
-from foveal.errors import UnknownName
+from foveal.errors import ImageTooLarge, UnknownName
 from foveal.results import Classification, Detections, Result, SemanticMap
 
 UInt8Array = npt.NDArray[np.uint8]
@@ -25,6 +25,7 @@ ENCODERS: dict[str, tuple[str, list[int]]] = {  # media type -> OpenCV's extensi
     "image/jpeg": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90]),
     "image/png": (".png", []),
 }
+JPEG_MAX_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOLDEN_ANGLE = 0.61803398875  # of a turn: hues of neighbouring class ids lie far apart
 _BLACK: Colour = (0, 0, 0)
@@ -53,10 +54,14 @@ def encode(rgb: UInt8Array, media_type: str) -> bytes:
     """RGB pixels as "image/png" or "image/jpeg".
 
     Raises:
-        UnknownName: another media type.
+        UnknownName: another media type. ImageTooLarge: a side that JPEG cannot hold.
     """
     if media_type not in ENCODERS:
         raise UnknownName.among("media type", media_type, ENCODERS)
+    if media_type == "image/jpeg" and max(rgb.shape[:2]) > JPEG_MAX_SIDE:
+        raise ImageTooLarge(
+            f"image/jpeg: expected sides of at most {JPEG_MAX_SIDE} px, got {max(rgb.shape[:2])}; try PNG"
+        )
     extension, parameters = ENCODERS[media_type]
     done, data = cv2.imencode(extension, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), parameters)
     assert done
