@@ -2,7 +2,7 @@
 
     recipe.toml     the resolved recipe
     run.json        task, labels, preprocess, data fingerprint and counts, licences, seed, versions
-    data.json       which sample is in which split
+    data.json       where the data set was, and which sample is in which split
     metrics.csv     one line an epoch
     curves.png      the same as a picture; the task adds its own (confusion.png, …)
     best.pt last.pt state_dicts of the evaluated weights (the averaged ones with EMA): tensors only
@@ -61,7 +61,7 @@ class RunFolder:
         """Lightning's checkpoint of the last finished epoch."""
         return self.path / "resume" / "last.ckpt"
 
-    def open(self, recipe: Recipe, info: RunInfo, data: DataSet[Any]) -> bool:
+    def open(self, recipe: Recipe, info: RunInfo, data: DataSet[Any], data_root: Path) -> bool:
         """Start a run here, or take up the one that was interrupted here.
 
         Returns:
@@ -76,7 +76,7 @@ class RunFolder:
                 raise BadOutput(f"{self.path}: expected an empty folder or an interrupted run")
             self.path.mkdir(parents=True, exist_ok=True)
             _write(self.path / "recipe.toml", recipe.to_toml().encode())
-            _write_json(self.path / "data.json", _splits_json(data))
+            _write_json(self.path / "data.json", _data_json(data, data_root))
             _write(written, info.model_dump_json(indent=2).encode())
             return False
         if (self.path / "result.json").exists():
@@ -136,9 +136,23 @@ def save_state(path: Path, weights: Mapping[str, Tensor]) -> None:
     _write(path, buffer.getvalue())
 
 
-def _splits_json(data: DataSet[Any]) -> dict[str, Any]:
+def data_root(run: Path) -> Path:
+    """Where the data set of a run was when it started.
+
+    Raises:
+        BadCheckpoint: no data.json, or a damaged one.
+    """
+    path = run / "data.json"
+    try:
+        return Path(json.loads(path.read_bytes())["root"])
+    except (OSError, ValueError, KeyError) as error:
+        raise BadCheckpoint(f"{path}: expected the place of the data set: {error}") from None
+
+
+def _data_json(data: DataSet[Any], root: Path) -> dict[str, Any]:
     names = {split: [sample.name for sample in data.splits[split]] for split in SPLITS}
-    return {"name": data.name, "layout": data.layout, "fingerprint": data.fingerprint, "splits": names}
+    described = {"name": data.name, "layout": data.layout, "fingerprint": data.fingerprint}
+    return {"root": str(root.absolute()), **described, "splits": names}
 
 
 def _csv(rows: list[Row]) -> bytes:

@@ -59,7 +59,7 @@ def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, say: 
     folder = RunFolder(out)
     network = task.build(recipe, data.labels, weights=recipe.weights)
     info = describe_run(task, recipe, data, network)
-    resumed = folder.open(recipe, info, data)
+    resumed = folder.open(recipe, info, data, data_root)
     say(f"{info.architecture}, {info.parameters:,} parameters; {data.splits.counts()}")
     fit(task, network, data, recipe, folder, resume=resumed, workers=workers, say=say)
     return finish(task, data, recipe, folder)

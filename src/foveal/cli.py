@@ -30,6 +30,8 @@ COMMANDS: dict[str, Command] = {
     "data synth": Command("foveal.commands.synth:synth", "Draw a data set with exact ground truth."),
     "models": Command("foveal.commands.models:models", "List the models of the zoo."),
     "train": Command("foveal.models.commands:train", "Fine-tune a network on your pictures.", "train"),
+    "evaluate": Command("foveal.export.commands:evaluate", "Score a package or a training run on a data set.", "train"),
+    "export": Command("foveal.export.commands:export", "Turn a training run into a proved package.", "train"),
     "verify": Command("foveal.commands.verify:verify", "Prove a model package again, without torch."),
     "serve": Command("foveal.service.commands:serve", "Serve every model of the zoo over HTTP.", "serve"),
 }

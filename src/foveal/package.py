@@ -81,6 +81,19 @@ class ModelPackage:
             golden=_golden(path, files),
         )
 
+    @classmethod
+    def unsaved(cls, manifest: Manifest, model: bytes, golden: Mapping[str, bytes]) -> "ModelPackage":
+        """A package that is only in memory, to be tried before it is written; its digest is empty.
+
+        Args:
+            manifest: the whole manifest.
+            model: the ONNX file.
+            golden: as for `write`.
+        """
+        path = Path(f"{manifest.name}@{manifest.version} (not written)")
+        files = {f"golden/{name}": content for name, content in golden.items()}
+        return cls(path, manifest, "", model, "", _golden(path, files))
+
     @staticmethod
     def write(path: Path | str, *, manifest: Manifest, model: bytes, card: str, golden: Mapping[str, bytes]) -> str:
         """Write a package folder: everything into a temporary folder beside it, SUMS last, then renamed into place.

@@ -20,9 +20,20 @@ PROVIDERS = {
 class Node(Protocol):
     """An input or output of a session, as ONNX Runtime describes it."""
 
-    name: str
-    type: str  # e.g. "tensor(uint8)"
-    shape: Sequence[int | str | None]  # a name where the dimension is dynamic
+    @property
+    def name(self) -> str:
+        """Its name in the graph."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """E.g. "tensor(uint8)"."""
+        ...
+
+    @property
+    def shape(self) -> Sequence[int | str | None]:
+        """Sizes; a name, or None, where the dimension is dynamic."""
+        ...
 
 
 class Session(Protocol):

@@ -1,0 +1,87 @@
+"""What export must know about a task; everything else (proof, files, card) is the same for all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from foveal.manifest import Postprocess
+from foveal.models.checkpoint import Checkpoint
+from foveal.session import Node, Session
+from foveal.tasks.base import Outputs
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A graph's outputs against the trained model's, over many pictures."""
+
+    measured: dict[str, float]  # worst differences by name; for people and for the manifest
+    failures: tuple[str, ...]  # what breaks the criterion, in words and numbers; empty: proved
+
+
+class Exporter(Protocol):
+    """One task's part of an export. Stateless."""
+
+    criterion: str  # what `compare` holds the graph to, in words and numbers
+
+    def trace(self, checkpoint: Checkpoint) -> bytes:
+        """The ONNX graph; its inputs and outputs are those that the kernel's task feeds and decodes."""
+        ...
+
+    def reference(self, checkpoint: Checkpoint) -> Session:
+        """The trained model itself, eager and unwrapped, answering with the graph's output names."""
+        ...
+
+    def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
+        """Defaults of the per-request options."""
+        ...
+
+    def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
+        """Golden pictures: name -> small (H, W, 3) uint8 RGB, two or three, sides and answers that differ."""
+        ...
+
+    def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs]) -> Comparison:
+        """Outputs of the reference and of the graph, picture by picture."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorNode:
+    """An input or output of a `TorchSession`."""
+
+    name: str
+    type: str
+    shape: Sequence[int | str | None]
+
+
+class TorchSession:
+    """Makes a torch function answer like an ONNX Runtime session, so that one pipeline runs both."""
+
+    def __init__(self, outputs: Sequence[str], forward: "Forward") -> None:
+        self._outputs = tuple(TensorNode(name, "", ()) for name in outputs)
+        self._forward = forward
+
+    def get_inputs(self) -> Sequence[Node]:
+        """None are declared: torch takes what the task feeds."""
+        return ()
+
+    def get_outputs(self) -> Sequence[Node]:
+        """The graph's output names."""
+        return self._outputs
+
+    def run(self, output_names: Sequence[str], input_feed: Mapping[str, Array]) -> Sequence[Array]:
+        """Run the network without gradients."""
+        outputs = self._forward(input_feed)
+        return [outputs[name] for name in output_names]
+
+
+class Forward(Protocol):
+    """A network as numpy sees it."""
+
+    def __call__(self, feeds: Mapping[str, Array], /) -> Mapping[str, Array]:
+        """Input name -> array to output name -> array."""
+        ...

@@ -1,0 +1,116 @@
+"""CARD.md: a model in words that a stranger understands, with every figure beside the number of pictures behind it.
+
+After Mitchell et al., "Model Cards for Model Reporting", 2019.
+"""
+
+from foveal.manifest import Manifest, Metrics
+from foveal.tasks import TASKS
+
+PURPOSE = {
+    "classification": "Looks at one picture and says which of {count} classes it shows, with a score for each.",
+    "semantic-segmentation": "Gives every pixel of a picture one of {count} classes.",
+    "object-detection": "Draws a box around every object of {count} classes, with a score for each.",
+    "instance-segmentation": "Outlines every single object of {count} classes to the pixel, with a score for each.",
+}
+FIGURES = {  # metric -> what it means; a metric without a line here is shown by its name alone
+    "top1": "share of pictures whose first answer is right",
+    "top5": "share of pictures whose right answer is among the first five",
+    "macro_f1": "F1 (balance of precision and recall), every class counting the same",
+    "ece": "expected calibration error: how far scores are from being true probabilities; 0 is best",
+}
+LIMITS = {
+    "classification": "It always answers with one of its classes, also for a picture that shows none of them.",
+    "semantic-segmentation": "Every pixel gets one of its classes, also where none of them fits.",
+    "object-detection": "Objects of other classes are missed or taken for one of its own.",
+    "instance-segmentation": "Objects of other classes are missed or taken for one of its own.",
+}
+
+
+def card(manifest: Manifest, *, about: str) -> str:
+    """The text of CARD.md.
+
+    Args:
+        manifest: the whole manifest.
+        about: the maker's own words on what the model is for; may be empty.
+    """
+    sections = (_head(manifest, about), _use(manifest), _metrics(manifest), _limits(manifest), _made(manifest))
+    return "\n\n".join(sections) + "\n"
+
+
+def _head(manifest: Manifest, about: str) -> str:
+    purpose = PURPOSE[manifest.task].format(count=len(manifest.labels))
+    labels = ", ".join(f"`{label}`" for label in manifest.labels)
+    height, width = manifest.preprocess.canvas_hw
+    lines = [f"# {manifest.name}, version {manifest.version}", about, purpose, f"Classes: {labels}."]
+    lines.append(
+        f"Network: {manifest.architecture}, fine-tuned; it sees pictures at {width} × {height} px "
+        f"(`{manifest.preprocess.mode}`), whatever their size."
+    )
+    return "\n\n".join(line for line in lines if line)
+
+
+def _use(manifest: Manifest) -> str:
+    endpoint, ref = TASKS[manifest.task].endpoint, f"{manifest.name}@{manifest.version}"
+    return f"""## How to use
+
+```sh
+foveal predict photo.jpg --model {ref}
+curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' 'http://localhost:3000/v1/{endpoint}?model={ref}'
+```
+
+```python
+import foveal
+
+print(foveal.load("{ref}")("photo.jpg"))
+```"""
+
+
+def _metrics(manifest: Manifest) -> str:
+    metrics = manifest.metrics
+    rows = ["| figure | value | 95 % interval | before export | meaning |", "|---|---|---|---|---|"]
+    for name, value in metrics.values.items():
+        low_high = metrics.intervals_95.get(name)
+        interval = f"{low_high[0]:.4f} – {low_high[1]:.4f}" if low_high else ""
+        before = f"{metrics.checkpoint_values[name]:.4f}" if name in metrics.checkpoint_values else ""
+        rows.append(f"| {name} | {value:.4f} | {interval} | {before} | {FIGURES.get(name, '')} |")
+    intro = (
+        f"Measured on {metrics.images} pictures of the `{metrics.split}` split, which took no part in training, "
+        "through this package as it is served; *before export* is the trained PyTorch model under the same code."
+    )
+    return "\n".join(["## How good it is", "", intro, "", *rows, *_per_class(metrics)])
+
+
+def _per_class(metrics: Metrics) -> list[str]:
+    if not metrics.per_class:
+        return []
+    columns = list(next(iter(metrics.per_class.values())))
+    lines = ["", f"| class | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for label, figures in metrics.per_class.items():
+        cells = (f"{figures[c]:.0f}" if c == "support" else f"{figures[c]:.3f}" for c in columns)
+        lines.append(f"| {label} | {' | '.join(cells)} |")
+    return lines
+
+
+def _limits(manifest: Manifest) -> str:
+    return f"""## Limits
+
+- {LIMITS[manifest.task]}
+- The figures hold for pictures like those of `{manifest.data.name}`. Other cameras, light, places or people can lower
+  them: measure on your own pictures with `foveal evaluate {manifest.name} --data DIR`.
+- {manifest.metrics.images} test pictures bound what is known; the intervals treat every picture as independent."""
+
+
+def _made(manifest: Manifest) -> str:
+    counts = ", ".join(f"{count} {split}" for split, count in manifest.data.images.items())
+    parity = manifest.parity
+    worst = ", ".join(f"{name} {value:.2g}" for name, value in parity.measured.items())
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.created_with.items())
+    return f"""## How it was made
+
+- Data: `{manifest.data.name}` ({manifest.data.layout}): {counts} pictures; fingerprint `{manifest.data.fingerprint}`.
+- Licence of the data: {manifest.licences.data}
+- Licence of the weights: {manifest.licences.weights}
+- Training: the recipe and the seed ({manifest.seed}) are in `manifest.json`.
+- Export proved against {parity.reference}, on {parity.images} pictures in batches of
+  {", ".join(map(str, parity.batch_sizes))}. Had to hold: {parity.criterion}. Measured: {worst}.
+- Made with {versions}."""

@@ -1,0 +1,80 @@
+"""Export of classifiers: `images` (N, H, W, 3) uint8 -> `logits` (N, C) float32."""
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from foveal.export.base import Array, Comparison, TorchSession
+from foveal.export.probes import cut_outs
+from foveal.export.trace import trace
+from foveal.manifest import Postprocess
+from foveal.models.checkpoint import Checkpoint
+from foveal.session import Session
+from foveal.tasks.base import Outputs
+
+TOLERANCE = 1e-3
+
+
+class ClassificationExporter:
+    """The network reads canvases itself, so the graph is the network as it is."""
+
+    criterion = (
+        "every logit within 0.001, and within 0.001 of the logits' standard deviation over the pictures; "
+        "the same first class, unless the trained model's first two are within 0.001"
+    )
+
+    def trace(self, checkpoint: Checkpoint) -> bytes:
+        """The ONNX graph."""
+        example = torch.zeros((2, *checkpoint.preprocess.canvas_hw, 3), dtype=torch.uint8)
+        return trace(checkpoint.network, {"images": example}, ["logits"])
+
+    def reference(self, checkpoint: Checkpoint) -> Session:
+        """The network behind its own uint8 door: floats normalised here, in numpy, from what the manifest states."""
+        mean, std = (np.array(v, np.float32) for v in (checkpoint.preprocess.mean, checkpoint.preprocess.std))
+        network = copy.deepcopy(checkpoint.network)
+        network.normalize = nn.Identity()
+
+        def forward(feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+            normalised = (feeds["images"].astype(np.float32) / np.float32(255) - mean) / std  # (N, H, W, 3)
+            with torch.inference_mode():
+                planes = torch.from_numpy(normalised).permute(0, 3, 1, 2)
+                return {"logits": network(planes).numpy()}
+
+        return TorchSession(["logits"], forward)
+
+    def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
+        """Five classes, or all when there are fewer."""
+        return Postprocess(top_k=min(5, len(checkpoint.labels)))
+
+    def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
+        """One picture wide and one high, so that a swapped axis shows."""
+        return {"wide": cut_outs(0, (96, 144)), "high": cut_outs(1, (144, 96))}
+
+    def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs]) -> Comparison:
+        """Logits against logits.
+
+        The bound shrinks with the spread over pictures: a head with small logits would hide a damaged layer behind a
+        fixed 0.001. Float32 noise of an honest export is about 1e-5 of the spread; 1 % on one convolution moves 1e-2
+        of it (measured on every convolution of MobileNetV2, ResNet-18 and SqueezeNet: tests/test_parity.py).
+        """
+        want = np.stack([outputs["logits"] for outputs in expected])  # (M, C)
+        have = np.stack([outputs["logits"] for outputs in got])
+        if want.shape != have.shape or not (np.isfinite(want).all() and np.isfinite(have).all()):
+            return Comparison({}, (f"expected finite logits {want.shape}, got {have.shape} with NaN or infinity",))
+        worst = float(np.abs(want - have).max())
+        bound = TOLERANCE * min(1.0, float(want.std(axis=0).max()))  # spread over pictures, not over classes
+        top_two = np.sort(want, axis=1)[:, -2:]
+        clear = top_two[:, -1] - top_two[:, 0] > TOLERANCE  # False throughout for a single class
+        flips = int((clear & (want.argmax(axis=1) != have.argmax(axis=1))).sum())
+        failures = []
+        if worst > bound:
+            failures.append(f"logits: expected within {bound:.3g}, got a difference of {worst:.3g}")
+        if flips:
+            failures.append(f"first class: expected the same for all {len(want)} pictures, got {flips} that differ")
+        return Comparison(
+            {"logits_max_abs": worst, "logits_bound": bound, "first_class_differs": flips}, tuple(failures)
+        )

@@ -1,0 +1,101 @@
+"""`foveal export` and `foveal evaluate`. Heavy imports stand inside the functions, so that `--help` stays instant."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from foveal.models.checkpoint import Checkpoint
+    from foveal.models.data import Sample
+    from foveal.predictor import Pipeline
+
+DATA = typer.Option(help="The data set, in a layout that `foveal train` reads.")
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of `foveal train`.")],
+    out: Annotated[Path, typer.Option(help="The package: zoo/NAME/VERSION; must not exist.")],
+    data: Annotated[Path | None, typer.Option(help="The data set, when it moved since training.")] = None,
+    about: Annotated[str, typer.Option(help="What the model is for, in your words; goes on the card.")] = "",
+    max_batch: Annotated[int, typer.Option(min=1, max=64, help="Largest batch to prove and to allow.")] = 16,
+) -> None:
+    """Turn a trained run into a package: trace it to ONNX, prove the graph, score both on the test split, write.
+
+    When the graph or its metrics are not those of the trained model nothing is written, and the exit code is 1.
+    """
+    from foveal.export.build import Target, build
+    from foveal.models.checkpoint import load_run
+
+    target = Target.of(out)
+    checkpoint = load_run(run)
+    samples = _held_out(run, checkpoint, data)
+    digest = build(checkpoint, samples, target, about=about, max_batch=max_batch, say=_say)
+    typer.echo(f"{out} {digest}")
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="PACKAGE|RUN", help="NAME, NAME@VERSION, package or run folder.")],
+    data: Annotated[Path, DATA],
+    split: Annotated[str, typer.Option(help="train | val | test | all")] = "test",
+    split_file: Annotated[Path | None, typer.Option(help="CSV name,split that the model was trained with.")] = None,
+    zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
+    provider: Annotated[str, typer.Option(help="Of a package: cpu | cuda | tensorrt | openvino")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
+) -> None:
+    """Score a package, or a training run before its export, on a data set: the same pipeline and the same code."""
+    from foveal.export.evaluate import evaluate as score
+    from foveal.export.evaluate import read_data, select
+    from foveal.export.report import print_scores, scores_object
+
+    pipeline = _pipeline(model, zoo, provider)
+    manifest = pipeline.manifest
+    dataset = read_data(manifest, data, split_file)
+    if dataset.fingerprint != manifest.data.fingerprint:
+        _say(f"{data} is not, to the byte, what the model was trained with: {split!r} may hold pictures it learnt from")
+    scores = score(pipeline, select(dataset, split, manifest.labels))
+    if as_json:
+        typer.echo(json.dumps(scores_object(scores, model=model, data=dataset.name, split=split)))
+    else:
+        print_scores(scores, f"{model} on {scores.images} pictures, split {split!r} of {dataset.name}")
+
+
+def _pipeline(model: str, zoo: Path | None, provider: str) -> Pipeline:
+    """Around a run's network, or a package's graph."""
+    from foveal import load
+    from foveal.predictor import Pipeline
+
+    if (Path(model) / "run.json").is_file():
+        from foveal.export.build import describe
+        from foveal.export.exporters import exporter_of
+        from foveal.models.checkpoint import load_run
+
+        checkpoint = load_run(Path(model))
+        draft = describe(checkpoint, name="run", number=1, max_batch=1)
+        return Pipeline(draft, exporter_of(checkpoint.task).reference(checkpoint), "torch")
+    return load(model, zoo=zoo, provider=provider)
+
+
+def _held_out(run: Path, checkpoint: Checkpoint, data: Path | None) -> Sequence[Sample[Any]]:
+    """The test split of the very data set that the run was trained with."""
+    from foveal.errors import BadData
+    from foveal.models.run_folder import data_root
+
+    dataset = checkpoint.trainer.load_data(data or data_root(run), checkpoint.recipe)
+    if dataset.fingerprint != checkpoint.data.fingerprint:
+        raise BadData(
+            f"{data or data_root(run)}: expected the data set of training, {checkpoint.data.fingerprint}, got another"
+        )
+    if not dataset.splits.test:
+        raise BadData(f"{dataset.name}: expected held-out pictures in split 'test', got none")
+    return dataset.splits.test
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

@@ -1,0 +1,103 @@
+"""Score a network on samples: a trained checkpoint, a graph not yet packaged, or a package. One code for all three.
+
+Needs no torch: a package is scored where it is served.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from foveal.errors import BadData, ParityFailure, UnknownName
+from foveal.manifest import Manifest, Metrics
+from foveal.metrics import Scores, scoring
+from foveal.models.data import SPLITS, DataSet, Sample
+from foveal.models.data_folders import load_folders
+from foveal.models.recipe import Recipe
+from foveal.predictor import Pipeline
+from foveal.progress import track
+
+AGREEMENT = 0.0005  # how far a metric may move from checkpoint to package
+READERS: dict[str, Callable[[Path, Recipe], DataSet[Any]]] = {
+    "classification": load_folders,
+}
+
+
+def evaluate(pipeline: Pipeline, samples: Sequence[Sample[Any]]) -> Scores:
+    """Predict every sample from its file's bytes and score the results.
+
+    Args:
+        pipeline: decodes, preprocesses, runs and decodes as in production.
+        samples: pictures with their truth, in the manifest's class ids.
+
+    Raises:
+        BadData: no samples. BadImage: a file that cannot be read; a silently shorter test set would flatter.
+    """
+    if not samples:
+        raise BadData("expected pictures to evaluate on, got none")
+    task = scoring(pipeline.manifest.task)
+    options = task.options.resolved(pipeline.manifest)
+    results = []
+    for sample in track(samples, total=len(samples), what="evaluate"):
+        prepared = pipeline.prepare(sample.path)
+        results.append(pipeline.finish(pipeline.infer([prepared], [options])[0], prepared, options))
+    return task.score(results, [sample.truth for sample in samples], pipeline.manifest.labels)
+
+
+def read_data(manifest: Manifest, root: Path, split_file: Path | None = None) -> DataSet[Any]:
+    """Read a data set and split it as the model's recipe says, so that `test` is what training never saw.
+
+    Raises:
+        UnknownName: no reader for the task. BadData: not readable, or the recipe's split file is not given.
+    """
+    if manifest.task not in READERS:
+        raise UnknownName.among("task", manifest.task, READERS)
+    fields = {name: value for name, value in manifest.recipe.items() if name in Recipe.model_fields}
+    if fields.get("split_file") and split_file is None:
+        raise BadData(f"the model's recipe splits by {fields['split_file']}: give it as --split-file")
+    recipe = Recipe.model_validate({**fields, "split_file": split_file and str(split_file)})
+    return READERS[manifest.task](root, recipe)
+
+
+def select(data: DataSet[Any], split: str, labels: tuple[str, ...]) -> tuple[Sample[Any], ...]:
+    """The samples of a split, or of `all`.
+
+    Raises:
+        UnknownName: no such split. BadData: the data set's labels are not the model's.
+    """
+    if split not in (*SPLITS, "all"):
+        raise UnknownName.among("split", split, (*SPLITS, "all"))
+    if data.labels != labels:
+        raise BadData(f"{data.name}: expected the model's labels {', '.join(labels)}; got {', '.join(data.labels)}")
+    samples = data.splits.train + data.splits.val + data.splits.test if split == "all" else data.splits[split]
+    if not samples:
+        raise BadData(f"{data.name}: expected pictures in split {split!r}, got none of {data.splits.counts()}")
+    return samples
+
+
+def same_metrics(checkpoint: Scores, package: Scores, split: str) -> Metrics:
+    """Both scores as the manifest keeps them.
+
+    Raises:
+        ParityFailure: a metric moved by more than 0.0005.
+    """
+    moved = [
+        f"{name}: {value:.6f} before, {package.values[name]:.6f} after"
+        for name, value in checkpoint.values.items()
+        if not abs(value - package.values[name]) <= AGREEMENT
+    ]
+    if moved:
+        raise ParityFailure(
+            f"on {package.images} pictures of split {split!r}, expected metrics within {AGREEMENT}: {'; '.join(moved)}"
+        )
+    return Metrics(
+        split=split,
+        images=package.images,
+        values=_rounded(package.values),
+        intervals_95={name: (round(low, 6), round(high, 6)) for name, (low, high) in package.intervals_95.items()},
+        checkpoint_values=_rounded(checkpoint.values),
+        per_class={label: _rounded(figures) for label, figures in package.per_class.items()},
+    )
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in values.items()}

@@ -1,0 +1,20 @@
+"""What export knows about each task; one line an entry."""
+
+from foveal.errors import UnknownName
+from foveal.export.base import Exporter
+from foveal.export.classification import ClassificationExporter
+
+EXPORTERS: dict[str, Exporter] = {
+    "classification": ClassificationExporter(),
+}
+
+
+def exporter_of(task: str) -> Exporter:
+    """The task's exporter.
+
+    Raises:
+        UnknownName: no exporter for that task.
+    """
+    if task not in EXPORTERS:
+        raise UnknownName.among("task", task, EXPORTERS)
+    return EXPORTERS[task]

@@ -1,0 +1,65 @@
+"""The proof that a graph does what the trained model did: same canvases, other sizes, other batches, same numbers."""
+
+from collections.abc import Mapping
+
+import torch
+
+from foveal.errors import ParityFailure
+from foveal.export.base import Comparison, Exporter
+from foveal.manifest import Parity
+from foveal.options import Options
+from foveal.predictor import Picture, Pipeline
+from foveal.tasks import Prepared
+from foveal.tasks.base import Outputs
+
+
+def prove(
+    exporter: Exporter, reference: Pipeline, graph: Pipeline, pictures: Mapping[str, Picture], *, max_batch: int
+) -> Parity:
+    """Run the trained model picture by picture and the graph in batches of 1, 2 and `max_batch`; compare.
+
+    Args:
+        exporter: knows the criterion.
+        reference: the pipeline around the unwrapped PyTorch model.
+        graph: the pipeline around the exported bytes.
+        pictures: name -> held-out photos, and probes whose content and size were not traced.
+        max_batch: largest batch to prove.
+
+    Returns:
+        What the manifest says about it: criterion and worst differences.
+
+    Raises:
+        ParityFailure: what differs, by how much, in which batch size.
+    """
+    sizes = tuple(sorted({1, min(2, max_batch), max_batch}))
+    prepared = [graph.prepare(picture) for picture in pictures.values()]
+    expected = _in_batches(reference, prepared, 1)
+    measured: dict[str, float] = {}
+    failures = []
+    for size in sizes:
+        found = exporter.compare(expected, _in_batches(graph, prepared, size))
+        failures += [f"batch of {size}: {failure}" for failure in found.failures]
+        measured = _worst(measured, found)
+    if failures:
+        raise ParityFailure(f"over {len(prepared)} pictures: {'; '.join(failures)}")
+    return Parity(
+        reference=f"torch {torch.__version__} eager on CPU, the trained model itself",
+        images=len(prepared),
+        batch_sizes=sizes,
+        criterion=exporter.criterion,
+        measured=measured,
+    )
+
+
+def _in_batches(pipeline: Pipeline, prepared: list[Prepared], size: int) -> list[Outputs]:
+    """Every picture once, in batches of exactly `size`: the last batch is filled up with pictures from the front."""
+    options = [Options().resolved(pipeline.manifest)] * size
+    outputs: list[Outputs] = []
+    for start in range(0, len(prepared), size):
+        batch = [prepared[i % len(prepared)] for i in range(start, start + size)]
+        outputs += pipeline.infer(batch, options)
+    return outputs[: len(prepared)]
+
+
+def _worst(so_far: dict[str, float], found: Comparison) -> dict[str, float]:
+    return {name: max(value, so_far.get(name, value)) for name, value in found.measured.items()}

@@ -1,0 +1,47 @@
+"""Scores for people (tables on stdout) and for programs (one JSON object)."""
+
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from foveal.metrics import Scores
+
+
+def scores_object(scores: Scores, **context: str) -> dict[str, Any]:
+    """What `foveal evaluate --json` prints; `context` says what was scored on what."""
+    return {
+        **context,
+        "images": scores.images,
+        "values": scores.values,
+        "intervals_95": scores.intervals_95,
+        "per_class": scores.per_class,
+        **scores.details,
+    }
+
+
+def print_scores(scores: Scores, title: str) -> None:
+    """Headline figures with intervals, figures by class, and the confusion matrix when there is one."""
+    console = Console(width=None if typer.get_text_stream("stdout").isatty() else 160)
+    headline = Table("figure", "value", "95 % interval", title=title, title_justify="left")
+    for name, value in scores.values.items():
+        low_high = scores.intervals_95.get(name)
+        headline.add_row(name, f"{value:.4f}", f"{low_high[0]:.4f} – {low_high[1]:.4f}" if low_high else "")
+    console.print(headline)
+    if scores.per_class:
+        columns = list(next(iter(scores.per_class.values())))
+        by_class = Table("class", *columns)
+        for label, figures in scores.per_class.items():
+            by_class.add_row(label, *(_cell(figures[column]) for column in columns))
+        console.print(by_class)
+    if "confusion" in scores.details:
+        labels = list(scores.per_class)
+        confusion = Table("true \\ predicted", *labels)
+        for label, row in zip(labels, scores.details["confusion"], strict=True):
+            confusion.add_row(label, *(str(count) if count else "·" for count in row))
+        console.print(confusion)
+
+
+def _cell(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -1,0 +1,89 @@
+"""A PyTorch module -> the bytes of an ONNX graph: quiet, reproducible, free of the machine it was made on."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+OPSET = 20
+BATCH = "batch"  # name of every dynamic batch dimension
+
+
+def trace(
+    module: nn.Module,
+    example: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    *,
+    translations: dict[Callable[..., Any], Callable[..., Any]] | None = None,
+) -> bytes:
+    """Export through torch.export (the modern exporter) with a dynamic batch.
+
+    Args:
+        module: takes the example's tensors in that order; in eval mode.
+        example: input name -> tensor. The first axis of each tensor is the batch, which must be at least 2 here
+            (torch.export bakes sizes 0 and 1 into the graph); a scalar is a plain input.
+        outputs: names of the module's outputs, in order.
+        translations: custom torch operators -> onnxscript functions.
+
+    Returns:
+        The serialised ModelProto of opset 20; the same weights give the same bytes.
+    """
+    assert not module.training
+    batch = torch.export.Dim(BATCH)
+    shapes = tuple({0: batch} if tensor.ndim else {} for tensor in example.values())
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            tuple(example.values()),
+            dynamo=True,
+            external_data=False,
+            input_names=list(example),
+            output_names=list(outputs),
+            dynamic_shapes=shapes,
+            opset_version=OPSET,
+            custom_translation_table=translations,
+        )
+    assert program is not None
+    model = _anonymous(program.model_proto)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def opset_of(model: bytes) -> int:
+    """Version of the standard operator set that a graph asks for."""
+    return int(next(entry.version for entry in onnx.load_from_string(model).opset_import if entry.domain == ""))
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """The exporter talks to stdout, to loggers and in warnings about its own insides; its exceptions still come."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def _anonymous(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Without stack traces (they hold file names of this machine) and intermediate shapes (ORT infers them)."""
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    del model.graph.value_info[:]
+    for body in (model.graph, *model.functions):
+        for item in body.node:
+            del item.metadata_props[:]
+            item.doc_string = ""
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
+        value.doc_string = ""
+    return model
