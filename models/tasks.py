@@ -12,6 +12,7 @@ from foveal.manifest import TaskName
 from foveal.models.classification import ClassificationTrainer
 from foveal.models.data import DataSet, Sample
 from foveal.models.recipe import Recipe
+from foveal.models.segmentation.trainer import SegmentationTrainer
 from foveal.preprocess import Preprocess
 
 
@@ -79,7 +80,9 @@ class TaskTrainer(Protocol):
         ...
 
 
-TRAINERS: dict[str, TaskTrainer] = {trainer.name: trainer for trainer in (ClassificationTrainer(),)}
+TRAINERS: dict[str, TaskTrainer] = {
+    trainer.name: trainer for trainer in (ClassificationTrainer(), SegmentationTrainer())
+}
 
 
 def trainer_of(task: str) -> TaskTrainer:

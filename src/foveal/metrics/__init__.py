@@ -32,6 +32,7 @@ SCORING: dict[str, Scoring] = {
     "object-detection": Scoring(
         "foveal.metrics.detection:score_detection", Options(score_threshold=0.01, max_detections=300)
     ),
+    "semantic-segmentation": Scoring("foveal.metrics.semantic:score_segmentation", Options()),
     "instance-segmentation": Scoring(
         "foveal.metrics.detection:score_instances",
         Options(score_threshold=0.05, max_detections=300),

@@ -1,0 +1,1 @@
+"""Semantic segmentation: data, networks and the plug into the training frame."""

@@ -1,0 +1,252 @@
+"""Semantic segmentation: one class a pixel."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+from torchvision.transforms import InterpolationMode, v2
+
+from foveal.class_map import to_picture
+from foveal.draw import overlay
+from foveal.errors import BadRecipe, UnknownName
+from foveal.image import decode
+from foveal.manifest import TaskName
+from foveal.metrics.semantic import IGNORE, score_segmentation
+from foveal.models.backbones import backbone, multi_scale
+from foveal.models.data import DataSet, Sample
+from foveal.models.inputs import Normalize
+from foveal.models.loading import Draw, seeded
+from foveal.models.recipe import Recipe
+from foveal.models.segmentation.data import MaskFile, UInt8Array, load_class_maps
+from foveal.models.segmentation.heads import ARCHITECTURES
+from foveal.preprocess import Frame, Preprocess
+from foveal.results import SemanticMap
+
+Item = tuple[Tensor, Tensor]  # uint8 (H, W, 3) canvas, uint8 (H, W) truth with IGNORE
+REPORTED = 6  # pictures of val in the run folder
+
+
+class SegmentationRecipe(Recipe):
+    """Fields that only semantic segmentation has."""
+
+    task: Literal["semantic-segmentation"] = Field("semantic-segmentation", description="what the model answers")
+    architecture: Literal["unet", "lraspp", "deeplabv3", "fcn"] = Field("unet", description="decoder on the trunk")
+    canvas_hw: tuple[int, int] = Field((512, 512), description="height and width in px of what the network reads")
+    resize_mode: Literal["letterbox", "stretch"] = Field("letterbox", description="how a picture meets the canvas")
+    ignore: str | int | None = Field(None, description="a class, by name or id, whose pixels count nowhere")
+    loss: Literal["cross-entropy", "dice", "both"] = Field("both", description="both: the sum of the two")
+    class_weights: bool = Field(False, description="weigh classes by 1 / sqrt(frequency) in the cross-entropy")
+
+    scale_min: float = Field(0.5, gt=0, description="random zoom of the training canvas, lowest factor")
+    scale_max: float = Field(2.0, gt=0, description="random zoom of the training canvas, highest factor")
+    flip: bool = Field(True, description="mirror half of the pictures left to right")
+    rotate_90: bool = Field(False, description="any of the eight turns and mirrors: for pictures without an up")
+    brightness: float = Field(0.3, ge=0, le=1, description="random factor 1 ± this; also contrast")
+    saturation: float = Field(0.3, ge=0, le=1, description="random factor 1 ± this")
+    hue: float = Field(0.05, ge=0, le=0.5, description="random shift up to this share of the colour circle")
+
+
+class Segmenter(nn.Module):
+    """uint8 (N, H, W, 3) canvases -> logits (N, classes, H, W) float32, upsampled bilinearly to the canvas."""
+
+    def __init__(self, normalize: Normalize, decoder: nn.Module) -> None:
+        super().__init__()
+        self.normalize, self.decoder = normalize, decoder
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch."""
+        logits = self.decoder(self.normalize(images))
+        return F.interpolate(logits, size=images.shape[1:3], mode="bilinear", align_corners=False)
+
+
+class Maps(Dataset[Item]):
+    """Canvases and truths in memory: canvases as production makes them, truths warped alike (nearest)."""
+
+    def __init__(self, samples: Sequence[Sample[MaskFile]], preprocess: Preprocess) -> None:
+        self._items = [_item(sample, preprocess) for sample in samples]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> Item:
+        return self._items[index]
+
+
+def _item(sample: Sample[MaskFile], preprocess: Preprocess) -> Item:
+    canvas, frame = preprocess.apply(decode(sample.path.read_bytes(), target_hw=preprocess.decode_target))
+    truth = np.full(preprocess.canvas_hw, IGNORE, np.uint8)
+    height, width = frame.content_hw
+    size = (width, height)
+    truth[:height, :width] = cv2.resize(sample.truth.read(), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return torch.from_numpy(canvas), torch.from_numpy(truth)
+
+
+class AugmentedMaps(Dataset[Item]):
+    """The same, augmented by each draw's own seed: picture and truth together."""
+
+    def __init__(self, plain: Maps, recipe: SegmentationRecipe, preprocess: Preprocess) -> None:
+        self._plain, self._recipe = plain, recipe
+        fill = {tv_tensors.Image: list(preprocess.padding_rgb), tv_tensors.Mask: IGNORE}
+        scale, r = (recipe.scale_min, recipe.scale_max), recipe
+        steps: list[Any] = [
+            v2.ScaleJitter(preprocess.canvas_hw, scale, interpolation=InterpolationMode.BILINEAR, antialias=True),
+            v2.RandomCrop(preprocess.canvas_hw, pad_if_needed=True, fill=fill),
+        ]
+        if recipe.flip:
+            steps.append(v2.RandomHorizontalFlip())
+        if recipe.brightness or recipe.saturation or recipe.hue:
+            steps.append(v2.ColorJitter(r.brightness, r.brightness, r.saturation, r.hue))
+        self._augment = v2.Compose(steps)
+
+    def __getitem__(self, draw: Draw) -> Item:
+        canvas, truth = self._plain[draw.index]
+        with seeded(draw.seed):
+            picture, mask = self._augment(tv_tensors.Image(canvas.permute(2, 0, 1)), tv_tensors.Mask(truth[None]))
+            if self._recipe.rotate_90:
+                turns = int(torch.randint(4, (1,)))
+                picture, mask = torch.rot90(picture, turns, (1, 2)), torch.rot90(mask, turns, (1, 2))
+        return picture.permute(1, 2, 0).contiguous(), mask[0].contiguous()
+
+
+class SegmentationTrainer:
+    """Semantic segmentation's plug into the training frame; TaskTrainer says what each method is for."""
+
+    name: TaskName = "semantic-segmentation"
+    recipe_type = SegmentationRecipe
+    best_metric = "miou"
+
+    def load_data(self, root: Path, recipe: SegmentationRecipe) -> DataSet[MaskFile]:
+        """images/ and masks/."""
+        return load_class_maps(root, recipe)
+
+    def architecture(self, recipe: SegmentationRecipe) -> str:
+        """Decoder and trunk."""
+        return f"{recipe.architecture}-{recipe.backbone}"
+
+    def preprocess(self, recipe: SegmentationRecipe) -> Preprocess:
+        """The resize of the recipe, the normalisation of the backbone."""
+        spec = backbone(recipe.backbone)
+        return Preprocess(mode=recipe.resize_mode, canvas_hw=recipe.canvas_hw, mean=spec.mean, std=spec.std)
+
+    def build(self, recipe: SegmentationRecipe, labels: Sequence[str], *, weights: str) -> nn.Module:
+        """Trunk with weights, new decoder."""
+        if any(side % 32 for side in recipe.canvas_hw):
+            raise BadRecipe(f"canvas_hw: expected multiples of 32 px, got {recipe.canvas_hw}")
+        if recipe.rotate_90 and recipe.canvas_hw[0] != recipe.canvas_hw[1]:
+            raise BadRecipe(f"rotate_90: expected a square canvas_hw, got {recipe.canvas_hw}")
+        if recipe.architecture not in ARCHITECTURES:
+            raise UnknownName.among("architecture", recipe.architecture, ARCHITECTURES)
+        spec = backbone(recipe.backbone)
+        decoder = ARCHITECTURES[recipe.architecture](multi_scale(recipe.backbone, weights), len(labels))
+        return Segmenter(Normalize(spec.mean, spec.std), decoder)
+
+    def backbone(self, network: nn.Module) -> nn.Module:
+        """The encoder."""
+        assert isinstance(network, Segmenter)
+        encoder = network.decoder.encoder
+        assert isinstance(encoder, nn.Module)
+        return encoder
+
+    def train_set(self, samples: Sequence[Sample[MaskFile]], recipe: SegmentationRecipe) -> Dataset[Any]:
+        """Augmented canvases and truths."""
+        preprocess = self.preprocess(recipe)
+        return AugmentedMaps(Maps(samples, preprocess), recipe, preprocess)
+
+    def eval_set(self, samples: Sequence[Sample[MaskFile]], recipe: SegmentationRecipe) -> Dataset[Any]:
+        """Plain ones."""
+        return Maps(samples, self.preprocess(recipe))
+
+    def collate(self, items: list[Item]) -> Item:
+        """(uint8 (N, H, W, 3), uint8 (N, H, W))."""
+        return torch.stack([canvas for canvas, _ in items]), torch.stack([truth for _, truth in items])
+
+    def loss(self, network: nn.Module, batch: Item, recipe: SegmentationRecipe) -> Mapping[str, Tensor]:
+        """Cross-entropy, Dice or their sum, over the pixels that count."""
+        canvases, truths = batch
+        logits, wanted = network(canvases), truths.long()
+        parts = {}
+        if recipe.loss != "dice":
+            weight = _class_weights(wanted, logits.shape[1]) if recipe.class_weights else None
+            parts["cross_entropy"] = F.cross_entropy(logits, wanted, weight, ignore_index=IGNORE)
+        if recipe.loss != "cross-entropy":
+            parts["dice"] = dice_loss(logits, wanted)
+        return parts
+
+    def predict(self, network: nn.Module, batch: Item) -> list[UInt8Array]:
+        """The canvas' class map (H, W) uint8 a sample."""
+        return list(network(batch[0]).argmax(1).to(torch.uint8).cpu().numpy())
+
+    def score(
+        self,
+        predictions: Sequence[UInt8Array],
+        samples: Sequence[Sample[MaskFile]],
+        labels: Sequence[str],
+        recipe: SegmentationRecipe,
+    ) -> dict[str, float]:
+        """Figures of the kernel's scorer, at the pictures' original sizes."""
+        preprocess, names = self.preprocess(recipe), tuple(labels)
+        truths = [sample.truth.read() for sample in samples]
+        results = [_result(p, t, preprocess, names) for p, t in zip(predictions, truths, strict=True)]
+        return score_segmentation(results, truths, names).values
+
+    def report(
+        self,
+        folder: Path,
+        predictions: Sequence[UInt8Array],
+        samples: Sequence[Sample[MaskFile]],
+        labels: Sequence[str],
+    ) -> None:
+        """samples.png: picture, truth and prediction of some of val, side by side."""
+        rows = []
+        step = max(1, len(samples) // REPORTED)
+        for sample, predicted in list(zip(samples, predictions, strict=True))[::step][:REPORTED]:
+            rgb, truth = decode(sample.path.read_bytes()).rgb, sample.truth.read()
+            image_hw = (truth.shape[0], truth.shape[1])
+            # the report has no recipe: the map's shape is the canvas', and letterbox and stretch differ in content
+            shown = _result(predicted, truth, Preprocess(mode="letterbox", canvas_hw=_hw(predicted)), tuple(labels))
+            real = SemanticMap(np.where(truth == IGNORE, shown.class_map, truth), tuple(labels), image_hw)
+            panels = [rgb, overlay(rgb, real), overlay(rgb, shown)]
+            rows.append(np.hstack([cv2.resize(p, (400, 300), interpolation=cv2.INTER_AREA) for p in panels]))
+        cv2.imwrite(str(folder / "samples.png"), np.vstack(rows)[:, :, ::-1])
+
+
+def dice_loss(logits: Tensor, truths: Tensor) -> Tensor:
+    """1 - mean over classes of the soft Dice coefficient (Milletari, Navab, Ahmadi, "V-Net", 3DV 2016).
+
+    `logits` are (N, C, H, W), `truths` (N, H, W) int64 with IGNORE; classes absent from the batch's truth do not count.
+    """
+    classes = logits.shape[1]
+    counted = (truths != IGNORE)[:, None]
+    wanted = F.one_hot(truths.clamp(max=classes - 1), classes).permute(0, 3, 1, 2) * counted
+    found = logits.softmax(1) * counted
+    both = (found * wanted).sum((0, 2, 3))
+    sizes = found.sum((0, 2, 3)) + wanted.sum((0, 2, 3))
+    present = wanted.sum((0, 2, 3)) > 0
+    coefficients = (2 * both + 1) / (sizes + 1)
+    return 1 - coefficients[present].mean() if bool(present.any()) else logits.sum() * 0
+
+
+def _class_weights(truths: Tensor, classes: int) -> Tensor:
+    counts = torch.bincount(truths[truths != IGNORE].flatten(), minlength=classes).float() + 1
+    weights = (counts.sum() / counts).sqrt()
+    return weights / weights.mean()
+
+
+def _hw(array: UInt8Array) -> tuple[int, int]:
+    return array.shape[0], array.shape[1]
+
+
+def _result(predicted: UInt8Array, truth: UInt8Array, preprocess: Preprocess, labels: tuple[str, ...]) -> SemanticMap:
+    """A canvas' map as production returns it: the picture's own size."""
+    image_hw = _hw(truth)
+    content = preprocess.resized_hw(image_hw)
+    frame = Frame(image_hw, preprocess.canvas_hw, content, (content[1] / image_hw[1], content[0] / image_hw[0]))
+    return SemanticMap(to_picture(predicted, frame), labels, image_hw)

@@ -1,0 +1,138 @@
+"""Scores of class maps: IoU and Dice by class, pixel accuracy, boundary F-score. Streaming over pictures."""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from foveal.metrics.base import Scores
+from foveal.metrics.bootstrap import bootstrap_95
+from foveal.results import SemanticMap
+
+IGNORE = 255  # in a truth map: belongs to no class and counts nowhere
+BOUNDARY_TOLERANCE = 0.0075  # of the picture's diagonal, as Csurka et al. and DAVIS take it
+IntArray = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
+
+
+def score_segmentation(results: Sequence[SemanticMap], truths: Sequence[UInt8Array], labels: tuple[str, ...]) -> Scores:
+    """Score N class maps at the pictures' original sizes.
+
+    miou: mean over classes of intersection / union, counted over all pictures together (PASCAL VOC's definition). A
+    class that is neither in any truth nor in any prediction has no IoU and is left out of the mean.
+    dice: mean of 2 TP / (2 TP + FP + FN) over the same classes. pixel_accuracy: share of counted pixels that are right.
+    boundary_f: mean over pictures and classes of the boundary F-score, see `boundary_f_score`.
+
+    Args:
+        results: N maps.
+        truths: N arrays (H, W) uint8 of class ids, IGNORE where nothing counts.
+        labels: C names.
+
+    Returns:
+        Scores; intervals are bootstrapped over pictures. `per_class` has iou, dice, recall and precision.
+    """
+    assert len(results) == len(truths) > 0
+    counts = np.stack([confusion(r.class_map, t, len(labels)) for r, t in zip(results, truths, strict=True)])
+    total = counts.sum(axis=0)
+    values = {"miou": mean_iou(total), "dice": _mean(dice(total)), "pixel_accuracy": pixel_accuracy(total)}
+    boundaries = [
+        f
+        for result, truth in zip(results, truths, strict=True)
+        for f in boundary_f_scores(result.class_map, truth, len(labels))
+        if f is not None
+    ]
+    values["boundary_f"] = float(np.mean(boundaries)) if boundaries else 0.0
+    intervals = {"miou": bootstrap_95(lambda i: mean_iou(counts[i].sum(axis=0)), len(results))}
+    ious, dices = iou(total), dice(total)
+    per_class = {
+        label: {
+            "iou": _number(ious[k]),
+            "dice": _number(dices[k]),
+            "recall": _ratio(total[k, k], total[k].sum()),
+            "precision": _ratio(total[k, k], total[:, k].sum()),
+            "truth_share": _ratio(total[k].sum(), total.sum()),
+        }
+        for k, label in enumerate(labels)
+    }
+    return Scores(len(results), values, intervals, per_class, {"labels": labels, "confusion": total.tolist()})
+
+
+def confusion(predicted: UInt8Array, truth: UInt8Array, classes: int) -> IntArray:
+    """(C, C) pixel counts, rows truth, columns prediction; pixels whose truth is IGNORE count nowhere."""
+    assert predicted.shape == truth.shape
+    counted = truth != IGNORE
+    pairs = truth[counted].astype(np.int64) * classes + predicted[counted]
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def iou(counts: IntArray) -> npt.NDArray[np.float64]:
+    """(C,) intersection / union of each class; NaN where the class is in neither truth nor prediction."""
+    hit = np.diag(counts).astype(np.float64)
+    return _divided(hit, counts.sum(axis=0) + counts.sum(axis=1) - hit)
+
+
+def dice(counts: IntArray) -> npt.NDArray[np.float64]:
+    """(C,) 2 TP / (2 TP + FP + FN); NaN as for `iou`."""
+    return _divided(2 * np.diag(counts).astype(np.float64), counts.sum(axis=0) + counts.sum(axis=1))
+
+
+def mean_iou(counts: IntArray) -> float:
+    """Mean of `iou` over the classes that have one."""
+    return _mean(iou(counts))
+
+
+def pixel_accuracy(counts: IntArray) -> float:
+    """Share of counted pixels whose class is right."""
+    return _ratio(np.trace(counts), counts.sum())
+
+
+def boundary_f_scores(predicted: UInt8Array, truth: UInt8Array, classes: int) -> list[float | None]:
+    """F-score of each class' boundary; None where neither map has one.
+
+    A boundary pixel is a hit when the other map has a boundary of the same class within 0.75 % of the picture's
+    diagonal (at least one pixel). Csurka, Larlus, Perronnin, "What is a good evaluation measure for semantic
+    segmentation?", BMVC 2013; tolerance as in Perazzi et al., "DAVIS", CVPR 2016. Boundaries against ignored pixels
+    do not count.
+    """
+    reach = max(1, math.ceil(BOUNDARY_TOLERANCE * math.hypot(*truth.shape)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    ignored = (truth == IGNORE).astype(np.uint8)
+    blind = cv2.dilate(ignored, disc) > 0
+    scores: list[float | None] = []
+    for k in range(classes):
+        found, wanted = (_boundary((m == k).astype(np.uint8)) & ~blind for m in (predicted, truth))
+        if not found.any() and not wanted.any():
+            scores.append(None)
+            continue
+        near_wanted, near_found = (cv2.dilate(b.astype(np.uint8), disc) > 0 for b in (wanted, found))
+        precision = _ratio((found & near_wanted).sum(), found.sum())
+        recall = _ratio((wanted & near_found).sum(), wanted.sum())
+        scores.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
+    return scores
+
+
+def _boundary(mask: UInt8Array) -> npt.NDArray[np.bool_]:
+    """Pixels of the mask that touch, by a side, a pixel outside it; the picture's border is no boundary."""
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    edge: npt.NDArray[np.bool_] = (mask > 0) & (cv2.erode(mask, cross, borderType=cv2.BORDER_REPLICATE) == 0)
+    return edge
+
+
+def _divided(above: npt.NDArray[np.float64], below: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    result = np.full(len(above), np.nan)
+    np.divide(above, below, out=result, where=below > 0)
+    return result
+
+
+def _mean(values: npt.NDArray[np.float64]) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+
+
+def _number(value: float) -> float:
+    return float(value) if math.isfinite(value) else 0.0
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part) / float(whole) if whole else 0.0
