@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops import FrozenBatchNorm2d
 
-BatchNorm = nn.BatchNorm2d | FrozenBatchNorm2d
+BATCH_NORMS = (nn.BatchNorm2d, FrozenBatchNorm2d)
 
 
 def fold_batch_norm(network: nn.Module) -> None:
@@ -20,12 +20,12 @@ def fold_batch_norm(network: nn.Module) -> None:
     for parent in list(network.modules()):
         children = list(parent.named_children())
         for (_, conv), (name, norm) in pairwise(children):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, BatchNorm):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, BATCH_NORMS):
                 _fuse(conv, norm)
                 setattr(parent, name, nn.Identity())
 
 
-def _fuse(conv: nn.Conv2d, norm: BatchNorm) -> None:
+def _fuse(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     assert norm.running_mean is not None
     assert norm.running_var is not None
     conv.weight, conv.bias = fuse_conv_bn_weights(

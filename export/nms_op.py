@@ -10,11 +10,12 @@ from itertools import product
 from typing import Any
 
 import torch
-from onnxscript import opset18 as op
+from onnxscript import opset18
 from torch import Tensor
 from torchvision.ops import nms
 
 BOOL = 9  # onnx.TensorProto.BOOL
+op: Any = opset18  # annotated so that not even its own Constant fits
 NOT_A_CANDIDATE = -1e30  # score of a box that takes no part; far below every logit and probability
 CANDIDATE_ABOVE = NOT_A_CANDIDATE / 2
 
