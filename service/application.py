@@ -3,17 +3,20 @@
 import asyncio
 import contextlib
 import logging
+import signal
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from foveal.errors import FovealError
+from foveal.service.auth import Keys
 from foveal.service.errors import (
     DeadlineExceeded,
     InternalError,
@@ -50,7 +53,8 @@ class Application:
             },
         )
         routed.router.redirect_slashes = False
-        self._entry = Front(routed, self.metrics)
+        front = Front(routed, Keys(settings.api_keys, settings.key_requests_per_s), self.metrics)
+        self._entry = _with_cors(front, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -60,18 +64,46 @@ class Application:
     async def lifespan(self) -> AsyncIterator[None]:
         """Load and check the models in the background, so that /livez answers meanwhile."""
         cv2.setNumThreads(1)  # our own threads keep the cores busy; OpenCV's would only get in their way
-        loading = asyncio.create_task(asyncio.to_thread(self.models.load))
+        watching = asyncio.create_task(self._keep_loaded())
         try:
             yield
         finally:
-            await loading
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
             self._threads.shutdown(cancel_futures=True)
+
+    async def _keep_loaded(self) -> None:
+        """Load now, and again whenever the zoo changed or SIGHUP came."""
+        hang_up = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up.set)
+        await asyncio.to_thread(self.models.load)
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(hang_up.wait(), self.settings.reload_s or None)
+            hang_up.clear()
+            try:
+                await asyncio.to_thread(self.models.reload)
+            except OSError as error:  # a file went away while we looked; the next look sees what is there then
+                log.warning("could not look at the zoo: %s", error)
 
     def _fault(self, _request: Request, error: Exception) -> Response:
         assert isinstance(error, FovealError)
         if isinstance(error, RetryError | DeadlineExceeded):
-            self.metrics.rejections.labels(type(error).__name__).inc()
+            self.metrics.rejected(error)
         return problem_response(error)
+
+
+def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["authorization", "x-request-id"],
+        expose_headers=["server-timing", "x-foveal-provider", "x-request-id", "retry-after"],
+    )
 
 
 def _http(request: Request, error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import socket
@@ -105,7 +106,11 @@ def _run(address: str, port: int) -> None:
     os.environ["BENTOML_HOME"] = home
     try:
         import bentoml
+        from circus.watcher import Watcher
 
+        # SIGHUP means "look at the zoo again": circus passes it on to the workers if told so (its `send_hup`), but
+        # BentoML does not hand that through; by default circus would start new workers instead.
+        Watcher.__init__ = functools.partialmethod(Watcher.__init__, send_hup=True)
         bentoml.serve("foveal.service.app", host=address, port=port, blocking=True)
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -3,6 +3,7 @@
 | status | fault |
 |---|---|
 | 400 | BadRequest (kernel): bad, unknown or inapplicable parameter; malformed body |
+| 401 | Unauthorised |
 | 404 | UnknownName (kernel): model, task; NoSuchPath |
 | 405 | MethodNotAllowed |
 | 406 | NotAcceptable |
@@ -50,6 +51,15 @@ class RetryError(RequestError):
 
     def __init__(self, detail: str, retry_after_s: float) -> None:
         super().__init__(detail, {"retry-after": str(max(1, math.ceil(retry_after_s)))})
+
+
+class Unauthorised(RequestError):
+    """API keys are set, and the request brought none or a wrong one."""
+
+    title, status = "API key missing or wrong", 401
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, {"www-authenticate": "Bearer"})
 
 
 class NoSuchPath(RequestError):

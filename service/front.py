@@ -1,4 +1,4 @@
-"""What stands around every request: its id, and one line of log."""
+"""What stands around every request: its id, its key, its figures and one line of log."""
 
 import json
 import logging
@@ -9,6 +9,8 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from foveal.service.auth import Keys
+from foveal.service.errors import RequestError, problem_response
 from foveal.service.metrics import Metrics
 
 ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -23,8 +25,9 @@ def request_id(scope: Scope) -> str:
 class Front:
     """Outermost middleware: X-Request-ID is echoed when it is harmless, made otherwise."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, metrics: Metrics) -> None:
         self._app = app
+        self._keys = keys
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -32,7 +35,8 @@ class Front:
         if scope["type"] != "http":  # a WebSocket: the router turns it away
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
         identity = given if ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = identity
         started = time.perf_counter()
@@ -46,7 +50,7 @@ class Front:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._admitted(headers)(scope, receive, send_with_id)
         finally:
             elapsed = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "other")  # the template, so that labels stay few
@@ -60,3 +64,12 @@ class Front:
                 "ms": round(1000 * elapsed, 3),
             }
             log.info(json.dumps(line))
+
+    def _admitted(self, headers: Headers) -> ASGIApp:
+        """The application, or the refusal, for a request with these headers."""
+        try:
+            self._keys.check(headers.get("authorization"))
+        except RequestError as fault:
+            self._metrics.rejected(fault)
+            return problem_response(fault)
+        return self._app

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from foveal.errors import FovealError
+
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 MODEL = ("model", "version")
@@ -62,6 +64,12 @@ class Metrics:
             registry=own,
         )
         self.rejections = Counter("foveal_rejections", "Requests refused by limits, by fault", ("fault",), registry=own)
+        self.failed_packages = Gauge(
+            "foveal_failed_packages",
+            "Packages of the zoo that are not served",
+            multiprocess_mode="livemax",
+            registry=own,
+        )
         self.images = Counter(
             "foveal_images", "Pictures answered; status 200 or that of the fault", (*MODEL, "status"), registry=own
         )
@@ -103,6 +111,10 @@ class Metrics:
             multiprocess_mode="livemax",
             registry=own,
         )
+
+    def rejected(self, fault: FovealError) -> None:
+        """Count a refusal."""
+        self.rejections.labels(type(fault).__name__).inc()
 
     def exposition(self) -> bytes:
         """The text that Prometheus reads."""

@@ -13,8 +13,8 @@ from foveal.service.errors import NotReady
 from foveal.service.metrics import Metrics
 from foveal.service.serving import Served
 from foveal.service.settings import Settings
-from foveal.tasks import TASKS
 
+Stamp = tuple[tuple[str, int, int], ...]  # of every file of a package: path, modified (ns), size
 log = logging.getLogger("foveal.service")
 
 
@@ -36,34 +36,80 @@ class Models:
     def __init__(self, settings: Settings, threads: ThreadPoolExecutor, metrics: Metrics) -> None:
         self.snapshot = Snapshot()
         self.loaded = False
+        self._complete = False  # whether a load ever had no failure
+        self._stamps: dict[str, Stamp] = {}
         self._settings = settings
         self._threads = threads
         self._metrics = metrics
 
     def load(self) -> None:
-        """Read the zoo and check every package; blocks, so call it in a thread. A package that fails is named."""
+        """Read the zoo and check every package; blocks, so call it in a thread.
+
+        A package that fails is named. What is served already stays when its files did not change, and also when what
+        came in its place is no good.
+        """
+        before = self.snapshot
         served: dict[str, Served] = {}
         failed: dict[str, str] = {}
-        found = zoo.versions(self._settings.zoo)
-        for name, version in ((n, v) for n, versions in found.items() for v in versions):
-            ref = f"{name}@{version}"
+        self._stamps = stamps = self._look()
+        for ref, stamp in stamps.items():
+            old = before.served.get(ref)
+            if old is not None and old.stamp == stamp:
+                served[ref] = old
+                continue
             try:
-                package = _open(self._settings.zoo, name, version)
-                served[ref] = Served(package, self._settings, self._threads, self._metrics)
-                log.info("serving %s on %s", ref, served[ref].predictor.provider)
-            except FovealError as error:
-                failed[ref] = f"{error.title}: {error}"
-                log.error("not serving %s: %s", ref, failed[ref])
-        if not found:
+                served[ref] = self._open(ref, stamp)
+            except Exception as error:  # whatever one package does to us, the others are served
+                failed[ref] = f"{getattr(error, 'title', type(error).__name__)}: {error}"
+                log.error("not serving %s: %s", ref, failed[ref], exc_info=not isinstance(error, FovealError))
+                if old is not None:
+                    served[ref] = old
+        if not stamps:
             failed[str(self._settings.zoo)] = "expected model packages as <name>/<version>/, got none"
-        self.snapshot = Snapshot(served, failed)
+            served = dict(before.served)
+        self._publish(Snapshot(served, failed))
+
+    def reload(self) -> None:
+        """Load again if any package came, went or changed since the last look."""
+        if self._look() != self._stamps:
+            self.load()
+
+    def _look(self) -> dict[str, Stamp]:
+        """name@version -> what changes when the package does."""
+        root = self._settings.zoo
+        return {
+            f"{name}@{v}": _stamp(root / name / str(v)) for name, found in zoo.versions(root).items() for v in found
+        }
+
+    def _open(self, ref: str, stamp: Stamp) -> Served:
+        name, _, version = ref.partition("@")
+        package = ModelPackage.open(self._settings.zoo / name / version)
+        if package.ref != ref:
+            raise BadPackage(f"{package.path}: expected the folder of {package.ref}")
+        served = Served(package, self._settings, self._threads, self._metrics, stamp)
+        log.info("serving %s on %s", ref, served.predictor.provider)
+        return served
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        """From here on new requests see it; those in flight keep what they have."""
+        for ref, old in self.snapshot.served.items():
+            if snapshot.served.get(ref) is not old:
+                old.retire()
+        for served in snapshot.served.values():
+            served.announce()
+        self._metrics.failed_packages.set(len(snapshot.failed))
+        self.snapshot = snapshot
         self.loaded = True
+        self._complete = self._complete or not snapshot.failed
 
     def check_ready(self) -> None:
-        """Raise NotReady, with the names of what failed, unless every package of the zoo is served."""
+        """Raise NotReady, with the names of what failed, until every package of the zoo has been served once.
+
+        Later failures do not turn a ready service away: it goes on with what it has, and says so in /v1/models.
+        """
         if not self.loaded:
             raise NotReady("the models are being loaded and checked", 1)
-        if self.snapshot.failed:
+        if not self._complete:
             raise NotReady("; ".join(f"{ref}: {why}" for ref, why in self.snapshot.failed.items()), 60)
 
     def pick(self, task: str, wanted: str | None) -> Served:
@@ -105,10 +151,7 @@ def _names(candidates: Iterable[Served]) -> list[str]:
     return sorted({s.manifest.name for s in candidates} | {s.package.ref for s in candidates})
 
 
-def _open(folder: Path, name: str, version: int) -> ModelPackage:
-    package = ModelPackage.open(folder / name / str(version))
-    if package.ref != f"{name}@{version}":
-        raise BadPackage(f"{package.path}: expected the folder of {package.ref}")
-    if package.manifest.task not in TASKS:
-        raise UnknownName.among("task", package.manifest.task, TASKS)
-    return package
+def _stamp(package: Path) -> Stamp:
+    """Names, sizes and times of every file: a package that is still being copied in is looked at again."""
+    found = ((path, path.stat()) for path in sorted(package.rglob("*")))
+    return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in found)

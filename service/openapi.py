@@ -22,8 +22,9 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {  # option -> description, 
     "mask_format": ("how masks are written", {"type": "string", "enum": list(MASK_FORMATS)}),
 }
 FAULTS: tuple[type[FovealError], ...] = (  # what POST may answer instead of a result
-    BadRequest, UnknownName, errors.MethodNotAllowed, errors.NotAcceptable, errors.UploadTooSlow, errors.BodyTooLarge,
-    ImageTooLarge, errors.UnsupportedBody, UnsupportedImage, BadImage, errors.Busy, errors.NotReady,
+    BadRequest, errors.Unauthorised, UnknownName, errors.MethodNotAllowed, errors.NotAcceptable,
+    errors.UploadTooSlow, errors.BodyTooLarge, ImageTooLarge, errors.UnsupportedBody, UnsupportedImage,
+    BadImage, errors.Busy, errors.NotReady,
     errors.DeadlineExceeded,
 )  # fmt: skip
 _REF = "#/components/schemas/{model}"

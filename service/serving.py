@@ -48,9 +48,16 @@ class Served:
     """A verified package, ready to answer. All settings that its requests need come in here, once."""
 
     def __init__(
-        self, package: ModelPackage, settings: Settings, threads: ThreadPoolExecutor, metrics: Metrics
+        self,
+        package: ModelPackage,
+        settings: Settings,
+        threads: ThreadPoolExecutor,
+        metrics: Metrics,
+        stamp: object,
     ) -> None:
         """Open the session and reproduce the goldens; takes a moment, so not on the event loop.
+
+        `stamp` is compared by whoever watches the zoo.
 
         Raises:
             BadPackage, GoldenMismatch, ProviderUnavailable.
@@ -59,6 +66,7 @@ class Served:
         check_golden(self.predictor)
         self.manifest, self.task = self.predictor.manifest, self.predictor.task
         self.package = package
+        self.stamp = stamp
         self.reference = to_json(  # the `model` member of an answer
             ModelRef(
                 name=self.manifest.name,
@@ -73,9 +81,16 @@ class Served:
             self.predictor.infer, self.task.batch_key, min(settings.batch_size or own, self.manifest.max_batch)
         )
         self._metrics = ModelMetrics(metrics, self.manifest.name, str(self.manifest.version))
-        self._metrics.provider(self.predictor.settings.provider, self.predictor.provider, served=True)
         self._threads = threads
         self._max_pixels = settings.max_pixels
+
+    def announce(self) -> None:
+        """Tell Prometheus that it runs, and where."""
+        self._metrics.provider(self.predictor.settings.provider, self.predictor.provider, served=True)
+
+    def retire(self) -> None:
+        """Tell Prometheus that it is no longer served. Requests in flight end as usual, then it is freed."""
+        self._metrics.provider(self.predictor.settings.provider, self.predictor.provider, served=False)
 
     async def answer(self, upload: Upload, options: Options, media_type: str) -> Answer:
         """Predict for one picture; a fault of the picture is an answer, not an exception. `options` are resolved."""

@@ -1,12 +1,13 @@
 """Every knob of the service: a FOVEAL_* environment variable each, with its unit and the reason for its default."""
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from foveal.errors import FovealError
 from foveal.image import MAX_BYTES, MAX_PIXELS
@@ -49,6 +50,9 @@ class Settings(BaseSettings):
     batch_size: Annotated[int, Field(ge=0)] = Field(
         0, description="pictures in one graph run; 0: 1 on the CPU (more gains nothing there), else the proved maximum"
     )
+    reload_s: Annotated[float, Field(ge=0)] = Field(
+        5, description="seconds between looks at the zoo for new, changed or removed packages; 0: only on SIGHUP"
+    )
 
     max_body_bytes: Count = Field(MAX_BYTES, description="bytes of one request; more is refused before it is read")
     max_pixels: Count = Field(MAX_PIXELS, description="width x height of one picture, as its header states them")
@@ -62,6 +66,29 @@ class Settings(BaseSettings):
     upload_idle_s: Seconds = Field(10, description="seconds without a byte of the body until 408")
     upload_s: Seconds = Field(60, description="seconds for the whole body until 408: 64 MB at 10 Mbit/s take 51")
     request_s: Seconds = Field(30, description="seconds from the last byte of the body to the answer, else 504")
+
+    api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="sha256 of each key that may ask, hex, separated by commas; none: everybody may. "
+        "`printf %s KEY | sha256sum`; the keys themselves are kept nowhere"
+    )  # fmt: skip
+    key_requests_per_s: Annotated[float, Field(ge=0)] = Field(
+        0, description="requests a second for each key, twice as many at once; 0: no limit"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="web pages of these origins may ask, separated by commas; none: CORS is off"
+    )
+
+    @field_validator("api_keys", "cors_origins", mode="before")
+    @classmethod
+    def _separate(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _hashed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch("[0-9a-fA-F]{64}", digest) for digest in value):
+            raise ValueError("expected sha256 digests of 64 hex digits, not the keys themselves")
+        return tuple(digest.lower() for digest in value)
 
     def session(self) -> SessionSettings:
         """The part that concerns ONNX Runtime."""
@@ -85,4 +112,5 @@ def from_environment() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "FOVEAL_" + str(first["loc"][0]).upper()
-        raise BadSetting(f"{name}: {first['msg']}, got {str(first['input'])[:80]!r}") from None
+        got = "" if name == "FOVEAL_API_KEYS" else f", got {str(first['input'])[:80]!r}"  # might be a key
+        raise BadSetting(f"{name}: {first['msg']}{got}") from None

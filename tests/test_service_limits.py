@@ -1,6 +1,7 @@
 """Limits, readiness and broken packages, in process: the application of service/application.py over ASGI."""
 
 import asyncio
+import hashlib
 import json
 import shutil
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import onnxruntime
 import pytest
 from packages import colour_manifest, golden_files, mean_colour_graph, png, write_colours
 
@@ -289,3 +291,82 @@ def test_log_is_one_json_object_a_request(colour_zoo: Path, caplog: pytest.LogCa
     (line,) = [json.loads(record.message) for record in caplog.records if record.name == "foveal.access"]
     assert line["id"] == "abc"
     assert (line["method"], line["path"], line["status"]) == ("POST", "/v1/classify", 200)
+
+
+# --- keys and origins ---
+
+
+def hashed(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def test_keys(colour_zoo: Path) -> None:
+    async def check(application: Application, client: httpx.AsyncClient) -> None:
+        for path in ("/v1/models", "/v1/docs", "/metrics", "/nowhere"):
+            refused = await client.get(path)
+            assert refused.status_code == 401, path
+            assert refused.headers["www-authenticate"] == "Bearer"
+            assert refused.headers["content-type"] == "application/problem+json"
+        for wrong in ("Bearer c", f"Bearer {hashed('a')}", "Basic a", "Bearer", "Bearer ", "a", "Bearer é"):
+            sent = [(b"authorization", wrong.encode("latin-1"))]
+            assert (await client.get("/v1/models", headers=sent)).status_code == 401, wrong
+        for right in ("Bearer a", "bearer  b "):
+            assert (await client.get("/v1/models", headers={"authorization": right})).status_code == 200
+
+    run(colour_zoo, check, api_keys=f"{hashed('a')}, {hashed('b').upper()}")
+
+
+def test_a_key_has_its_rate(colour_zoo: Path) -> None:
+    async def check(application: Application, client: httpx.AsyncClient) -> None:
+        ask = [await client.get("/v1/models", headers={"authorization": "Bearer a"}) for _ in range(5)]
+        assert [response.status_code for response in ask] == [200, 200, 200, 200, 429]
+        assert ask[-1].headers["retry-after"] == "1"
+        assert (await client.get("/v1/models", headers={"authorization": "Bearer b"})).status_code == 200
+
+    run(colour_zoo, check, api_keys=f"{hashed('a')},{hashed('b')}", key_requests_per_s=2)
+
+
+def test_keys_in_clear_are_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOVEAL_API_KEYS", "my-secret-key")
+    from_environment.cache_clear()
+    with pytest.raises(BadSetting, match="sha256") as raised:
+        from_environment()
+    assert "my-secret-key" not in str(raised.value)
+
+
+def test_cors_is_off_until_an_origin_is_named(colour_zoo: Path) -> None:
+    ask = {"origin": "https://page.example", "access-control-request-method": "POST"}
+
+    async def off(application: Application, client: httpx.AsyncClient) -> None:
+        assert (await client.options("/v1/classify", headers=ask)).status_code == 405
+        plain = await client.get("/v1/models", headers=ask)
+        assert not [name for name in plain.headers if name.startswith("access-control")]
+
+    async def on(application: Application, client: httpx.AsyncClient) -> None:
+        allowed = await client.options("/v1/classify", headers=ask)
+        assert allowed.headers["access-control-allow-origin"] == "https://page.example"
+        foreign = await client.options("/v1/classify", headers=ask | {"origin": "https://other.example"})
+        assert foreign.status_code == 400
+
+    run(colour_zoo, off)
+    run(colour_zoo, on, cors_origins="https://page.example")
+
+
+# --- providers ---
+
+
+def test_a_silent_fallback_is_refused_when_strict_and_told_when_not(colour_zoo: Path) -> None:
+    async def strict(application: Application, client: httpx.AsyncClient) -> None:
+        assert "expected execution provider cuda, got cpu" in not_ready(application)
+
+    async def lax(application: Application, client: httpx.AsyncClient) -> None:
+        application.models.check_ready()
+        response = await client.post("/v1/classify", content=RED)
+        assert response.headers["x-foveal-provider"] == "cpu"
+        told = (await client.get("/v1/models/colours")).json()["provider"]
+        assert told == {"requested": "cuda", "actual": "cpu"}
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine has CUDA")
+    run(colour_zoo, strict, provider="cuda")
+    run(colour_zoo, lax, provider="cuda", strict_provider=False)

@@ -184,4 +184,4 @@ def test_every_task_has_a_schema_and_its_parameters() -> None:
 def test_every_fault_of_a_request_is_told() -> None:
     told = set(document()["paths"]["/v1/classify"]["post"]["responses"])
     assert {str(fault.status) for fault in FAULTS} | {"200"} == told
-    assert told == {"200", "400", "404", "405", "406", "408", "413", "415", "422", "429", "503", "504"}
+    assert told == {"200", "400", "401", "404", "405", "406", "408", "413", "415", "422", "429", "503", "504"}

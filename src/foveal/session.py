@@ -80,9 +80,10 @@ def open_session(model: bytes, settings: SessionSettings) -> tuple[ort.Inference
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = settings.memory_arena
     options.log_severity_level = 3
-    wanted = [PROVIDERS[settings.provider]]
-    if settings.provider != "cpu":
-        wanted.append(PROVIDERS["cpu"])
+    # ORT raises for a provider that was not compiled in: leave it out, so that this and a provider that does not start
+    # on this machine are the same fallback, seen below.
+    compiled_in = ort.get_available_providers()
+    wanted = [n for n in dict.fromkeys((PROVIDERS[settings.provider], PROVIDERS["cpu"])) if n in compiled_in]
     try:
         session = ort.InferenceSession(model, options, providers=wanted)
     except Exception as error:  # ORT raises its own pybind types without a public base
