@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from foveal import scenes
 from foveal.export.base import Array, Comparison, TorchSession
-from foveal.export.probes import cut_outs
 from foveal.export.trace import trace
 from foveal.manifest import Postprocess
 from foveal.models.checkpoint import Checkpoint
@@ -51,8 +51,11 @@ class ClassificationExporter:
         return Postprocess(top_k=min(5, len(checkpoint.labels)))
 
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
-        """One picture wide and one high, so that a swapped axis shows."""
-        return {"wide": cut_outs(0, (96, 144)), "high": cut_outs(1, (144, 96))}
+        """Single shapes, one picture wide and one high, so that a swapped axis shows."""
+        return {
+            "wide": scenes.draw_one("shapes", 0, image_hw=(96, 144)).rgb,
+            "high": scenes.draw_one("shapes", 1, image_hw=(144, 96)).rgb,
+        }
 
     def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs]) -> Comparison:
         """Logits against logits.

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from foveal import scenes
 
 RgbArray = npt.NDArray[np.uint8]
 ODD_SIZES_HW = ((1, 1), (1, 97), (97, 1), (33, 517), (301, 203), (720, 1281))
@@ -22,23 +23,8 @@ def probes(canvas_hw: tuple[int, int]) -> Mapping[str, RgbArray]:
         "checkerboard": (np.indices((height, width)).sum(axis=0) % 2 * 255).astype(np.uint8)[:, :, None].repeat(3, 2),
     }
     found |= {f"noise {h}x{w}": _noise(h, w) for h, w in ODD_SIZES_HW}
-    found |= {f"cut-outs {seed}": cut_outs(seed, (203, 301)) for seed in range(4)}
+    found |= {f"drawn {style}": scenes.draw(style, image_hw=(203, 301)).rgb for style in scenes.STYLES}
     return found
-
-
-def cut_outs(seed: int, image_hw: tuple[int, int]) -> RgbArray:
-    """A drawing: a dozen discs and boxes of any colour on a pale ground."""
-    random = np.random.default_rng(seed)
-    height, width = image_hw
-    rgb = np.full((height, width, 3), random.integers(190, 240, 3), np.uint8)
-    for _ in range(12):
-        colour = tuple(int(level) for level in random.integers(0, 256, 3))
-        x, y, size = (int(random.integers(0, side)) for side in (width, height, min(height, width) // 3))
-        if random.random() < 0.5:
-            cv2.circle(rgb, (x, y), size, colour, cv2.FILLED, cv2.LINE_AA)
-        else:
-            cv2.rectangle(rgb, (x, y), (x + 2 * size, y + size), colour, cv2.FILLED)
-    return rgb
 
 
 def _noise(height: int, width: int) -> RgbArray:

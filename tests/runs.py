@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from foveal.export.probes import cut_outs, probes
+from foveal.export.probes import probes
 from foveal.image import Decoded
 from foveal.manifest import Data, Licences
 from foveal.models.checkpoint import Checkpoint, load_run
@@ -15,6 +15,7 @@ from foveal.models.data import DataSet
 from foveal.models.run_folder import RunFolder, RunInfo, save_state
 from foveal.models.tasks import trainer_of
 from foveal.preprocess import Preprocess
+from foveal.scenes import draw_one
 
 CLASSES = ("blue", "green", "red")
 
@@ -71,7 +72,7 @@ def classifier_run(folder: Path, backbone: str = "squeezenet1_1", *, canvas: int
 def _settle(network: torch.nn.Module, canvas: int) -> None:
     """BatchNorm statistics of real activations (random ones explode or die out), and logits of spread one."""
     preprocess = Preprocess(mode="stretch", canvas_hw=(canvas, canvas))
-    pictures = [*probes((canvas, canvas)).values(), *(cut_outs(i, (90, 120)) for i in range(12))]
+    pictures = [*probes((canvas, canvas)).values(), *(draw_one("shapes", i % 4, index=i).rgb for i in range(12))]
     images = torch.stack([torch.from_numpy(preprocess.apply(Decoded.of_array(rgb))[0]) for rgb in pictures])
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):

@@ -8,9 +8,8 @@ import onnx
 import pytest
 import runs
 import torch
-from typer.testing import CliRunner
+from commandline import foveal
 
-from foveal import cli
 from foveal.errors import BadData, BadOutput, ParityFailure
 from foveal.export import build as building
 from foveal.export import trace as tracing
@@ -19,15 +18,6 @@ from foveal.export.classification import ClassificationExporter
 from foveal.export.evaluate import read_data, same_metrics, select
 from foveal.metrics import Scores
 from foveal.package import ModelPackage
-
-
-def foveal(*words: object) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of a command."""
-    argv = [str(word) for word in words]
-    result = CliRunner().invoke(cli.build(argv), argv)
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return result.exit_code, result.stdout, result.stderr
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from foveal.export.classification import ClassificationExporter
 from foveal.export.parity import prove
 from foveal.export.probes import ODD_SIZES_HW, probes
 from foveal.predictor import Pipeline
+from foveal.scenes import STYLES
 from foveal.session import SessionSettings, open_session
 
 EXPORTER = ClassificationExporter()
@@ -114,7 +115,8 @@ def test_numbers_that_are_none_fail(wrong: float) -> None:
     assert EXPORTER.compare(logits([1.0, 2.0]), logits([1.0, wrong])).failures
 
 
-def test_probes_are_of_odd_sizes() -> None:
+def test_probes_are_of_odd_sizes_and_every_style() -> None:
     found = probes((64, 48))
     assert {rgb.shape[:2] for rgb in found.values()} >= {(64, 48), *ODD_SIZES_HW}
     assert all(rgb.dtype == np.uint8 and rgb.shape[2] == 3 for rgb in found.values())
+    assert {name for name in found if name.startswith("drawn")} == {f"drawn {style}" for style in STYLES}
