@@ -45,10 +45,9 @@ def corpus() -> list[Case]:
 
 def parameters() -> Iterator[Case]:
     values = [
-        "", "0", "-1", "1.5", "1e3", "NaN", "inf", "1e309", "9" * 5000, "0x10", "1_000", "%00",
-        "%0d%0aSet-Cookie:%20a=b", "%ff%fe", "%zz", "%", "\u0663".encode().hex(), "%D9%A3", "true", "[]", "null", "' OR 1=1 --",
-        "${jndi:ldap://x}",
-        "../../etc/passwd", "<script>", "a" * 20_000,
+        "", "0", "-1", "1.5", "1e3", "NaN", "inf", "1e309", "9" * 5000, "0x10", "1_000", "%00", "%zz", "%", "%ff%fe",
+        "%0d%0aSet-Cookie:%20a=b", "\u0663".encode().hex(), "%D9%A3", "true", "[]", "null", "' OR 1=1 --",
+        "${jndi:ldap://x}", "../../etc/passwd", "<script>", "a" * 20_000,
     ]  # fmt: skip
     for number, value in enumerate(values):
         quoted = value.replace(" ", "%20").encode()
@@ -200,8 +199,8 @@ def targets() -> Iterator[Case]:
     for target in (
         b"/", b"//", b"/v1", b"/v1/", b"/v1/classify/", b"/v1//classify", b"/V1/CLASSIFY", b"/v1/classify%00",
         b"/v1/%2e%2e/", b"/v1/models/../classify", b"/v1/models/%2e%2e%2f", b"/v1/models/%00", b"/v1/models/%ff",
-        b"/v1/models/a@b@c",        b"/v1/models/" + b"m" * 20_000, b"/schema.json/", b"/static_content/", b"/docs.json", b"/v1/docs/x", b"/.env",
-        b"/livez/x", b"/metrics/..", b"http://other.example/v1/models/x", b"*",
+        b"/v1/models/a@b@c", b"/v1/models/" + b"m" * 20_000, b"/schema.json/", b"/static_content/", b"/docs.json",
+        b"/v1/docs/x", b"/.env", b"/livez/x", b"/metrics/..", b"http://other.example/v1/models/x", b"*",
     ):  # fmt: skip
         yield Case(f"GET {target[:40]!r}", target=target, method=b"GET")
     for method in (b"GET", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"HEAD", b"TRACE", b"FOO", b"post"):
