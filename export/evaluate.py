@@ -4,6 +4,7 @@ Needs no torch: a package is scored where it is served.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,25 @@ from foveal.metrics import Scores, scoring
 from foveal.models.data import SPLITS, DataSet, Sample
 from foveal.models.data_folders import load_folders
 from foveal.models.recipe import Recipe
+from foveal.models.segmentation.data import load_class_maps
+from foveal.models.segmentation.recipe import SegmentationRecipe
 from foveal.predictor import Pipeline
 from foveal.progress import track
 
 AGREEMENT = 0.0005  # how far a metric may move from checkpoint to package
-READERS: dict[str, Callable[[Path, Recipe], DataSet[Any]]] = {
-    "classification": load_folders,
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a task's data sets are read, without torch."""
+
+    load: Callable[[Path, Any], DataSet[Any]]
+    recipe_type: type[Recipe]  # has at least the fields that reading and splitting depend on
+
+
+READERS: dict[str, Reader] = {
+    "classification": Reader(load_folders, Recipe),
+    "semantic-segmentation": Reader(load_class_maps, SegmentationRecipe),
 }
 
 
@@ -51,11 +65,12 @@ def read_data(manifest: Manifest, root: Path, split_file: Path | None = None) ->
     """
     if manifest.task not in READERS:
         raise UnknownName.among("task", manifest.task, READERS)
-    fields = {name: value for name, value in manifest.recipe.items() if name in Recipe.model_fields}
+    reader = READERS[manifest.task]
+    fields = {name: value for name, value in manifest.recipe.items() if name in reader.recipe_type.model_fields}
     if fields.get("split_file") and split_file is None:
         raise BadData(f"the model's recipe splits by {fields['split_file']}: give it as --split-file")
-    recipe = Recipe.model_validate({**fields, "split_file": split_file and str(split_file)})
-    return READERS[manifest.task](root, recipe)
+    recipe = reader.recipe_type.model_validate({**fields, "split_file": split_file and str(split_file)})
+    return reader.load(root, recipe)
 
 
 def select(data: DataSet[Any], split: str, labels: tuple[str, ...]) -> tuple[Sample[Any], ...]:

@@ -3,9 +3,11 @@
 from foveal.errors import UnknownName
 from foveal.export.base import Exporter
 from foveal.export.classification import ClassificationExporter
+from foveal.export.segmentation import SegmentationExporter
 
 EXPORTERS: dict[str, Exporter] = {
     "classification": ClassificationExporter(),
+    "semantic-segmentation": SegmentationExporter(),
 }
 
 

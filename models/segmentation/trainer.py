@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
@@ -24,34 +23,14 @@ from foveal.models.backbones import backbone, multi_scale
 from foveal.models.data import DataSet, Sample
 from foveal.models.inputs import Normalize
 from foveal.models.loading import Draw, seeded
-from foveal.models.recipe import Recipe
 from foveal.models.segmentation.data import MaskFile, UInt8Array, load_class_maps
 from foveal.models.segmentation.heads import ARCHITECTURES
+from foveal.models.segmentation.recipe import SegmentationRecipe
 from foveal.preprocess import Frame, Preprocess
 from foveal.results import SemanticMap
 
 Item = tuple[Tensor, Tensor]  # uint8 (H, W, 3) canvas, uint8 (H, W) truth with IGNORE
 REPORTED = 6  # pictures of val in the run folder
-
-
-class SegmentationRecipe(Recipe):
-    """Fields that only semantic segmentation has."""
-
-    task: Literal["semantic-segmentation"] = Field("semantic-segmentation", description="what the model answers")
-    architecture: Literal["unet", "lraspp", "deeplabv3", "fcn"] = Field("unet", description="decoder on the trunk")
-    canvas_hw: tuple[int, int] = Field((512, 512), description="height and width in px of what the network reads")
-    resize_mode: Literal["letterbox", "stretch"] = Field("letterbox", description="how a picture meets the canvas")
-    ignore: str | int | None = Field(None, description="a class, by name or id, whose pixels count nowhere")
-    loss: Literal["cross-entropy", "dice", "both"] = Field("both", description="both: the sum of the two")
-    class_weights: bool = Field(False, description="weigh classes by 1 / sqrt(frequency) in the cross-entropy")
-
-    scale_min: float = Field(0.5, gt=0, description="random zoom of the training canvas, lowest factor")
-    scale_max: float = Field(2.0, gt=0, description="random zoom of the training canvas, highest factor")
-    flip: bool = Field(True, description="mirror half of the pictures left to right")
-    rotate_90: bool = Field(False, description="any of the eight turns and mirrors: for pictures without an up")
-    brightness: float = Field(0.3, ge=0, le=1, description="random factor 1 ± this; also contrast")
-    saturation: float = Field(0.3, ge=0, le=1, description="random factor 1 ± this")
-    hue: float = Field(0.05, ge=0, le=0.5, description="random shift up to this share of the colour circle")
 
 
 class Segmenter(nn.Module):
@@ -193,8 +172,8 @@ class SegmentationTrainer:
     ) -> dict[str, float]:
         """Figures of the kernel's scorer, at the pictures' original sizes."""
         preprocess, names = self.preprocess(recipe), tuple(labels)
-        truths = [sample.truth.read() for sample in samples]
-        results = [_result(p, t, preprocess, names) for p, t in zip(predictions, truths, strict=True)]
+        truths = [sample.truth for sample in samples]
+        results = [_result(p, t.read(), preprocess, names) for p, t in zip(predictions, truths, strict=True)]
         return score_segmentation(results, truths, names).values
 
     def report(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -17,7 +18,15 @@ IntArray = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 
 
-def score_segmentation(results: Sequence[SemanticMap], truths: Sequence[UInt8Array], labels: tuple[str, ...]) -> Scores:
+class TruthMap(Protocol):
+    """The truth of one picture, read when it is needed: a split of large maps never stands in memory at once."""
+
+    def read(self) -> UInt8Array:
+        """(H, W) uint8 class ids, IGNORE where nothing counts."""
+        ...
+
+
+def score_segmentation(results: Sequence[SemanticMap], truths: Sequence[TruthMap], labels: tuple[str, ...]) -> Scores:
     """Score N class maps at the pictures' original sizes.
 
     miou: mean over classes of intersection / union, counted over all pictures together (PASCAL VOC's definition). A
@@ -27,22 +36,21 @@ def score_segmentation(results: Sequence[SemanticMap], truths: Sequence[UInt8Arr
 
     Args:
         results: N maps.
-        truths: N arrays (H, W) uint8 of class ids, IGNORE where nothing counts.
+        truths: N maps of the same sizes.
         labels: C names.
 
     Returns:
         Scores; intervals are bootstrapped over pictures. `per_class` has iou, dice, recall and precision.
     """
     assert len(results) == len(truths) > 0
-    counts = np.stack([confusion(r.class_map, t, len(labels)) for r, t in zip(results, truths, strict=True)])
+    matrices, boundaries = [], []
+    for result, source in zip(results, truths, strict=True):
+        truth = source.read()
+        matrices.append(confusion(result.class_map, truth, len(labels)))
+        boundaries += [f for f in boundary_f_scores(result.class_map, truth, len(labels)) if f is not None]
+    counts = np.stack(matrices)
     total = counts.sum(axis=0)
     values = {"miou": mean_iou(total), "dice": _mean(dice(total)), "pixel_accuracy": pixel_accuracy(total)}
-    boundaries = [
-        f
-        for result, truth in zip(results, truths, strict=True)
-        for f in boundary_f_scores(result.class_map, truth, len(labels))
-        if f is not None
-    ]
     values["boundary_f"] = float(np.mean(boundaries)) if boundaries else 0.0
     intervals = {"miou": bootstrap_95(lambda i: mean_iou(counts[i].sum(axis=0)), len(results))}
     ious, dices = iou(total), dice(total)

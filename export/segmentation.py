@@ -1,0 +1,103 @@
+"""Export of semantic segmentation: `images` (N, H, W, 3) uint8 -> `class_map`, `confidence` (N, H, W) uint8."""
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from foveal import scenes
+from foveal.export.base import Array, Comparison, TorchSession
+from foveal.export.trace import trace
+from foveal.manifest import Postprocess
+from foveal.models.checkpoint import Checkpoint
+from foveal.session import Session
+from foveal.tasks.base import Outputs
+
+MAX_DIFFERING = 1e-4  # share of pixels
+
+
+class ClassMap(nn.Module):
+    """The network, then the winner: two bytes a pixel leave the graph instead of one float a class."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, H, W) class ids, and the winner's probability in 255ths."""
+        shares, ids = self.network(images).softmax(1).max(1)
+        return ids.to(torch.uint8), (shares * 255).round().to(torch.uint8)
+
+
+class SegmentationExporter:
+    """Logits are upsampled to the canvas bilinearly, then the winner is taken (measured: docs/BENCHMARKS.md)."""
+
+    criterion = (
+        "the same class for at least 99.99 % of the pixels, and the winner's probability within 1/255 "
+        "for at least 99.99 % of them, of all pictures together"
+    )
+
+    def trace(self, checkpoint: Checkpoint) -> bytes:
+        """The ONNX graph."""
+        example = torch.zeros((2, *checkpoint.preprocess.canvas_hw, 3), dtype=torch.uint8)
+        return trace(ClassMap(checkpoint.network).eval(), {"images": example}, ["class_map", "confidence"])
+
+    def reference(self, checkpoint: Checkpoint) -> Session:
+        """The network on floats normalised in numpy from what the manifest states; the winner taken in numpy too."""
+        mean, std = (np.array(v, np.float32) for v in (checkpoint.preprocess.mean, checkpoint.preprocess.std))
+        network = copy.deepcopy(checkpoint.network)
+        network.normalize = _ToPlanes()
+
+        def forward(feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+            normalised = (feeds["images"].astype(np.float32) / np.float32(255) - mean) / std  # (N, H, W, 3)
+            with torch.inference_mode():
+                logits = network(torch.from_numpy(normalised)).numpy()
+            shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+            top = shares.max(axis=1) / shares.sum(axis=1)
+            return {
+                "class_map": logits.argmax(axis=1).astype(np.uint8),
+                "confidence": np.rint(top * 255).astype(np.uint8),
+            }
+
+        return TorchSession(["class_map", "confidence"], forward)
+
+    def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
+        """PNG class maps."""
+        return Postprocess(mask_format="png")
+
+    def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
+        """Two drawn towns, one wide and one high, so that a swapped axis shows."""
+        return {
+            "wide": scenes.draw("aerial", seed=7, index=0, image_hw=(192, 288)).rgb,
+            "high": scenes.draw("aerial", seed=7, index=1, image_hw=(288, 192)).rgb,
+        }
+
+    def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs]) -> Comparison:
+        """Pixels against pixels, over all pictures together."""
+        differing = {"class_map": 0, "confidence": 0}
+        pixels = 0
+        for want, have in zip(expected, got, strict=True):
+            if want["class_map"].shape != have["class_map"].shape:
+                shapes = f"expected {want['class_map'].shape}, got {have['class_map'].shape}"
+                return Comparison({}, (f"class_map: {shapes}",))
+            pixels += want["class_map"].size
+            differing["class_map"] += int((want["class_map"] != have["class_map"]).sum())
+            gap = want["confidence"].astype(np.int16) - have["confidence"]
+            differing["confidence"] += int((np.abs(gap) > 1).sum())
+        shares = {f"{name}_differing_share": count / pixels for name, count in differing.items()}
+        failures = tuple(
+            f"{name}: expected at most {MAX_DIFFERING:.2%}, got {share:.4%} of {pixels} pixels"
+            for name, share in shares.items()
+            if share > MAX_DIFFERING
+        )
+        return Comparison(shares, failures)
+
+
+class _ToPlanes(nn.Module):
+    """(N, H, W, 3) float, normalised outside -> (N, 3, H, W)."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.permute(0, 3, 1, 2).contiguous()
