@@ -66,9 +66,10 @@ def train_loader(dataset: Dataset[Any], count: int, batch_size: int, collate: An
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,
+        generator=torch.Generator(),  # else every epoch would take a number from the global generator
     )
 
 
 def eval_loader(dataset: Dataset[Any], batch_size: int, collate: Any) -> Any:
     """All samples in order."""
-    return DataLoader(dataset, batch_size=batch_size, shuffle=False, collate_fn=collate)
+    return DataLoader(dataset, batch_size=batch_size, collate_fn=collate, generator=torch.Generator())

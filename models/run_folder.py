@@ -98,8 +98,8 @@ class RunFolder:
         self.rows = self.rows[:count]
 
     def record(self, row: Row, weights: Mapping[str, Tensor], best_metric: str) -> bool:
-        """Add an epoch; True when it is the best so far (the earlier one wins a tie)."""
-        best = all(row[best_metric] > earlier[best_metric] for earlier in self.rows)
+        """Add an epoch; True when it is the best so far: `rank` says by what."""
+        best = all(rank(row, best_metric) > rank(earlier, best_metric) for earlier in self.rows)
         self.rows.append(row)
         save_state(self.path / "last.pt", weights)
         if best:
@@ -113,6 +113,11 @@ class RunFolder:
         self.resume_file.unlink(missing_ok=True)
         if self.resume_file.parent.exists():
             self.resume_file.parent.rmdir()
+
+
+def rank(row: Row, best_metric: str) -> tuple[float, float]:
+    """What the best epoch has most of: the metric, then a low val_loss (small val splits tie); then it is the first."""
+    return row[best_metric], -row.get("val_loss", 0.0)
 
 
 def read_info(run: Path) -> RunInfo:
@@ -168,7 +173,8 @@ def _read_rows(path: Path) -> list[Row]:
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+    return [{n: int(v) if v.isdecimal() else float(v) for n, v in row.items()} for row in rows]
 
 
 def _write_json(path: Path, value: Any) -> None:

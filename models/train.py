@@ -29,10 +29,11 @@ from foveal.models.loading import derived_seed, eval_loader, train_loader
 from foveal.models.optim import configure
 from foveal.models.plots import draw_curves
 from foveal.models.recipe import Recipe
-from foveal.models.run_folder import Row, RunFolder, RunInfo
+from foveal.models.run_folder import Row, RunFolder, RunInfo, rank
 from foveal.models.tasks import TaskTrainer, trainer_of
 
 Say = Callable[[str], None]
+CURVES_EVERY_S = 20  # drawing takes half a second: no reason to do it after each short epoch
 
 
 def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, say: Say = lambda _: None) -> dict[str, Any]:
@@ -163,6 +164,7 @@ class TrainingModule(LightningModule):
         self._predictions: list[Any] = []
         self._averaged_at = 0
         self._epoch_started = 0.0
+        self._drawn = time.perf_counter()
 
     @property
     def evaluated(self) -> nn.Module:
@@ -228,9 +230,11 @@ class TrainingModule(LightningModule):
         row |= {f"val_{name}": value for name, value in scores.items()}
         row["seconds"] = round(time.perf_counter() - self._epoch_started, 2)
         best = self._folder.record(row, self.evaluated.state_dict(), f"val_{self._task.best_metric}")
-        draw_curves(self._folder.path / "curves.png", self._folder.rows)
         self._losses = []
         self._say(_epoch_line(row, self._recipe.epochs, self._task.best_metric, best))
+        if time.perf_counter() - self._drawn > CURVES_EVERY_S:
+            draw_curves(self._folder.path / "curves.png", self._folder.rows)
+            self._drawn = time.perf_counter()
 
     def _backbone(self) -> nn.Module:
         return self._task.backbone(self.network)
@@ -238,6 +242,7 @@ class TrainingModule(LightningModule):
 
 def finish(task: TaskTrainer, data: DataSet[Any], recipe: Recipe, folder: RunFolder) -> dict[str, Any]:
     """Score the best checkpoint on val and, once, on test; draw the task's pictures of val."""
+    draw_curves(folder.path / "curves.png", folder.rows)
     checkpoint = load_run(folder.path)
     result: dict[str, Any] = {"best_epoch": _best_epoch(folder.rows, f"val_{task.best_metric}")}
     for split in ("val", "test"):
@@ -263,6 +268,7 @@ def quiet_lightning() -> Iterator[None]:
         with warnings.catch_warnings():
             # workers are the caller's choice: on two cores they compete with the training itself
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # we resume
             # Lightning 2.6 calls what torch 2.15 deprecates; nothing of ours
             warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\)", module="lightning.*")
             yield
@@ -285,7 +291,7 @@ def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _best_epoch(rows: Sequence[Row], metric: str) -> int:
-    return int(max(rows, key=lambda row: row[metric])["epoch"])  # max keeps the earliest of equals
+    return int(max(rows, key=lambda row: rank(row, metric))["epoch"])  # max keeps the first of equals
 
 
 def _epoch_line(row: Row, epochs: int, metric: str, best: bool) -> str:

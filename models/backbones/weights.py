@@ -41,7 +41,7 @@ def read_state_dict(path: Path) -> StateDict:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        reason = str(error).splitlines()[0][:200]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:200]
         raise BadCheckpoint(f"{path}: expected a state_dict saved by torch.save, got: {reason}") from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise BadCheckpoint(f"{path}: expected a state_dict (name -> tensor), got {type(state).__name__}")

