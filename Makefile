@@ -1,6 +1,7 @@
 # Two commands do all the set-up on a fresh machine: `make serve` (no torch) and `make test` (everything).
 PYTHON ?= python3
 PORT ?= 3000
+REFERENCE ?= ../shared/reference
 DEV := .venv/bin
 SERVE := .venv-serve/bin
 MODULES := $(sort $(shell find src models export service -name '*.py'))
@@ -12,7 +13,7 @@ define link
 	$(1)/bin/pip install -q --no-deps -e . --config-settings editable_mode=strict && echo "$(MODULES)" > $(1)/.modules; }
 endef
 
-.PHONY: help setup setup-serve serve test test-slow check fix lock image image-test clean
+.PHONY: help setup setup-serve serve test test-slow check check-reference fix lock image image-test clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -39,6 +40,9 @@ test: check  ## lint, types and every test that CI runs
 
 test-slow: setup  ## the tests that train for minutes
 	$(DEV)/python -m pytest -m slow
+
+check-reference: setup  ## our AP on published detections, against the published lines (reads REFERENCE)
+	$(DEV)/python benchmarks/check_reference.py $(REFERENCE)
 
 check: setup  ## lint and types only
 	$(DEV)/ruff format --check . && $(DEV)/ruff check . && $(DEV)/mypy

@@ -63,11 +63,12 @@ def paste(soft: FloatArray, box_xyxy: FloatArray, image_hw: tuple[int, int]) -> 
     grown = _grown(box_xyxy.astype(np.float32), np.float32((size + 2) / size))
     left, top, right, bottom = (int(edge) for edge in grown)  # towards zero, as torchvision's cast does
     width, height = max(right - left + 1, 1), max(bottom - top + 1, 1)
-    pasted = cv2.resize(np.pad(soft, 1), (width, height), interpolation=cv2.INTER_LINEAR)
+    padded = cv2.copyMakeBorder(soft, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    pasted = cv2.resize(padded, (width, height), interpolation=cv2.INTER_LINEAR)
     y1, y2 = max(top, 0), min(top + height, image_hw[0])
     x1, x2 = max(left, 0), min(left + width, image_hw[1])
     inside = pasted[y1 - top : max(y2, y1) - top, x1 - left : max(x2, x1) - left]
-    return Bitmap((inside > MASK_THRESHOLD).astype(np.uint8), y1, x1, image_hw)
+    return Bitmap((inside > MASK_THRESHOLD).view(np.uint8), y1, x1, image_hw)
 
 
 def _grown(box: FloatArray, scale: np.float32) -> FloatArray:
@@ -93,15 +94,13 @@ def rle(bitmap: Bitmap) -> JsonObject:
 def _run_edges(bitmap: Bitmap) -> IntArray:
     """Where runs of ones begin and end (in turn) in the picture's column-major pixels."""
     rows, columns = bitmap.roi.shape
-    if rows == 0 or columns == 0:
-        return np.empty(0, np.int64)
-    gap = int(rows < bitmap.image_hw[0])  # shorter than the picture: a zero parts each column from the next
-    strip = np.zeros((columns, rows + gap), np.int8)
-    strip[:, :rows] = bitmap.roi.T
-    flat = strip.ravel()
-    changes = np.flatnonzero(np.diff(flat, prepend=0, append=0))
-    column, row = np.divmod(changes, rows + gap)
-    return (bitmap.left + column) * bitmap.image_hw[0] + bitmap.top + row
+    framed = np.zeros((rows + 2, columns), np.uint8)
+    framed[1:-1] = bitmap.roi
+    row, column = np.divmod(np.flatnonzero(framed[1:] != framed[:-1]), max(columns, 1))
+    edges = np.sort((bitmap.left + column) * bitmap.image_hw[0] + bitmap.top + row)
+    # in a box as high as the picture, a run that ends a column may go on in the next one: end and begin fall together
+    joined = np.flatnonzero(edges[1:] == edges[:-1])
+    return np.delete(edges, np.concatenate([joined, joined + 1])) if joined.size else edges
 
 
 def rings(bitmap: Bitmap) -> list[IntArray]:

@@ -24,6 +24,8 @@ Row = dict[str, Any]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+COCO_RECALLS: FloatArray = np.linspace(0, 1, 101)
+
 # name -> (table, IoU threshold or None for all ten, area, detections a picture and class): pycocotools' twelve lines
 LINES: dict[str, tuple[str, float | None, str, int]] = {
     "AP": ("precision", None, "all", 100),
@@ -113,19 +115,20 @@ def class_matches(run: COCOeval, category: int) -> ClassMatches:
     )
 
 
-def average_precision(scores: FloatArray, hit: BoolArray, objects: int) -> float:
-    """COCO's AP at one IoU threshold: precision made falling, read at 101 recalls. Equals pycocotools' (tested).
+def average_precision(scores: FloatArray, hit: BoolArray, objects: int, *, recalls: FloatArray = COCO_RECALLS) -> float:
+    """AP at one IoU threshold: precision made falling, read at some recalls. Equals pycocotools' (tested).
 
     Args:
         scores: (D,), ignored detections left out.
         hit: (D,) whether each is right.
         objects: how many there are to find, at least 1.
+        recalls: 101 of them are COCO's AP, 11 are VOC 2007's.
     """
     order = np.argsort(-scores, kind="mergesort")
     right = np.cumsum(hit[order])
     precision = right / np.arange(1, len(right) + 1)
     falling = np.maximum.accumulate(precision[::-1])[::-1]
-    at = np.searchsorted(right / objects, np.linspace(0, 1, 101), side="left")
+    at = np.searchsorted(right / objects, recalls, side="left")
     return float(np.append(falling, 0.0)[np.minimum(at, len(falling))].mean())
 
 
