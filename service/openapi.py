@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from foveal import __version__
 from foveal.errors import BadImage, BadRequest, FovealError, ImageTooLarge, UnknownName, UnsupportedImage
-from foveal.options import MASK_FORMATS, MAX_DETECTIONS
+from foveal.options import MASK_FORMATS, MAX_DETECTIONS, TILE_PX
 from foveal.service import errors, schemas
 from foveal.service.serving import OFFERED
 from foveal.tasks import TASKS, Task
@@ -20,6 +20,10 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {  # option -> description, 
     "max_detections": ("objects at most", {"type": "integer", "minimum": 1, "maximum": MAX_DETECTIONS}),
     "classes": ("labels to keep, separated by commas", {"type": "string"}),
     "mask_format": ("how masks are written", {"type": "string", "enum": list(MASK_FORMATS)}),
+    "tile": (
+        "answer a large picture in overlapping windows of so many of its pixels, for detail",
+        {"type": "integer", "minimum": TILE_PX[0], "maximum": TILE_PX[1]},
+    ),
 }
 FAULTS: tuple[type[FovealError], ...] = (  # what POST may answer instead of a result
     BadRequest, errors.Unauthorised, UnknownName, errors.MethodNotAllowed, errors.NotAcceptable,

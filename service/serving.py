@@ -101,7 +101,7 @@ class Served:
     async def _answer(self, upload: Upload, options: Options, media_type: str) -> Answer:
         seconds: dict[str, float] = {}
         try:
-            prepared = await self._in_thread(self._prepare, upload.data, seconds)
+            prepared = await self._in_thread(self._prepare, upload.data, options, seconds)
             self._metrics.waiting.set(len(self.batcher) + 1)
             ran = await self.batcher.run(prepared, options)
             self._metrics.waiting.set(len(self.batcher))
@@ -111,12 +111,12 @@ class Served:
         except FovealError as error:
             return Answer(entry_bytes(Entry(upload.name, error), self.task.name, options), error, seconds)
 
-    def _prepare(self, data: bytes, seconds: dict[str, float]) -> Prepared:
+    def _prepare(self, data: bytes, options: Options, seconds: dict[str, float]) -> Prepared:
         started = time.perf_counter()
-        target = self.manifest.preprocess.decode_target
+        target = self.predictor.decode_target(options)
         decoded = images.decode(data, target_hw=target, max_pixels=self._max_pixels)
         decoded_at = time.perf_counter()
-        prepared = self.predictor.prepare(decoded)
+        prepared = self.predictor.prepare(decoded, options=options)
         seconds["decode"], seconds["preprocess"] = decoded_at - started, time.perf_counter() - decoded_at
         return prepared
 

@@ -10,7 +10,7 @@ STAGES = {"models": ROOT / "models", "export": ROOT / "export", "service": ROOT 
 KERNEL = ROOT / "src" / "foveal"
 LAYERS = [  # inside the kernel, lower may never import higher
     {"errors", "progress", "journal"},
-    {"image", "preprocess", "results", "options", "manifest"},
+    {"image", "preprocess", "results", "options", "manifest", "tiling"},
     {"package", "tasks", "session", "masks", "class_map", "scenes"},
     {"predictor", "zoo", "sources"},
     {"formats", "metrics", "verify", "batch", "draw"},

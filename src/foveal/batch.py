@@ -38,7 +38,7 @@ def run(
 
     def prepare(source: Source) -> _Job:
         try:
-            return _Job(source.name, pipeline.prepare(source.read()))
+            return _Job(source.name, pipeline.prepare(source.read(), options=options))
         except FovealError as error:
             return _Job(source.name, error)
 

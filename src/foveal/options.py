@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MASK_FORMATS = ("rle", "polygon", "png", "none")
 MAX_DETECTIONS = 300
+TILE_PX = (128, 8192)  # smallest and largest window of `tile`
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Options:
     max_detections: int | None = None  # 1..300, cut after NMS
     classes: tuple[str, ...] | None = None  # only detections of these labels
     mask_format: str | None = None  # rle | polygon | png | none
+    tile: int | None = None  # class maps: answer a picture in windows of so many of its pixels; None: all at once
 
     @classmethod
     def parse(cls, raw: Mapping[str, str], *, applicable: Collection[str], labels: Collection[str]) -> "Options":
@@ -51,6 +53,7 @@ class Options:
             max_detections=_integer(raw, "max_detections", 1, MAX_DETECTIONS),
             classes=_classes(raw, labels),
             mask_format=_choice(raw, "mask_format", MASK_FORMATS),
+            tile=_integer(raw, "tile", *TILE_PX),
         )
 
     def resolved(self, manifest: "Manifest") -> "Options":

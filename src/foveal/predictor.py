@@ -4,7 +4,7 @@
 with it, so that what is compared differs in the network and in nothing else.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal import image as images
+from foveal import tiling
 from foveal.errors import BadImage, UnknownName
 from foveal.image import Decoded
 from foveal.manifest import Manifest
 from foveal.options import Options
 from foveal.package import ModelPackage
-from foveal.results import Result
+from foveal.results import Result, SemanticMap
 from foveal.session import Session, SessionSettings, open_session
 from foveal.tasks import TASKS, Prepared
-from foveal.tasks.base import Outputs
+from foveal.tasks.base import Outputs, Part, split_rows
 
 Picture = bytes | Path | str | npt.NDArray[np.uint8] | Decoded
+DecodeTarget = Callable[[tuple[int, int]], tuple[int, int] | None]  # (height, width) of a picture -> at least
 
 
 class Pipeline:
@@ -56,8 +58,8 @@ class Pipeline:
         result is bit-equal to a single call's.
         """
         chosen = (options or Options()).resolved(self.manifest)
-        size = 1 if self.provider == "cpu" else self.manifest.max_batch
-        prepared = [self.prepare(picture) for picture in pictures]
+        size = self._run_size
+        prepared = [self.prepare(picture, options=chosen) for picture in pictures]
         results: list[Result] = []
         for start in range(0, len(prepared), size):
             part = prepared[start : start + size]
@@ -65,23 +67,66 @@ class Pipeline:
             results += [self.finish(raw, item, chosen) for raw, item in zip(raws, part, strict=True)]
         return results
 
-    def prepare(self, picture: Picture, *, max_pixels: int = images.MAX_PIXELS) -> Prepared:
-        """Decode and preprocess one picture."""
-        decoded = self._decoded(picture, max_pixels)
+    def decode_target(self, options: Options | None = None) -> DecodeTarget | None:
+        """What `image.decode` must deliver: enough for the canvas, or everything when windows are cut."""
+        return None if options is not None and options.tile else self.manifest.preprocess.decode_target
+
+    def prepare(
+        self, picture: Picture, *, options: Options | None = None, max_pixels: int = images.MAX_PIXELS
+    ) -> Prepared:
+        """Decode and preprocess one picture; of the options only `tile` matters here.
+
+        Raises:
+            BadImage: it cannot be decoded. BadRequest: `tile` is too small for this picture.
+        """
+        decoded = self._decoded(picture, self.decode_target(options), max_pixels)
         canvas, frame = self.manifest.preprocess.apply(decoded)
-        return Prepared(canvas, frame, decoded.exif_orientation)
+        parts: tuple[Part, ...] = ()
+        if options is not None and options.tile and max(frame.image_hw) > options.tile:
+            windows = tiling.windows_over(frame.image_hw, options.tile)
+            parts = tuple(Part(window, self.prepare(window.cut(decoded))) for window in windows)
+        return Prepared(canvas, frame, decoded.exif_orientation, parts)
 
     def infer(self, batch: Sequence[Prepared], options: Sequence[Options]) -> list[Outputs]:
-        """Run the graph on 1..max_batch pictures whose options share a batch key; one mapping of outputs a picture."""
+        """Run the graph on 1..max_batch pictures whose options share a batch key; one mapping of outputs a picture.
+
+        The outputs of a picture in parts have the parts as their first axis.
+        """
+        if not any(item.parts for item in batch):
+            return self._run(batch, options)
+        pairs = zip(batch, options, strict=True)
+        return [self._run_parts(item, own) if item.parts else self._run([item], [own])[0] for item, own in pairs]
+
+    def finish(self, outputs: Outputs, prepared: Prepared, options: Options) -> Result:
+        """Decode one picture's raw outputs to a result in its original pixels; `options` are resolved ones."""
+        if not prepared.parts:
+            return self.task.decode(outputs, prepared.frame, self.manifest, options)
+        windows = [part.window for part in prepared.parts]
+        return tiling.join(self._part_maps(outputs, prepared, options), windows, prepared.frame.image_hw)
+
+    @property
+    def _run_size(self) -> int:
+        return 1 if self.provider == "cpu" else self.manifest.max_batch
+
+    def _run(self, batch: Sequence[Prepared], options: Sequence[Options]) -> list[Outputs]:
         feeds: dict[str, Any] = self.task.feeds(batch, options, self.manifest)
         outputs = self.session.run(self._output_names, feeds)
         return self.task.split(dict(zip(self._output_names, outputs, strict=True)), len(batch))
 
-    def finish(self, outputs: Outputs, prepared: Prepared, options: Options) -> Result:
-        """Decode one picture's raw outputs to a result in its original pixels; `options` are resolved ones."""
-        return self.task.decode(outputs, prepared.frame, self.manifest, options)
+    def _run_parts(self, item: Prepared, options: Options) -> Outputs:
+        rows: list[Outputs] = []
+        for start in range(0, len(item.parts), self._run_size):
+            chunk = [part.prepared for part in item.parts[start : start + self._run_size]]
+            rows += self._run(chunk, [options] * len(chunk))
+        return {name: np.stack([row[name] for row in rows]) for name in self._output_names}
 
-    def _decoded(self, picture: Picture, max_pixels: int) -> Decoded:
+    def _part_maps(self, outputs: Outputs, prepared: Prepared, options: Options) -> Iterator[SemanticMap]:
+        for row, part in zip(split_rows(outputs, len(prepared.parts)), prepared.parts, strict=True):
+            result = self.task.decode(row, part.prepared.frame, self.manifest, options)
+            assert isinstance(result, SemanticMap), "only class maps have the option `tile`"
+            yield result
+
+    def _decoded(self, picture: Picture, target: DecodeTarget | None, max_pixels: int) -> Decoded:
         if isinstance(picture, Decoded):
             return picture
         if isinstance(picture, np.ndarray):
@@ -93,7 +138,7 @@ class Pipeline:
                 raise BadImage(f"{picture!s}: expected a readable file: {error.strerror}") from None
         else:
             data = picture
-        return images.decode(data, target_hw=self.manifest.preprocess.decode_target, max_pixels=max_pixels)
+        return images.decode(data, target_hw=target, max_pixels=max_pixels)
 
 
 class Predictor(Pipeline):

@@ -37,6 +37,7 @@ def predict(
     max_detections: Annotated[str | None, typer.Option(help="At most so many detections, 1..300.")] = None,
     classes: Annotated[str | None, typer.Option(help="Comma list: only these labels.")] = None,
     mask_format: Annotated[str | None, typer.Option(help="rle | polygon | png | none")] = None,
+    tile: Annotated[str | None, typer.Option(help="Class maps: windows of so many px, for large pictures.")] = None,
     provider: Annotated[str, typer.Option(help="cpu | cuda | tensorrt | openvino")] = "cpu",
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures the session takes at a time; 1 is best on CPU.")] = 1,
     threads: Annotated[int, typer.Option(min=1, max=64, help="Files read and decoded at the same time.")] = 2,
@@ -69,6 +70,7 @@ def predict(
         "max_detections": max_detections,
         "classes": classes,
         "mask_format": mask_format,
+        "tile": tile,
     }
     given = {name: text for name, text in raw.items() if text is not None}
     options = Options.parse(given, applicable=predictor.task.option_names, labels=predictor.manifest.labels)

@@ -11,6 +11,7 @@ from foveal.manifest import GoldenTolerance, Manifest
 from foveal.options import Options
 from foveal.preprocess import Frame
 from foveal.results import Result
+from foveal.tiling import Window
 
 Array = npt.NDArray[Any]
 Outputs = Mapping[str, Array]  # output name -> array
@@ -19,11 +20,20 @@ JsonObject = dict[str, Any]
 
 @dataclass(frozen=True)
 class Prepared:
-    """One picture, ready for the graph."""
+    """One picture, ready for the graph. With the option `tile` the graph reads its parts instead."""
 
     canvas: npt.NDArray[np.uint8]  # (H, W, 3)
     frame: Frame
     exif_orientation: int = 1
+    parts: tuple["Part", ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """One window of a large picture, ready for the graph as if it were a picture."""
+
+    window: Window
+    prepared: Prepared
 
 
 class Task(Protocol):

@@ -22,7 +22,7 @@ class SemanticSegmentationTask:
 
     name = "semantic-segmentation"
     endpoint = "segment"
-    option_names = frozenset({"mask_format"})
+    option_names = frozenset({"mask_format", "tile"})
     csv_columns: tuple[str, ...] = ("label", "class_id", "coverage")
 
     def batch_key(self, options: Options) -> object:
