@@ -1,14 +1,17 @@
 """What export must know about a task; everything else (proof, files, card) is the same for all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from foveal.manifest import Postprocess
+from foveal.export.trace import BATCH
+from foveal.manifest import Manifest, Postprocess, Tensor
+from foveal.metrics import Scores
 from foveal.models.checkpoint import Checkpoint
+from foveal.options import Options
 from foveal.session import Node, Session
 from foveal.tasks.base import Outputs
 
@@ -23,10 +26,22 @@ class Comparison:
     failures: tuple[str, ...]  # what breaks the criterion, in words and numbers; empty: proved
 
 
+@dataclass(frozen=True)
+class Proof:
+    """Reference and graph run on every picture under these options; how their outputs are held against each other."""
+
+    options: Options  # None: as the manifest's defaults
+    compare: Callable[[Sequence[Outputs], Sequence[Outputs]], Comparison]  # of the reference, of the graph
+
+
 class Exporter(Protocol):
     """One task's part of an export. Stateless."""
 
-    criterion: str  # what `compare` holds the graph to, in words and numbers
+    criterion: str  # what the proofs hold the graph to, in words and numbers
+
+    def inputs(self, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
+        """What the graph will read, as the kernel's task feeds it."""
+        ...
 
     def trace(self, checkpoint: Checkpoint) -> bytes:
         """The ONNX graph; its inputs and outputs are those that the kernel's task feeds and decodes."""
@@ -40,13 +55,37 @@ class Exporter(Protocol):
         """Defaults of the per-request options."""
         ...
 
+    def tuned(self, defaults: Postprocess, on_val: Callable[[], Scores]) -> Postprocess:
+        """The defaults, with what the trained network's scores on the val split say; `on_val` measures them."""
+        ...
+
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
         """Golden pictures: name -> small (H, W, 3) uint8 RGB, two or three, sides and answers that differ."""
         ...
 
+    def proofs(self, manifest: Manifest) -> Sequence[Proof]:
+        """What has to hold; `manifest` is the draft of `describe`."""
+        ...
+
+
+class CanvasExporter:
+    """What is the same for all tasks whose graph reads canvases and nothing else."""
+
+    def inputs(self, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
+        """Canvases."""
+        return (Tensor(name="images", dtype="uint8", shape=(BATCH, *checkpoint.preprocess.canvas_hw, 3)),)
+
+    def tuned(self, defaults: Postprocess, on_val: Callable[[], Scores]) -> Postprocess:
+        """Nothing to tune."""
+        return defaults
+
+    def proofs(self, manifest: Manifest) -> Sequence[Proof]:
+        """One: no option changes what such a graph computes."""
+        return (Proof(Options(), self.compare),)
+
     def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs]) -> Comparison:
         """Outputs of the reference and of the graph, picture by picture."""
-        ...
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ def build(
     held_out: Samples,
     target: Target,
     *,
+    val: Samples = (),
     split: str = "test",
     about: str = "",
     max_batch: int = MAX_BATCH,
@@ -68,6 +70,7 @@ def build(
         checkpoint: the trained network.
         held_out: samples that took no part in training; parity runs on some, metrics on all of them.
         target: where to.
+        val: samples that chose the checkpoint; defaults are tuned on them where the task has something to tune.
         split: what the card calls these samples.
         about: what the model is for, in the maker's words; goes on the card.
         max_batch: largest batch to prove and to allow.
@@ -91,7 +94,11 @@ def build(
     inputs, outputs = graph_tensors(session)
     say(f"traced: {len(model) / 1e6:.1f} MB, opset {opset_of(model)}")
 
-    reference = Pipeline(draft, exporter.reference(checkpoint), "torch")
+    trained = exporter.reference(checkpoint)
+    on_val = partial(evaluate, Pipeline(draft, trained, "torch"), val)
+    draft = draft.model_copy(update={"postprocess": exporter.tuned(draft.postprocess, on_val)})
+
+    reference = Pipeline(draft, trained, "torch")
     graph = Pipeline(draft, session, provider)
     parity = prove(exporter, reference, graph, parity_pictures(held_out, draft), max_batch=max_batch)
     say(f"parity: {parity.images} pictures in batches of {parity.batch_sizes}: {parity.measured}")
@@ -111,12 +118,14 @@ def describe(checkpoint: Checkpoint, *, name: str, number: int, max_batch: int) 
 
     Not validated, since graph, parity and metrics are missing: enough for a `Pipeline`, never for a package.
     """
+    exporter = exporter_of(checkpoint.task)
     same = ("task", "architecture", "labels", "preprocess", "data", "seed", "licences")
     known: dict[str, Any] = {field: getattr(checkpoint, field) for field in same}
     known |= {
         "name": name,
         "version": number,
-        "postprocess": exporter_of(checkpoint.task).postprocess(checkpoint),
+        "postprocess": exporter.postprocess(checkpoint),
+        "inputs": exporter.inputs(checkpoint),
         "max_batch": max_batch,
         "recipe": portable_recipe(checkpoint.recipe.model_dump(mode="json")),
         "created_with": {library: version(library) for library in LIBRARIES},

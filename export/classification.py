@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from foveal import scenes
-from foveal.export.base import Array, Comparison, TorchSession
+from foveal.export.base import Array, CanvasExporter, Comparison, TorchSession
 from foveal.export.trace import trace
 from foveal.manifest import Postprocess
 from foveal.models.checkpoint import Checkpoint
@@ -19,7 +19,7 @@ from foveal.tasks.base import Outputs
 TOLERANCE = 1e-3
 
 
-class ClassificationExporter:
+class ClassificationExporter(CanvasExporter):
     """The network reads canvases itself, so the graph is the network as it is."""
 
     criterion = (

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from foveal.models.checkpoint import Checkpoint
-    from foveal.models.data import Sample
+    from foveal.models.data import Splits
     from foveal.predictor import Pipeline
 
 DATA = typer.Option(help="The data set, in a layout that `foveal train` reads.")
@@ -35,8 +34,8 @@ def export(
 
     target = Target.of(out)
     checkpoint = load_run(run)
-    samples = _held_out(run, checkpoint, data)
-    digest = build(checkpoint, samples, target, about=about, max_batch=max_batch, say=_say)
+    splits = _splits(run, checkpoint, data)
+    digest = build(checkpoint, splits.test, target, val=splits.val, about=about, max_batch=max_batch, say=_say)
     typer.echo(f"{out} {digest}")
 
 
@@ -82,8 +81,8 @@ def _pipeline(model: str, zoo: Path | None, provider: str) -> Pipeline:
     return load(model, zoo=zoo, provider=provider)
 
 
-def _held_out(run: Path, checkpoint: Checkpoint, data: Path | None) -> Sequence[Sample[Any]]:
-    """The test split of the very data set that the run was trained with."""
+def _splits(run: Path, checkpoint: Checkpoint, data: Path | None) -> Splits[Any]:
+    """Those of the very data set that the run was trained with."""
     from foveal.errors import BadData
     from foveal.models.run_folder import data_root
 
@@ -94,7 +93,7 @@ def _held_out(run: Path, checkpoint: Checkpoint, data: Path | None) -> Sequence[
         )
     if not dataset.splits.test:
         raise BadData(f"{dataset.name}: expected held-out pictures in split 'test', got none")
-    return dataset.splits.test
+    return dataset.splits
 
 
 def _say(line: str) -> None:

@@ -12,6 +12,8 @@ from foveal.predictor import Picture, Pipeline
 from foveal.tasks import Prepared
 from foveal.tasks.base import Outputs
 
+SHOWN = 8  # failures that a message names
+
 
 def prove(
     exporter: Exporter, reference: Pipeline, graph: Pipeline, pictures: Mapping[str, Picture], *, max_batch: int
@@ -33,15 +35,18 @@ def prove(
     """
     sizes = tuple(sorted({1, min(2, max_batch), max_batch}))
     prepared = [graph.prepare(picture) for picture in pictures.values()]
-    expected = _in_batches(reference, prepared, 1)
     measured: dict[str, float] = {}
     failures = []
-    for size in sizes:
-        found = exporter.compare(expected, _in_batches(graph, prepared, size))
-        failures += [f"batch of {size}: {failure}" for failure in found.failures]
-        measured = _worst(measured, found)
+    for proof in exporter.proofs(graph.manifest):
+        options = proof.options.resolved(graph.manifest)
+        expected = _in_batches(reference, prepared, 1, options)
+        for size in sizes:
+            found = proof.compare(expected, _in_batches(graph, prepared, size, options))
+            failures += [f"batch of {size}: {failure}" for failure in found.failures]
+            measured = _worst(measured, found)
     if failures:
-        raise ParityFailure(f"over {len(prepared)} pictures: {'; '.join(failures)}")
+        more = f" and {len(failures) - SHOWN} more" if len(failures) > SHOWN else ""
+        raise ParityFailure(f"over {len(prepared)} pictures: {'; '.join(failures[:SHOWN])}{more}")
     return Parity(
         reference=f"torch {torch.__version__} eager on CPU, the trained model itself",
         images=len(prepared),
@@ -51,13 +56,12 @@ def prove(
     )
 
 
-def _in_batches(pipeline: Pipeline, prepared: list[Prepared], size: int) -> list[Outputs]:
+def _in_batches(pipeline: Pipeline, prepared: list[Prepared], size: int, options: Options) -> list[Outputs]:
     """Every picture once, in batches of exactly `size`: the last batch is filled up with pictures from the front."""
-    options = [Options().resolved(pipeline.manifest)] * size
     outputs: list[Outputs] = []
     for start in range(0, len(prepared), size):
         batch = [prepared[i % len(prepared)] for i in range(start, start + size)]
-        outputs += pipeline.infer(batch, options)
+        outputs += pipeline.infer(batch, [options] * size)
     return outputs[: len(prepared)]
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from foveal import scenes
-from foveal.export.base import Array, Comparison, TorchSession
+from foveal.export.base import Array, CanvasExporter, Comparison, TorchSession
 from foveal.export.trace import trace
 from foveal.manifest import Postprocess
 from foveal.models.checkpoint import Checkpoint
@@ -32,7 +32,7 @@ class ClassMap(nn.Module):
         return ids.to(torch.uint8), (shares * 255).round().to(torch.uint8)
 
 
-class SegmentationExporter:
+class SegmentationExporter(CanvasExporter):
     """Logits are upsampled to the canvas bilinearly, then the winner is taken (measured: docs/BENCHMARKS.md)."""
 
     criterion = (

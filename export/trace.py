@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 OPSET = 20
 BATCH = "batch"  # name of every dynamic batch dimension
+ROWS = "rows"  # name of an output's first dimension when it depends on the pictures
 
 
 def trace(
@@ -38,21 +39,36 @@ def trace(
     batch = torch.export.Dim(BATCH)
     shapes = tuple({0: batch} if tensor.ndim else {} for tensor in example.values())
     with _quiet():
+        # In two steps: given a module, torch.onnx.export tries other ways to capture it when the first fails, and may
+        # end with a graph whose batch is baked in. Here the first failure is the error that is seen.
+        captured = torch.export.export(module, tuple(example.values()), dynamic_shapes=shapes, strict=False)
         program = torch.onnx.export(
-            module,
-            tuple(example.values()),
+            captured,
             dynamo=True,
             external_data=False,
             input_names=list(example),
             output_names=list(outputs),
-            dynamic_shapes=shapes,
             opset_version=OPSET,
             custom_translation_table=translations,
         )
     assert program is not None
-    model = _anonymous(program.model_proto)
+    model = _named_axes(_anonymous(program.model_proto))
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _named_axes(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Call the dynamic first axes `batch` (known from the inputs) and `rows` (known when the graph has run)."""
+    batch = {value.type.tensor_type.shape.dim[0].dim_param for value in model.graph.input if _rank(value)}
+    assert len(batch) == 1, f"one batch axis, got {batch}"
+    for value in (*model.graph.input, *model.graph.output):
+        if _rank(value) and (axis := value.type.tensor_type.shape.dim[0]).dim_param:
+            axis.dim_param = BATCH if axis.dim_param in batch else ROWS
+    return model
+
+
+def _rank(value: onnx.ValueInfoProto) -> int:
+    return len(value.type.tensor_type.shape.dim)
 
 
 def opset_of(model: bytes) -> int:
