@@ -9,6 +9,7 @@ import bentoml
 from starlette.exceptions import HTTPException
 
 from foveal.formats import to_json
+from foveal.service import logs
 from foveal.service.application import Application
 from foveal.service.errors import MEDIA_TYPE, NotReady, problem
 from foveal.service.settings import from_environment
@@ -33,6 +34,7 @@ class Foveal:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
         """Once in each worker, before it listens."""
+        logs.configure(requests=settings.log_requests)
         self._stack = AsyncExitStack()
         await self._stack.enter_async_context(application.lifespan())
 

@@ -120,5 +120,6 @@ def _gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=CLIENT_CLOSED)
 
 
-def _bug(request: Request, _error: Exception) -> Response:
+def _bug(request: Request, error: Exception) -> Response:
+    log.error("bug", exc_info=error, extra={"fields": {"id": request_id(request.scope)}})
     return problem_response(InternalError(f"request {request_id(request.scope)}; the log has its traceback"))

@@ -1,6 +1,5 @@
 """What stands around every request: its id, its key, its figures and one line of log."""
 
-import json
 import logging
 import re
 import time
@@ -56,14 +55,14 @@ class Front:
             route = getattr(scope.get("route"), "path", "other")  # the template, so that labels stay few
             self._metrics.requests.labels(route, str(status)).inc()
             self._metrics.request_seconds.labels(route).observe(elapsed)
-            line = {
+            fields = {
                 "id": identity,
                 "method": scope["method"],
                 "path": scope["path"],
                 "status": status,
                 "ms": round(1000 * elapsed, 3),
             }
-            log.info(json.dumps(line))
+            log.info("request", extra={"fields": fields})
 
     def _admitted(self, headers: Headers) -> ASGIApp:
         """The application, or the refusal, for a request with these headers."""

@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     upload_s: Seconds = Field(60, description="seconds for the whole body until 408: 64 MB at 10 Mbit/s take 51")
     request_s: Seconds = Field(30, description="seconds from the last byte of the body to the answer, else 504")
 
+    log_requests: bool = Field(True, description="one line of JSON on stderr for each request; probes are not logged")
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="sha256 of each key that may ask, hex, separated by commas; none: everybody may. "
         "`printf %s KEY | sha256sum`; the keys themselves are kept nowhere"

@@ -18,6 +18,7 @@ from packages import colour_manifest, golden_files, mean_colour_graph, png, writ
 from foveal.predictor import Predictor
 from foveal.service.application import Application
 from foveal.service.errors import NotReady
+from foveal.service.logs import JsonLines
 from foveal.service.settings import BadSetting, Settings, from_environment
 
 RED = png((255, 0, 0))
@@ -251,7 +252,9 @@ def test_the_default_model_can_be_chosen(colour_zoo: Path) -> None:
     run(colour_zoo, check, default_models={"classification": "tints"})
 
 
-def test_a_bug_of_ours_is_a_500_that_gives_nothing_away(colour_zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_of_ours_is_a_500_that_gives_nothing_away(
+    colour_zoo: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def broken(*arguments: object) -> None:
         raise RuntimeError("secret")
 
@@ -262,6 +265,9 @@ def test_a_bug_of_ours_is_a_500_that_gives_nothing_away(colour_zoo: Path, monkey
         assert response.headers["content-type"] == "application/problem+json"
         assert response.headers["x-request-id"] in response.json()["detail"]
         assert "secret" not in response.text
+        (line,) = [json.loads(JsonLines().format(r)) for r in caplog.records if r.getMessage() == "bug"]
+        assert line["id"] == response.headers["x-request-id"]
+        assert "RuntimeError: secret" in line["traceback"]
 
     run(colour_zoo, check)
 
@@ -288,7 +294,8 @@ def test_log_is_one_json_object_a_request(colour_zoo: Path, caplog: pytest.LogCa
 
     with caplog.at_level("INFO", "foveal.access"):
         run(colour_zoo, check)
-    (line,) = [json.loads(record.message) for record in caplog.records if record.name == "foveal.access"]
+    (line,) = [json.loads(JsonLines().format(r)) for r in caplog.records if r.name == "foveal.access"]
+    assert (line["level"], line["event"]) == ("info", "request")
     assert line["id"] == "abc"
     assert (line["method"], line["path"], line["status"]) == ("POST", "/v1/classify", 200)
 

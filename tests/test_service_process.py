@@ -1,5 +1,6 @@
 """`foveal serve` as a process: start, refusal to start, Ctrl-C and SIGTERM."""
 
+import json
 import re
 import shlex
 import signal
@@ -39,6 +40,12 @@ def test_the_hint_works_as_pasted(server: Server) -> None:
     assert flag == "--data-binary"
     answer = httpx.post(url, content=Path(picture.removeprefix("@")).read_bytes())
     assert answer.json()["results"][0]["classes"][0]["label"] == "red"
+
+
+def test_requests_are_logged_as_json(server: Server) -> None:
+    httpx.get(server.url + "/v1/models", headers={"x-request-id": "find-me"})
+    (line,) = [json.loads(line) for line in server.log.splitlines() if "find-me" in line]
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/models", 200)
 
 
 def refused(*arguments: str) -> str:

@@ -1,0 +1,143 @@
+"""What the service adds: one small JPEG, one connection, a graph that does next to nothing.
+
+Foveal against bare Starlette on uvicorn, which reads the same body and answers with the same number of bytes, against
+the same pipeline in process. Client on the first core, server on the second; rounds alternate, so that a busy machine
+is busy for all of them.
+
+    PYTHONPATH=tests python benchmarks/serving/overhead.py [--rounds 5] [--requests 300]
+"""
+
+import argparse
+import http.client
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+from hostile_pictures import written
+from packages import write_colours
+from PIL import Image
+from servers import Server
+
+import foveal
+
+BARE = """
+import sys, uvicorn
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+async def answer(request):
+    await request.body()
+    return Response(b"x" * int(sys.argv[2]), media_type="application/json")
+app = Starlette(routes=[Route("/v1/classify", answer, methods=["POST"])])
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", access_log=False)
+"""
+PORT = 39_117
+
+
+def photo(side: int = 420) -> bytes:
+    """A JPEG of about 100 kB."""
+    noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    return written(Image.fromarray(noise).resize((side, side)), "JPEG", quality=62)
+
+
+def ask(port: int, body: bytes, count: int) -> list[float]:
+    """Milliseconds of each of `count` requests over one connection."""
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    taken = []
+    for _ in range(count):
+        started = time.perf_counter()
+        connection.request("POST", "/v1/classify", body, {"content-type": "image/jpeg"})
+        response = connection.getresponse()
+        response.read()
+        taken.append(1000 * (time.perf_counter() - started))
+        assert response.status == 200
+    connection.close()
+    return taken
+
+
+def cpu_ms(process: psutil.Process) -> float:
+    """Processor time of a process and its children so far."""
+    tree = [process, *process.children(recursive=True)]
+    return 1000 * sum(sum(each.cpu_times()[:2]) for each in tree)
+
+
+def pin(process: psutil.Process, core: int) -> None:
+    """Keep a process tree on one core."""
+    for each in (process, *process.children(recursive=True)):
+        for thread in each.threads():
+            os.sched_setaffinity(thread.id, {core})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=300)
+    arguments = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    folder = Path(tempfile.mkdtemp())
+    write_colours(folder / "zoo")
+    body = photo()
+    predictor = foveal.load("colours", zoo=folder / "zoo")
+
+    with Server(folder / "zoo", folder / "log", ort_threads=1, image_threads=1) as server:
+        code = [sys.executable, "-c", BARE, str(PORT), "300"]
+        bare = subprocess.Popen(code)
+        try:
+            contenders: dict[str, tuple[int, psutil.Process]] = {
+                "Foveal": (server.port, psutil.Process(server.process.pid)),
+                "bare Starlette": (PORT, psutil.Process(bare.pid)),
+            }
+            wait(lambda: ask(PORT, body, 1))
+            for _, process in contenders.values():
+                pin(process, cores[-1])
+            os.sched_setaffinity(0, {cores[0]})
+            measure(contenders, body, arguments.rounds, arguments.requests)
+        finally:
+            bare.terminate()
+            bare.wait()
+    alone, before = [], time.process_time()
+    for _ in range(arguments.requests):
+        started = time.perf_counter()
+        predictor(body)
+        alone.append(1000 * (time.perf_counter() - started))
+    cpu = 1000 * (time.process_time() - before) / arguments.requests
+    print(f"| pipeline in process | {statistics.median(alone):.2f} | {cpu:.2f} |")
+
+
+def wait(attempt: Callable[[], object]) -> None:
+    """Until it works."""
+    for _ in range(600):
+        try:
+            attempt()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError
+
+
+def measure(contenders: dict[str, tuple[int, psutil.Process]], body: bytes, rounds: int, requests: int) -> None:
+    """A table row for each contender."""
+    p50s: dict[str, list[float]] = {name: [] for name in contenders}
+    cpus: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, (port, process) in contenders.items():
+            ask(port, body, 20)
+            before = cpu_ms(process)
+            p50s[name].append(statistics.median(ask(port, body, requests)))
+            cpus[name].append((cpu_ms(process) - before) / requests)
+    print(f"{len(body)} bytes of JPEG, {rounds} rounds of {requests} requests, median of rounds\n")
+    print("| | p50 ms | server's processor time, ms a request |\n|---|---|---|")
+    for name in contenders:
+        print(f"| {name} | {statistics.median(p50s[name]):.2f} | {statistics.median(cpus[name]):.2f} |")
+
+
+if __name__ == "__main__":
+    main()
