@@ -13,6 +13,8 @@ from foveal.manifest import Manifest, Metrics
 from foveal.metrics import Scores, scoring
 from foveal.models.data import SPLITS, DataSet, Sample
 from foveal.models.data_folders import load_folders
+from foveal.models.detection.data import load_objects
+from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 from foveal.models.recipe import Recipe
 from foveal.models.segmentation.data import load_class_maps
 from foveal.models.segmentation.recipe import SegmentationRecipe
@@ -33,6 +35,8 @@ class Reader:
 READERS: dict[str, Reader] = {
     "classification": Reader(load_folders, Recipe),
     "semantic-segmentation": Reader(load_class_maps, SegmentationRecipe),
+    "object-detection": Reader(load_objects, DetectionRecipe),
+    "instance-segmentation": Reader(load_objects, InstanceRecipe),
 }
 
 

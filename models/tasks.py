@@ -11,6 +11,7 @@ from foveal.errors import UnknownName
 from foveal.manifest import TaskName
 from foveal.models.classification import ClassificationTrainer
 from foveal.models.data import DataSet, Sample
+from foveal.models.detection.trainer import DetectionTrainer, InstanceTrainer
 from foveal.models.recipe import Recipe
 from foveal.models.segmentation.trainer import SegmentationTrainer
 from foveal.preprocess import Preprocess
@@ -81,7 +82,8 @@ class TaskTrainer(Protocol):
 
 
 TRAINERS: dict[str, TaskTrainer] = {
-    trainer.name: trainer for trainer in (ClassificationTrainer(), SegmentationTrainer())
+    trainer.name: trainer
+    for trainer in (ClassificationTrainer(), SegmentationTrainer(), DetectionTrainer(), InstanceTrainer())
 }
 
 

@@ -160,6 +160,8 @@ class TrainingModule(LightningModule):
             steps,
             say,
         )
+        # what the task froze for good stays frozen
+        self._learning = [p for p in self._backbone().parameters() if p.requires_grad]
         self._losses: list[dict[str, float]] = []
         self._predictions: list[Any] = []
         self._averaged_at = 0
@@ -187,7 +189,8 @@ class TrainingModule(LightningModule):
         torch.manual_seed(derived_seed(self._recipe.seed, self.current_epoch))
         self.network.train()
         frozen = self.current_epoch < self._recipe.frozen_epochs or self._recipe.lr_backbone == 0
-        self._backbone().requires_grad_(not frozen)
+        for parameter in self._learning:
+            parameter.requires_grad_(not frozen)
         if frozen:
             self._backbone().eval()
         elif self._recipe.freeze_batchnorm:

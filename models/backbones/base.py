@@ -65,6 +65,15 @@ class MultiScale(nn.Module):
         self.channels = {level: channels for level, (_, channels) in taps.items()}
         self._level_after = {child: level for level, (child, _) in taps.items()}
 
+    def layers_up_to(self, level: str) -> list[nn.Module]:
+        """The layers that `level`'s map is computed by, in order."""
+        layers = []
+        for name, child in self.body.named_children():
+            layers.append(child)
+            if self._level_after.get(name) == level:
+                return layers
+        raise KeyError(level)
+
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """All four feature maps, finest first."""
         maps = {}

@@ -1,0 +1,1 @@
+"""Anchor-based detection and instance segmentation: data, augmentation, networks, training."""

@@ -1,0 +1,103 @@
+"""The plugs of object detection and instance segmentation into the training frame."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from foveal.manifest import TaskName
+from foveal.metrics.truth import ObjectTruth
+from foveal.models.backbones import backbone
+from foveal.models.data import DataSet, Sample
+from foveal.models.detection import architectures
+from foveal.models.detection.augment import Augmentation
+from foveal.models.detection.canvases import Batch, EvalItems, Item, TrainItems, collate
+from foveal.models.detection.data import load_objects
+from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
+from foveal.models.detection.scoring import Found, coco_scores, detections_of
+from foveal.preprocess import Preprocess
+
+
+class DetectionTrainer:
+    """Detection's plug; foveal.models.tasks.TaskTrainer says what each method is for."""
+
+    name: TaskName = "object-detection"
+    recipe_type: type[DetectionRecipe] = DetectionRecipe
+    best_metric = "AP50"
+
+    def load_data(self, root: Path, recipe: DetectionRecipe) -> DataSet[ObjectTruth]:
+        """COCO, VOC, YOLO or instance-id maps."""
+        return load_objects(root, recipe)
+
+    def architecture(self, recipe: DetectionRecipe) -> str:
+        """Detector and backbone."""
+        return f"{architectures.architecture(recipe).name}-{recipe.backbone}"
+
+    def preprocess(self, recipe: DetectionRecipe) -> Preprocess:
+        """Letterbox, so that shapes stay shapes."""
+        spec = backbone(recipe.backbone)
+        return Preprocess(mode="letterbox", canvas_hw=recipe.canvas_hw, mean=spec.mean, std=spec.std)
+
+    def build(self, recipe: DetectionRecipe, labels: Sequence[str], *, weights: str) -> nn.Module:
+        """The detector."""
+        network = architectures.build(recipe, classes=len(labels), weights=weights)
+        return network.to(memory_format=torch.channels_last)
+
+    def backbone(self, network: nn.Module) -> nn.Module:
+        """The pyramid's body."""
+        return network.get_submodule("backbone.body")
+
+    def train_set(self, samples: Sequence[Sample[ObjectTruth]], recipe: DetectionRecipe) -> Dataset[Any]:
+        """Augmented canvases with targets."""
+        preprocess = self.preprocess(recipe)
+        augment = Augmentation(recipe, preprocess.padding_rgb)
+        return TrainItems(samples, preprocess, augment, masks=isinstance(recipe, InstanceRecipe))
+
+    def eval_set(self, samples: Sequence[Sample[ObjectTruth]], recipe: DetectionRecipe) -> Dataset[Any]:
+        """Plain canvases."""
+        return EvalItems(samples, self.preprocess(recipe))
+
+    def collate(self, items: list[Item]) -> Batch:
+        """See canvases.collate."""
+        return collate(items)
+
+    def loss(self, network: nn.Module, batch: Batch, recipe: DetectionRecipe) -> Mapping[str, Tensor]:
+        """The network's own losses."""
+        losses = network(batch["images"], batch["content_hw"], batch["targets"])
+        return {name.removeprefix("loss_"): value for name, value in losses.items()}
+
+    def predict(self, network: nn.Module, batch: Batch) -> list[Found]:
+        """Detections in canvas pixels."""
+        return [_found(found) for found in network(batch["images"], batch["content_hw"])]
+
+    def score(
+        self,
+        predictions: Sequence[Found],
+        samples: Sequence[Sample[ObjectTruth]],
+        labels: Sequence[str],
+        recipe: DetectionRecipe,
+    ) -> dict[str, float]:
+        """COCO AP, all in original pixels."""
+        results = detections_of(predictions, samples, labels, self.preprocess(recipe))
+        return coco_scores(results, [sample.truth for sample in samples], labels)
+
+    def report(
+        self, folder: Path, predictions: Sequence[Found], samples: Sequence[Sample[ObjectTruth]], labels: Sequence[str]
+    ) -> None:
+        """Nothing yet."""
+
+
+class InstanceTrainer(DetectionTrainer):
+    """Instance segmentation: detection, and a mask in each box."""
+
+    name: TaskName = "instance-segmentation"
+    recipe_type: type[DetectionRecipe] = InstanceRecipe
+    best_metric = "AP"
+
+
+def _found(raw: dict[str, Tensor]) -> Found:
+    masks = raw["masks"].cpu().numpy() if "masks" in raw else None
+    return Found(raw["boxes"].cpu().numpy(), raw["scores"].cpu().numpy(), raw["labels"].cpu().numpy(), masks)
