@@ -18,10 +18,8 @@ def check(
     from foveal.models.detection.data import read_objects
 
     reading = read_objects(data)
-    objects = sum(len(sample.truth) for sample in reading.samples)
-    typer.echo(
-        f"{data}: {reading.layout}, {len(reading.samples)} pictures, {objects} objects, labels {', '.join(reading.labels)}"
-    )
+    counts = f"{len(reading.samples)} pictures, {sum(len(sample.truth) for sample in reading.samples)} objects"
+    typer.echo(f"{data}: {reading.layout}, {counts}, labels {', '.join(reading.labels)}")
     findings = look(reading)
     if findings:
         typer.echo(summary(findings, names=names))
