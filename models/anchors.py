@@ -81,7 +81,8 @@ def iou(a: Array, b: Array) -> Array:
     overlap = np.clip(bottom_right - top_left, 0, None).prod(-1)
     area_a, area_b = ((box[:, 2:] - box[:, :2]).prod(-1) for box in (a, b))
     union = area_a[:, None] + area_b[None] - overlap
-    return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    ratio: Array = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    return ratio
 
 
 def assign(overlaps: Array, *, positive: float, negative: float, every_object: bool) -> IntArray:
