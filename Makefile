@@ -13,7 +13,7 @@ define link
 	$(1)/bin/pip install -q --no-deps -e . --config-settings editable_mode=strict && echo "$(MODULES)" > $(1)/.modules; }
 endef
 
-.PHONY: help setup setup-serve serve test test-slow check check-reference fix lock image image-test clean
+.PHONY: help setup setup-serve serve test test-slow check check-reference fix lock examples image image-test clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -55,6 +55,9 @@ lock:  ## resolve requirements/*.txt anew (needs uv)
 		--no-emit-index-url --no-annotate --no-header -o requirements/serve.txt
 	uv pip compile -q pyproject.toml --extra serve --extra cpu --extra train --extra dev --python-version 3.11 \
 		--no-emit-index-url --no-annotate --no-header -o requirements/dev.txt
+
+examples: setup  ## draw the README's example pictures anew
+	$(DEV)/python examples/draw.py
 
 image:  ## the container image, with docker, podman or buildah (BASE=…, RUNTIME=gpu)
 	deploy/image.sh
