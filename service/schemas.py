@@ -101,11 +101,27 @@ class PolygonMask(_Schema):
     polygons: list[list[tuple[float, float]]]
 
 
+class ClassRle(_Schema):
+    """Where one class is: COCO compressed run lengths."""
+
+    label: str
+    class_id: int
+    size: tuple[int, int] = Field(description="[height, width]")
+    counts: str
+
+
+class ClassRles(_Schema):
+    """One entry for each class that the picture shows."""
+
+    format: Literal["rle"]
+    classes: list[ClassRle]
+
+
 class Segmentation(_Schema):
     """One class for each pixel."""
 
     labels: list[str]
-    mask: PngMask | dict[str, RleMask] | None = Field(None, description="8-bit class ids, or one run length a label")
+    mask: PngMask | ClassRles | None = Field(None, description="PNG of 8-bit class ids, or one run length a label")
     coverage: dict[str, Score] = Field(description="fraction of the picture, by label")
 
 

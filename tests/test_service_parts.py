@@ -1,6 +1,7 @@
 """The service's parts alone: negotiation, gate, batcher, the OpenAPI document."""
 
 import asyncio
+import json
 import threading
 from collections.abc import Sequence
 from dataclasses import fields
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from foveal.options import Options
+from foveal.formats import Entry, entry_bytes
+from foveal.options import MASK_FORMATS, Options
 from foveal.preprocess import Frame
+from foveal.results import Classification, Detections, InstanceMasks, Result, SemanticMap
 from foveal.service.batching import Batcher, Gate
 from foveal.service.errors import Busy, NotAcceptable
 from foveal.service.metrics import Metrics
@@ -185,3 +188,32 @@ def test_every_fault_of_a_request_is_told() -> None:
     told = set(document()["paths"]["/v1/classify"]["post"]["responses"])
     assert {str(fault.status) for fault in FAULTS} | {"200"} == told
     assert told == {"200", "400", "401", "404", "405", "406", "408", "413", "415", "422", "429", "503", "504"}
+
+
+# --- schemas against what the tasks really render ---
+
+
+def results() -> list[tuple[str, Result]]:
+    none = np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), ("a", "b"), (9, 12)
+    two = np.array([[1, 1, 6, 6], [0, 0, 12, 9]], np.float32), np.array([0.9, 0.5], np.float32), np.array([1, 0])
+    masks = InstanceMasks(np.ones((2, 28, 28), np.float32))
+    class_map = np.arange(108, dtype=np.uint8).reshape(9, 12) % 2
+    return [
+        ("classification", Classification(two[1], two[2], ("a", "b"), (9, 12))),
+        ("object-detection", Detections(*two, ("a", "b"), (9, 12))),
+        ("object-detection", Detections(*none)),
+        ("instance-segmentation", Detections(*two, ("a", "b"), (9, 12), masks)),
+        ("semantic-segmentation", SemanticMap(class_map, ("a", "b"), (9, 12))),
+    ]
+
+
+@pytest.mark.parametrize("mask_format", [None, *MASK_FORMATS])
+def test_schemas_describe_what_is_rendered(mask_format: str | None) -> None:
+    seen = set()
+    for name, result in results():
+        if name == "semantic-segmentation" and mask_format == "polygon":
+            continue  # refused by the task
+        rendered = json.loads(entry_bytes(Entry("a.png", result), name, Options(mask_format=mask_format)))
+        ENTRIES[name].model_validate(rendered)
+        seen.add(name)
+    assert seen >= TASKS.keys() - ({"semantic-segmentation"} if mask_format == "polygon" else set())
