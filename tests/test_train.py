@@ -15,7 +15,8 @@ from foveal.models.backbones import BACKBONES
 from foveal.models.checkpoint import load_run, predict_all
 from foveal.models.classification import ClassificationRecipe
 from foveal.models.run_folder import RunFolder
-from foveal.models.train import _ema, steps_per_epoch, train
+from foveal.models.train import steps_per_epoch, train
+from foveal.models.training_module import ema
 
 TINY = """
 backbone = "mobilenet_v2"
@@ -179,7 +180,7 @@ class TestRefusals:
 
 def test_ema_in_closed_form() -> None:
     network = nn.Linear(1, 1, bias=False)
-    average = AveragedModel(network, multi_avg_fn=_ema(0.5))
+    average = AveragedModel(network, multi_avg_fn=ema(0.5))
     wanted, values = None, [3.0, -1.0, 8.0, 2.0]
     for n, value in enumerate(values):
         nn.init.constant_(network.weight, value)
