@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import xml.etree.ElementTree as ET
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ import yaml
 from pycocotools.coco import COCO
 
 from foveal.errors import BadOutput, BadRequest, UnknownName
-from foveal.scenes import Scene
+from foveal.scenes import STYLES, Scene
 from foveal.scenes.write import LAYOUTS, Order, write_data_set
 
 COUNT, SIZE = 10, (90, 120)
@@ -36,7 +37,7 @@ def test_every_task_has_a_layout_and_every_layout_writes(tmp_path: Path) -> None
     for task, layouts in LAYOUTS.items():
         for layout in layouts:
             out = tmp_path / task / layout
-            assert write_data_set(order(task, "blood" if layout != "idmaps" else "nuclei", layout), out) == layout
+            assert write_data_set(order(task, "shapes" if layout != "idmaps" else "nuclei", layout), out) == layout
             assert len(list(out.rglob("*.png"))) in (COUNT, 2 * COUNT)
 
 
@@ -45,6 +46,16 @@ def test_classification_folders(tmp_path: Path) -> None:
     for stem, (split, scene) in truth("classification", "shapes").items():
         path = tmp_path / "d" / split / scene.labels[int(scene.class_ids[0])] / f"{stem}.png"
         assert np.array_equal(pixels(path)[:, :, ::-1], scene.rgb)
+
+
+@pytest.mark.parametrize("style", ["shapes", "blood"])
+def test_every_split_holds_every_class_equally_often(style: str) -> None:
+    """Six classes and a cycle of ten once met so that three classes were never tested."""
+    classes = len(STYLES[style].labels)
+    drawn = Order("classification", style, count=10 * classes, image_hw=(32, 32)).drawn()
+    counts = Counter((item.split, int(item.scene.class_ids[0])) for item in drawn)
+    per_split = {"train": 7, "val": 2, "test": 1}
+    assert counts == {(split, k): n for split, n in per_split.items() for k in range(classes)}
 
 
 @pytest.mark.parametrize("task", ["object-detection", "instance-segmentation"])
@@ -69,8 +80,8 @@ def test_coco_through_pycocotools(tmp_path: Path, task: str) -> None:
 
 
 def test_voc(tmp_path: Path) -> None:
-    write_data_set(order("object-detection", "blood", "voc"), tmp_path / "d")
-    for stem, (split, scene) in truth("object-detection", "blood").items():
+    write_data_set(order("object-detection", "shapes", "voc"), tmp_path / "d")
+    for stem, (split, scene) in truth("object-detection", "shapes").items():
         document = ET.parse(tmp_path / "d" / "Annotations" / f"{stem}.xml").getroot()
         edges = ("xmin", "ymin", "xmax", "ymax")
         boxes = [[float(o.findtext(f"bndbox/{e}")) for e in edges] for o in document.findall("object")]
@@ -79,9 +90,9 @@ def test_voc(tmp_path: Path) -> None:
 
 
 def test_yolo(tmp_path: Path) -> None:
-    write_data_set(order("object-detection", "blood", "yolo"), tmp_path / "d")
+    write_data_set(order("object-detection", "shapes", "yolo"), tmp_path / "d")
     config = yaml.safe_load((tmp_path / "d" / "data.yaml").read_text())
-    for stem, (split, scene) in truth("object-detection", "blood").items():
+    for stem, (split, scene) in truth("object-detection", "shapes").items():
         assert (tmp_path / "d" / config[split] / f"{stem}.png").exists()
         rows = np.loadtxt(tmp_path / "d" / "labels" / split / f"{stem}.txt", ndmin=2)
         height, width = scene.image_hw
@@ -93,10 +104,10 @@ def test_yolo(tmp_path: Path) -> None:
 
 def test_idmaps_and_class_maps(tmp_path: Path) -> None:
     write_data_set(order("instance-segmentation", "nuclei", "idmaps"), tmp_path / "i")
-    write_data_set(order("semantic-segmentation", "aerial"), tmp_path / "s")
+    write_data_set(order("semantic-segmentation", "shapes"), tmp_path / "s")
     for stem, (_, scene) in truth("instance-segmentation", "nuclei").items():
         assert np.array_equal(pixels(tmp_path / "i" / "masks" / f"{stem}.png"), scene.instance_map)
-    for stem, (split, scene) in truth("semantic-segmentation", "aerial").items():
+    for stem, (split, scene) in truth("semantic-segmentation", "shapes").items():
         assert np.array_equal(pixels(tmp_path / "s" / "masks" / f"{stem}.png"), scene.class_map)
         assert stem in (tmp_path / "s" / f"{split}.txt").read_text().split()
     assert (tmp_path / "s" / "classes.txt").read_text().split() == list(scene.map_labels)

@@ -231,3 +231,39 @@ def test_boundary_f_score_knows_its_tolerance() -> None:
         predicted[:, :shift] = 0
         assert semantic.boundary_f_scores(predicted, truth, 2) == [expected, expected]
     assert semantic.boundary_f_scores(truth * 0, truth * 0, 2) == [None, None]
+
+
+def brute_force_boundary_f(predicted: np.ndarray, truth: np.ndarray, k: int, reach: float) -> float | None:
+    """Every boundary pixel against every other one; nothing within reach of an ignored pixel counts."""
+    height, width = truth.shape
+    ignored = np.argwhere(truth == semantic.IGNORE)
+
+    def near(pixel: tuple[int, int], others: np.ndarray) -> bool:
+        return any((pixel[0] - y) ** 2 + (pixel[1] - x) ** 2 <= reach**2 for y, x in others)
+
+    def boundary(ids: np.ndarray) -> np.ndarray:
+        points = []
+        for y, x in np.argwhere(ids == k).tolist():
+            sides = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+            if any(0 <= v < height and 0 <= u < width and ids[v, u] != k for v, u in sides):
+                points.append((y, x))
+        return np.array([p for p in points if not near(p, ignored)]).reshape(-1, 2)
+
+    found, wanted = boundary(predicted), boundary(truth)
+    if not len(found) and not len(wanted):
+        return None
+    precision = sum(near(p, wanted) for p in found) / max(len(found), 1)
+    recall = sum(near(p, found) for p in wanted) / max(len(wanted), 1)
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+@pytest.mark.parametrize(("seed", "reach"), [(0, 1), (1, 1), (2, 4), (3, 4)])
+def test_boundary_f_score_agrees_with_brute_force(monkeypatch: pytest.MonkeyPatch, seed: int, reach: int) -> None:
+    truth = random_map(seed)
+    monkeypatch.setattr(semantic, "BOUNDARY_TOLERANCE", (reach - 0.5) / np.hypot(*truth.shape))  # ceil: reach pixels
+    predicted = np.roll(truth, (seed, 2), axis=(0, 1))
+    predicted[predicted == 4] = 0
+    truth[10:13, 20:25] = semantic.IGNORE
+    expected = [brute_force_boundary_f(predicted, truth, k, reach) for k in range(5)]
+    assert semantic.boundary_f_scores(predicted, truth, 5) == pytest.approx(expected, abs=1e-9)
+    assert any(f is not None and 0 < f < 1 for f in expected)

@@ -1,7 +1,7 @@
 """Scenes as a data set on disk, in the layouts that Foveal reads.
 
-Picture i goes to the same split and looks the same whatever the number of pictures: of ten in a row seven train, one
-or two validate, the last tests.
+Picture i goes to the same split and looks the same whatever the number of pictures: of ten in a row seven train, two
+validate, the last tests. For classification the ten are rounds over all classes, so that every split has them all.
 """
 
 import json
@@ -56,13 +56,18 @@ class Order:
         """Draw the pictures one after another."""
         style = find_style(self.style)
         for index in range(self.count):
-            split = SPLITS[(index % 10 >= 7) + (index % 10 == 9)]
+            per_round = len(style.labels) if self.task == "classification" else 1
+            split = _split_of(index // per_round)
             if self.task == "classification":
                 class_id, size = index % len(style.labels), self.image_hw or (128, 128)
                 scene = draw_one(self.style, class_id, seed=self.seed, index=index, image_hw=size)
             else:
                 scene = draw(self.style, seed=self.seed, index=index, image_hw=self.image_hw or (240, 320))
             yield Drawn(f"{self.style}_{index:05}.png", split, scene)
+
+
+def _split_of(number: int) -> str:
+    return SPLITS[(number % 10 >= 7) + (number % 10 == 9)]
 
 
 def write_data_set(
