@@ -13,7 +13,7 @@ define link
 	$(1)/bin/pip install -q --no-deps -e . --config-settings editable_mode=strict && echo "$(MODULES)" > $(1)/.modules; }
 endef
 
-.PHONY: help setup setup-serve serve test test-slow check check-reference fix lock examples image image-test clean
+.PHONY: help setup setup-serve serve test test-slow check check-reference fix lock examples bento image image-test clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -58,6 +58,9 @@ lock:  ## resolve requirements/*.txt anew (needs uv)
 
 examples: setup  ## draw the README's example pictures anew
 	$(DEV)/python examples/draw.py
+
+bento: setup-serve  ## a bento: the service and every package in zoo/ (then: bentoml serve foveal:latest, anywhere)
+	$(SERVE)/pip wheel -q --no-deps -w dist . && BENTOML_DO_NOT_TRACK=True $(SERVE)/bentoml build
 
 image:  ## the container image, with docker, podman or buildah (BASE=…, RUNTIME=gpu)
 	deploy/image.sh
