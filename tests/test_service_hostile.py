@@ -48,11 +48,13 @@ def test_hostile(server: Server, case: Case) -> None:
 
 
 def test_memory_comes_back_and_the_service_lives(server: Server) -> None:
-    before = memory_mb(server)
+    """The allocator keeps the high water of each thread: the first round fills that, a second adds nothing."""
+    used = []
     for _ in range(2):
         for case in CASES:
             send(server.port, case.request(), case.method)
-    assert memory_mb(server) < before * 1.1 + 30
+        used.append(memory_mb(server))
+    assert used[1] < used[0] * 1.05
     assert httpx.get(server.url + "/readyz").status_code == 200
 
 
