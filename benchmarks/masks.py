@@ -20,7 +20,7 @@ import numpy as np
 
 from foveal import masks
 
-ROUNDS = 5
+ROUNDS = 3
 FORMATS = ("rle", "polygon", "png")
 
 

@@ -13,7 +13,7 @@ from foveal import masks
 from foveal.errors import BadData, BadImage, BadRequest
 from foveal.formats import FORMATS, Entry
 from foveal.formats.coco import CocoIds, CocoResults
-from foveal.formats.instance_map import instance_map, instance_map_png
+from foveal.formats.id_maps import id_map_png, instance_map
 from foveal.options import Options
 from tests.detectors import detector_manifest, pipeline, scene, two_stage_graph
 from tests.packages import colour_manifest
@@ -103,6 +103,6 @@ def test_instance_map_numbers_objects_and_the_better_one_lies_on_top() -> None:
     assert (first & second).any(), "the objects should overlap"
     assert ((ids == 1) == first).all()
     assert ((ids == 2) == (second & ~first)).all()
-    read = cv2.imdecode(np.frombuffer(instance_map_png(result), np.uint8), cv2.IMREAD_UNCHANGED)
+    read = cv2.imdecode(np.frombuffer(id_map_png(result), np.uint8), cv2.IMREAD_UNCHANGED)
     assert read.dtype == np.uint16
     assert (read == ids).all()

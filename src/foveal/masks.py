@@ -84,7 +84,8 @@ def rle(bitmap: Bitmap) -> JsonObject:
     Runs go down the columns of the picture. They are found in the box's columns alone; the offset does the rest.
     """
     height, width = bitmap.image_hw
-    counts = np.diff(_run_edges(bitmap), prepend=0, append=height * width)
+    bounds = np.concatenate([[0], _run_edges(bitmap), [height * width]])
+    counts = bounds[1:] - bounds[:-1]
     if counts.size > 1 and counts[-1] == 0:  # the last run reaches the last pixel
         counts = counts[:-1]
     coded = coco_mask.frPyObjects({"size": [height, width], "counts": counts.tolist()}, height, width)

@@ -15,6 +15,7 @@ import typer
 
 if TYPE_CHECKING:
     from foveal.formats import Entry, Writer
+    from foveal.formats.pictures import Pictures
     from foveal.options import Options
     from foveal.predictor import Predictor
     from foveal.sources import Source
@@ -28,6 +29,9 @@ def predict(
     zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
     format_: Annotated[str, typer.Option("--format", help="jsonl | csv | coco")] = "jsonl",
     out: Annotated[Path | None, typer.Option(help="Write here instead of stdout.")] = None,
+    overlay: Annotated[Path | None, typer.Option(help="Folder for annotated pictures (JPEG).")] = None,
+    maps: Annotated[Path | None, typer.Option(help="Folder for PNGs of instance or class ids.")] = None,
+    coco_truth: Annotated[Path | None, typer.Option(help="Format coco: a data set whose ids to use.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue --out after a kill; nothing lost or doubled.")] = False,
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only every N-th picture, from the I-th.")] = None,
     fail_fast: Annotated[bool, typer.Option(help="Stop at the first picture that fails.")] = False,
@@ -49,6 +53,7 @@ def predict(
     from foveal import load
     from foveal.errors import BadRequest, UnknownName
     from foveal.formats import FORMATS
+    from foveal.formats.pictures import Pictures
     from foveal.options import Options
     from foveal.sources import expand
     from foveal.sources import shard as take_shard
@@ -59,6 +64,8 @@ def predict(
         raise BadRequest("--resume: expected --out FILE beside it; stdout cannot be continued")
     if resume and not FORMATS[format_].resumable:
         raise BadRequest(f"--resume: expected a format that can be continued, got {format_}")
+    if coco_truth is not None and format_ != "coco":
+        raise BadRequest(f"--coco-truth: expected --format coco, got {format_}")
     sources = expand(paths) if shard is None else take_shard(expand(paths), shard)
     predictor = load(model, zoo=zoo, provider=provider)
     if batch_size > predictor.manifest.max_batch:
@@ -74,7 +81,11 @@ def predict(
     }
     given = {name: text for name, text in raw.items() if text is not None}
     options = Options.parse(given, applicable=predictor.task.option_names, labels=predictor.manifest.labels)
-    job = Job(predictor, sources, options.resolved(predictor.manifest), format_, batch_size, threads)
+    pictures = Pictures(overlay, maps)
+    pictures.check(predictor.manifest.task)
+    job = Job(
+        predictor, sources, options.resolved(predictor.manifest), format_, batch_size, threads, pictures, coco_truth
+    )
     start = perf_counter()
     counts = job.to_file(out, resume=resume, fail_fast=fail_fast) if out else job.to_stdout(fail_fast=fail_fast)
     typer.echo(_summary(counts, perf_counter() - start), err=True)
@@ -92,6 +103,8 @@ class Job:
     format: str
     batch_size: int
     threads: int
+    pictures: Pictures
+    coco_truth: Path | None
 
     def to_stdout(self, *, fail_fast: bool) -> Counter[str]:
         """Write every entry to stdout; returns the counts of `_counted`."""
@@ -122,7 +135,10 @@ class Job:
 
     def _writer(self) -> Writer:
         from foveal.formats import FORMATS
+        from foveal.formats.coco import CocoIds, CocoResults
 
+        if self.coco_truth is not None:
+            return CocoResults(self.predictor.manifest, self.options, CocoIds.read(self.coco_truth))
         return FORMATS[self.format](self.predictor.manifest, self.options)
 
     def _entries(self, *, skip: int) -> Iterator[Entry]:
@@ -131,7 +147,9 @@ class Job:
 
         left = self.sources[skip:]
         entries = run(self.predictor, left, options=self.options, batch_size=self.batch_size, threads=self.threads)
-        return track(entries, total=len(left), what="predict")
+        for source, entry in zip(left, track(entries, total=len(left), what="predict"), strict=True):
+            self.pictures.write(source, entry)  # before the entry, so that a resumed job lacks none
+            yield entry
 
     def _fingerprint(self) -> str:
         parts = [self.predictor.package.digest, repr(self.options), self.format, *(s.name for s in self.sources)]

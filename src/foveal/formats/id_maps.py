@@ -1,11 +1,13 @@
-"""Instance-id maps: a 16-bit greyscale PNG of the picture's size, one number an object; what counting tools read."""
+"""Id maps: greyscale PNGs of the picture's size that say what each pixel belongs to; what counting tools read."""
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from foveal import masks
-from foveal.results import Detections
+from foveal.results import Detections, SemanticMap
+
+TASKS = ("instance-segmentation", "semantic-segmentation")
 
 
 def instance_map(result: Detections) -> npt.NDArray[np.uint16]:
@@ -19,8 +21,9 @@ def instance_map(result: Detections) -> npt.NDArray[np.uint16]:
     return ids
 
 
-def instance_map_png(result: Detections) -> bytes:
-    """`instance_map` as the bytes of a PNG."""
-    done, data = cv2.imencode(".png", instance_map(result))
+def id_map_png(result: Detections | SemanticMap) -> bytes:
+    """A PNG: 16 bits of instance ids (`instance_map`), or 8 bits of class ids."""
+    ids = result.class_map if isinstance(result, SemanticMap) else instance_map(result)
+    done, data = cv2.imencode(".png", ids)
     assert done
     return bytes(data.tobytes())

@@ -1,0 +1,57 @@
+"""Picture files beside the entries of a batch job: overlays for people, id maps for programs."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from foveal import draw, image
+from foveal.errors import BadOutput, BadRequest
+from foveal.formats import id_maps
+from foveal.formats.entry import Entry
+from foveal.results import Detections, SemanticMap
+from foveal.sources import Source
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Folders to write to; None: no such pictures."""
+
+    overlay: Path | None = None
+    maps: Path | None = None
+
+    def check(self, task: str) -> None:
+        """Refuse what the task does not have, before anything runs.
+
+        Raises:
+            BadRequest: maps of a task without them.
+        """
+        if self.maps is not None and task not in id_maps.TASKS:
+            raise BadRequest(f"--maps: expected a model of {' or '.join(id_maps.TASKS)}, got {task}")
+
+    def write(self, source: Source, entry: Entry) -> None:
+        """The pictures of one entry; none for one that failed.
+
+        Raises:
+            BadOutput: a file cannot be written.
+        """
+        if entry.failed:
+            return
+        if self.overlay is not None:
+            # results were predicted from a reduced decode perhaps; people look at all pixels
+            drawn = draw.overlay(image.decode(source.read()).rgb, entry.outcome)  # type: ignore[arg-type]
+            _save(self.overlay / f"{inside(source.name)}.jpg", draw.encode(drawn, "image/jpeg"))
+        if self.maps is not None:
+            assert isinstance(entry.outcome, Detections | SemanticMap)
+            _save(self.maps / f"{inside(source.name)}.png", id_maps.id_map_png(entry.outcome))
+
+
+def inside(name: str) -> PurePosixPath:
+    """A source's name as a path that stays inside a folder: `/a/../b/c.png` -> `a/b/c.png`."""
+    return PurePosixPath(*(part for part in PurePosixPath(name).parts if part not in ("/", "//", "..")))
+
+
+def _save(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise BadOutput(f"{path}: expected a place to write to: {error.strerror}") from None
