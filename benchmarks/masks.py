@@ -20,7 +20,7 @@ import numpy as np
 
 from foveal import masks
 
-ROUNDS = 3
+ROUNDS = 5
 FORMATS = ("rle", "polygon", "png")
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from foveal import draw, image
-from foveal.errors import BadOutput, BadRequest
+from foveal.errors import BadOutput, BadRequest, FovealError
 from foveal.formats import id_maps
 from foveal.formats.entry import Entry
 from foveal.results import Detections, SemanticMap
@@ -33,11 +33,11 @@ class Pictures:
         Raises:
             BadOutput: a file cannot be written.
         """
-        if entry.failed:
+        if isinstance(entry.outcome, FovealError):
             return
         if self.overlay is not None:
             # results were predicted from a reduced decode perhaps; people look at all pixels
-            drawn = draw.overlay(image.decode(source.read()).rgb, entry.outcome)  # type: ignore[arg-type]
+            drawn = draw.overlay(image.decode(source.read()).rgb, entry.outcome)
             _save(self.overlay / f"{inside(source.name)}.jpg", draw.encode(drawn, "image/jpeg"))
         if self.maps is not None:
             assert isinstance(entry.outcome, Detections | SemanticMap)
