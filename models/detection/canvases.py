@@ -14,6 +14,8 @@ from foveal.metrics.truth import ObjectTruth
 from foveal.models.canvases import Canvases
 from foveal.models.data import Sample
 from foveal.models.detection.augment import Augmentation, Scene, usable
+from foveal.models.detection.mosaic import copy_paste, mosaic
+from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 from foveal.models.detection.truth import UInt8Array, bitmaps
 from foveal.models.loading import Draw, seeded
 from foveal.preprocess import Frame, Preprocess
@@ -70,19 +72,35 @@ class EvalItems(Dataset[Item]):
 class TrainItems(Dataset[Item]):
     """Augmented by each draw's own seed, then letterboxed by the same Preprocess."""
 
-    def __init__(
-        self, samples: Sequence[Sample[ObjectTruth]], preprocess: Preprocess, augment: Augmentation, *, masks: bool
-    ) -> None:
-        self._samples, self._preprocess, self._augment, self._masks = samples, preprocess, augment, masks
+    def __init__(self, samples: Sequence[Sample[ObjectTruth]], preprocess: Preprocess, recipe: DetectionRecipe) -> None:
+        self._samples, self._preprocess, self._recipe = samples, preprocess, recipe
+        self._augment = Augmentation(recipe, preprocess.padding_rgb)
+        self._masks = isinstance(recipe, InstanceRecipe)
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def __getitem__(self, draw: Draw) -> Item:
-        scene = load_scene(self._samples[draw.index], self._preprocess, masks=self._masks)
         with seeded(draw.seed):
-            scene = self._augment(scene)
+            scene = self._augment(self._composed(draw))
         return training_item(scene, self._preprocess)
+
+    def _composed(self, draw: Draw) -> Scene:
+        """The drawn picture, or a mosaic of it and three others, perhaps with objects of another one pasted on."""
+        recipe = self._recipe
+        composing = draw.epoch < recipe.epochs - recipe.plain_epochs
+        scene = self._scene(draw.index)
+        if composing and float(torch.rand(())) < recipe.mosaic:
+            scene = mosaic([scene, *(self._other() for _ in range(3))], self._preprocess.padding_rgb)
+        if composing and isinstance(recipe, InstanceRecipe) and float(torch.rand(())) < recipe.copy_paste:
+            scene = copy_paste(scene, self._other())
+        return scene
+
+    def _other(self) -> Scene:
+        return self._scene(int(torch.randint(len(self._samples), ())))
+
+    def _scene(self, index: int) -> Scene:
+        return load_scene(self._samples[index], self._preprocess, masks=self._masks)
 
 
 def load_scene(sample: Sample[ObjectTruth], preprocess: Preprocess, *, masks: bool) -> Scene:

@@ -51,6 +51,8 @@ class DetectionRecipe(Recipe):
     brightness: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this; also contrast")
     saturation: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this")
     hue: float = Field(0.02, ge=0, le=0.5, description="random shift up to this share of the colour circle")
+    mosaic: float = Field(0.0, ge=0, le=1, description="share of pictures made of four")
+    plain_epochs: int = Field(5, ge=0, description="last epochs without mosaic and copy-paste")
     invert: float = Field(0.0, ge=0, le=1, description="share of pictures turned into their negative")
     grayscale: float = Field(0.0, ge=0, le=1, description="share of pictures without colour")
 
@@ -78,3 +80,4 @@ class InstanceRecipe(DetectionRecipe):
     mask_head_width: int = Field(96, ge=8, description="channels of the mask head")
     mask_head_depth: int = Field(2, ge=1, le=8, description="3x3 convolutions before the mask head's upsampling")
     rotate_90: bool = Field(True, description="turn by a random multiple of 90 degrees")
+    copy_paste: float = Field(0.0, ge=0, le=1, description="share of pictures with objects of another one pasted on")

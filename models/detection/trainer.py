@@ -13,7 +13,6 @@ from foveal.metrics.truth import ObjectTruth
 from foveal.models.backbones import backbone
 from foveal.models.data import DataSet, Sample
 from foveal.models.detection import architectures
-from foveal.models.detection.augment import Augmentation
 from foveal.models.detection.canvases import Batch, EvalItems, Item, TrainItems, collate
 from foveal.models.detection.data import load_objects
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
@@ -52,9 +51,7 @@ class DetectionTrainer:
 
     def train_set(self, samples: Sequence[Sample[ObjectTruth]], recipe: DetectionRecipe) -> Dataset[Any]:
         """Augmented canvases with targets."""
-        preprocess = self.preprocess(recipe)
-        augment = Augmentation(recipe, preprocess.padding_rgb)
-        return TrainItems(samples, preprocess, augment, masks=isinstance(recipe, InstanceRecipe))
+        return TrainItems(samples, self.preprocess(recipe), recipe)
 
     def eval_set(self, samples: Sequence[Sample[ObjectTruth]], recipe: DetectionRecipe) -> Dataset[Any]:
         """Plain canvases."""
