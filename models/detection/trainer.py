@@ -9,14 +9,17 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from foveal.manifest import TaskName
+from foveal.metrics import scoring
 from foveal.metrics.truth import ObjectTruth
 from foveal.models.backbones import backbone
 from foveal.models.data import DataSet, Sample
 from foveal.models.detection import architectures
 from foveal.models.detection.canvases import Batch, EvalItems, Item, TrainItems, collate
 from foveal.models.detection.data import load_objects
+from foveal.models.detection.pictures import draw_precision_recall
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 from foveal.models.detection.scoring import Found, coco_scores, detections_of
+from foveal.models.run_folder import read_info
 from foveal.preprocess import Preprocess
 
 
@@ -84,7 +87,10 @@ class DetectionTrainer:
     def report(
         self, folder: Path, predictions: Sequence[Found], samples: Sequence[Sample[ObjectTruth]], labels: Sequence[str]
     ) -> None:
-        """Nothing yet."""
+        """precision_recall.png."""
+        results = detections_of(predictions, samples, labels, read_info(folder).preprocess)
+        scores = scoring(self.name).score(results, [sample.truth for sample in samples], tuple(labels))
+        draw_precision_recall(folder / "precision_recall.png", scores)
 
 
 class InstanceTrainer(DetectionTrainer):
