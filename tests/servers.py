@@ -11,13 +11,13 @@ from types import TracebackType
 
 import httpx
 
-START_S = 90  # two busy cores import slowly
+START_S = 300  # two cores, busy with other work, import slowly
 
 
 class Server:
     """A running `foveal serve` on a free port; `with` waits until it is ready and stops it at the end."""
 
-    def __init__(self, zoo: Path, log: Path, *, wait_for: str = "/readyz", **settings: object) -> None:
+    def __init__(self, zoo: Path, log: Path, **settings: object) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -26,23 +26,31 @@ class Server:
         self._command += ["--zoo", str(zoo)]
         self._environment = os.environ | {"FOVEAL_" + name.upper(): str(value) for name, value in settings.items()}
         self._log = log
-        self._wait_for = wait_for
 
     def __enter__(self) -> "Server":
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
                 self._command, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
+        try:
+            self._wait()
+        except BaseException:
+            self.stop(signal.SIGTERM)
+            raise
+        return self
+
+    def _wait(self) -> None:
         deadline = time.monotonic() + START_S
-        while True:
+        while not self._ready():
             assert self.process.poll() is None, self.log
             assert time.monotonic() < deadline, self.log
-            try:
-                if httpx.get(self.url + self._wait_for, timeout=5).status_code == 200:
-                    return self
-            except httpx.TransportError:
-                pass
             time.sleep(0.05)
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(self.url + "/readyz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
 
     @property
     def log(self) -> str:
@@ -51,7 +59,7 @@ class Server:
     def stop(self, sign: signal.Signals) -> int:
         """Ask it to stop; the exit code."""
         self.process.send_signal(sign)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -47,14 +47,14 @@ def test_hostile(server: Server, case: Case) -> None:
         assert json.loads(body)["results"]
 
 
-def test_memory_comes_back_and_the_service_lives(server: Server) -> None:
-    """The allocator keeps the high water of each thread: the first round fills that, a second adds nothing."""
-    used = []
-    for _ in range(2):
+def test_memory_levels_out_and_the_service_lives(server: Server) -> None:
+    """The allocator keeps each thread's high water, which takes some rounds to reach; a leak would grow in each."""
+    used = [memory_mb(server)]
+    while len(used) < 3 or used[-1] > used[-2] * 1.02:
+        assert len(used) < 8, f"MB after each round: {used}"
         for case in CASES:
             send(server.port, case.request(), case.method)
         used.append(memory_mb(server))
-    assert used[1] < used[0] * 1.05
     assert httpx.get(server.url + "/readyz").status_code == 200
 
 
