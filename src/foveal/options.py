@@ -22,7 +22,7 @@ class Options:
     """What a caller may choose for one prediction. None means: as the package's manifest says."""
 
     top_k: int | None = None  # classification: how many classes to return, best first
-    score_threshold: float | None = None  # detections below it are dropped, in [0, 1]
+    score_threshold: float | None = None  # only detections with a HIGHER score are kept, in [0, 1]
     iou_threshold: float | None = None  # NMS: of two boxes overlapping more than this the weaker goes, in [0, 1]
     max_detections: int | None = None  # 1..300, cut after NMS
     classes: tuple[str, ...] | None = None  # only detections of these labels
