@@ -112,8 +112,8 @@ def boundary_f_scores(predicted: UInt8Array, truth: UInt8Array, classes: int) ->
         if not found.any() and not wanted.any():
             scores.append(None)
             continue
-        precision = _ratio(np.count_nonzero(found & _within(wanted, reach)), np.count_nonzero(found))
-        recall = _ratio(np.count_nonzero(wanted & _within(found, reach)), np.count_nonzero(wanted))
+        precision = _ratio(int(np.count_nonzero(found & _within(wanted, reach))), int(np.count_nonzero(found)))
+        recall = _ratio(int(np.count_nonzero(wanted & _within(found, reach))), int(np.count_nonzero(wanted)))
         scores.append(2 * precision * recall / (precision + recall) if precision + recall else 0.0)
     return scores
 
