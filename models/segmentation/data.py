@@ -1,9 +1,14 @@
-"""Semantic data: images/ + masks/ (grey or palette PNG of class ids) + classes.txt; train/val/test.txt if there are."""
+"""Semantic data: which class each pixel of a picture has. Two layouts, recognised by what is in the folder.
 
-from collections.abc import Mapping
+images/ + masks/ (grey or palette PNG of class ids) + classes.txt, with train.txt, val.txt, test.txt if there are; and
+COCO JSON, whose objects are painted into maps (painted.py).
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,75 +18,123 @@ from foveal.errors import BadData, BadImage
 from foveal.image import EXTENSIONS, read_header
 from foveal.metrics.semantic import IGNORE
 from foveal.models.data import SPLITS, DataSet, Sample, Splits, fingerprint, listed, make_splits
+from foveal.models.segmentation.painted import read_painted
+from foveal.models.segmentation.recipe import SegmentationRecipe
 
 UInt8Array = npt.NDArray[np.uint8]
+MAX_CLASSES = 255  # ids are bytes, and 255 is IGNORE
+
+
+class Ids(Protocol):
+    """Where the class ids of one picture come from, as the data set writes them."""
+
+    def read(self) -> UInt8Array:
+        """(H, W) ids: places in the data set's list of classes, or IGNORE."""
+        ...
+
+    def describe(self) -> str:
+        """What the fingerprint is made of."""
+        ...
 
 
 @dataclass(frozen=True)
 class MaskFile:
-    """The truth of a picture: a PNG, and which of its ids is which label (IGNORE: none)."""
+    """A PNG of class ids."""
 
     path: Path
-    label_of: tuple[int, ...]  # 256 entries: id in the PNG -> index into the labels, or IGNORE
+
+    def read(self) -> UInt8Array:
+        """(H, W) ids."""
+        return read_ids(self.path)
+
+    def describe(self) -> str:
+        """sha256 of the file."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """The truth of a picture: its ids, and which of them is which label (IGNORE: none)."""
+
+    ids: Ids
+    label_of: tuple[int, ...]  # 256 entries: id -> index into the labels, or IGNORE
 
     def read(self) -> UInt8Array:
         """(H, W) label indices, IGNORE where nothing counts."""
-        return np.asarray(self.label_of, np.uint8)[read_ids(self.path)]
+        return np.asarray(self.label_of, np.uint8)[self.ids.read()]
 
 
-def load_class_maps(root: Path, recipe: Any) -> DataSet[MaskFile]:
-    """Read the layout.
+@dataclass(frozen=True)
+class Layout:
+    """A data set as it is written."""
 
-    The classes are the lines of classes.txt, id 0 first. `recipe.ignore` (a name or an id) and id 255 count nowhere.
+    name: str
+    classes: tuple[str, ...]  # id 0 first
+    samples: tuple[Sample[Ids], ...]
+    split_of: Mapping[str, str]  # sample name -> split; empty: the layout does not say
+    faults: tuple[str, ...] = ()  # found while reading
+
+
+def load_class_maps(root: Path, recipe: SegmentationRecipe) -> DataSet[LabelMap]:
+    """Read and split; the layout's own split is used where it has one.
+
+    `recipe.ignore` (a name or an id) and id 255 count nowhere.
 
     Raises:
         BadData: no such layout, or everything that `check_class_maps` finds, in one message.
     """
-    classes, pictures = _layout(root)
-    if found := check_class_maps(root):
+    layout = read_layout(root)
+    if found := _faults(layout):
         raise BadData(f"{root}: {len(found)} faults: " + "; ".join(found[:20]) + (" …" if len(found) > 20 else ""))
-    ignored = _ignored(recipe.ignore, classes)
-    labels = tuple(name for i, name in enumerate(classes) if i not in ignored)
-    label_of = [IGNORE] * 256
-    for i, name in enumerate(classes):
-        if i not in ignored:
-            label_of[i] = labels.index(name)
-    samples = [
-        Sample(p.relative_to(root).as_posix(), p, MaskFile(root / "masks" / f"{p.stem}.png", tuple(label_of)))
-        for p in pictures
-    ]
-    splits = _listed_splits(root, samples) or make_splits(samples, recipe, lambda _: {"pictures": 1})
+    ignored = _ignored(recipe.ignore, layout.classes)
+    kept = [i for i in range(len(layout.classes)) if i not in ignored]
+    labels = tuple(layout.classes[i] for i in kept)
+    label_of = tuple(kept.index(i) if i in kept else IGNORE for i in range(256))
+    samples = [Sample(s.name, s.path, LabelMap(s.truth, label_of)) for s in layout.samples]
+    splits = _own_splits(samples, layout.split_of) or make_splits(samples, recipe, lambda _: {"pictures": 1})
     used = [s for split in SPLITS for s in splits[split]]
     return DataSet(
-        name=root.name,
-        layout="images/ and masks/ of class ids",
+        name=root.resolve().name,
+        layout=layout.name,
         labels=labels,
         splits=splits,
-        fingerprint=fingerprint(used, lambda truth: truth.path.read_bytes().hex()[-64:]),
-        notes=_notes(samples, labels),
+        fingerprint=fingerprint(used, lambda truth: truth.ids.describe()),
+        notes=_notes(layout, samples, labels),
     )
 
 
 def check_class_maps(root: Path) -> list[str]:
     """Everything that is wrong with the data set, a line each with the file's name; [] when it is clean."""
-    classes, pictures = _layout(root)
-    faults = []
-    for path in pictures:
-        mask = root / "masks" / f"{path.stem}.png"
-        if not mask.exists():
-            faults.append(f"{path.name}: expected masks/{mask.name}, got no such file")
-            continue
-        try:
-            expected = read_header(path.read_bytes()).image_hw
-            ids = read_ids(mask)
-        except (BadData, BadImage) as error:
-            faults.append(f"{path.name}: {error}")
-            continue
-        if ids.shape != expected:
-            faults.append(f"masks/{mask.name}: expected {expected} (height, width) as the picture, got {ids.shape}")
-        if outside := [int(i) for i in np.unique(ids) if i >= len(classes) and i != IGNORE]:
-            faults.append(f"masks/{mask.name}: expected ids below {len(classes)} (or {IGNORE}), got {outside[:10]}")
-    return faults
+    return _faults(read_layout(root))
+
+
+def is_class_maps(root: Path) -> bool:
+    """Whether the folder is images/ and masks/ of class ids; without classes.txt it could be instance ids."""
+    return (root / "masks").is_dir() and (root / "classes.txt").is_file()
+
+
+def read_layout(root: Path) -> Layout:
+    """The data set as it is written.
+
+    Raises:
+        BadData: no layout that is read here.
+    """
+    if not (root / "masks").exists() and (painted := read_painted(root)) is not None:
+        return Layout("COCO JSON, painted", painted.classes, painted.samples, painted.split_of, painted.faults)
+    missing = [name for name in ("images", "masks", "classes.txt") if not (root / name).exists()]
+    if missing:
+        raise BadData(f"{root}: expected images/, masks/ and classes.txt, got no {', '.join(missing)}; nor COCO JSON")
+    classes = [line.strip() for line in (root / "classes.txt").read_text().splitlines() if line.strip()]
+    pictures = sorted(p for p in (root / "images").iterdir() if p.suffix.lower() in EXTENSIONS)
+    if len(set(classes)) != len(classes) or not 0 < len(classes) <= MAX_CLASSES:
+        expected = f"expected 1..{MAX_CLASSES} different names, one a line"
+        raise BadData(f"{root / 'classes.txt'}: {expected}, got {len(classes)}: {listed(classes)}")
+    if not pictures:
+        raise BadData(f"{root / 'images'}: expected pictures, got none")
+    samples: list[Sample[Ids]] = [
+        Sample(p.relative_to(root).as_posix(), p, MaskFile(root / "masks" / f"{p.stem}.png")) for p in pictures
+    ]
+    return Layout("images/ and masks/ of class ids", tuple(classes), tuple(samples), _listed_splits(root, samples))
 
 
 def read_ids(path: Path) -> UInt8Array:
@@ -93,6 +146,8 @@ def read_ids(path: Path) -> UInt8Array:
     try:
         with Image.open(path, formats=("PNG",)) as opened:
             ids = np.asarray(opened)
+    except FileNotFoundError:
+        raise BadData(f"expected masks/{path.name}, got no such file") from None
     except Exception as error:  # Pillow raises many types on damaged files
         raise BadData(f"{path.name}: expected a PNG of class ids: {error}") from None
     if ids.ndim != 2 or ids.dtype not in (np.uint8, np.bool_):
@@ -100,20 +155,24 @@ def read_ids(path: Path) -> UInt8Array:
     return ids.astype(np.uint8)
 
 
-def _layout(root: Path) -> tuple[list[str], list[Path]]:
-    missing = [name for name in ("images", "masks", "classes.txt") if not (root / name).exists()]
-    if missing:
-        raise BadData(f"{root}: expected images/, masks/ and classes.txt, got no {', '.join(missing)}")
-    classes = [line.strip() for line in (root / "classes.txt").read_text().splitlines() if line.strip()]
-    pictures = sorted(p for p in (root / "images").iterdir() if p.suffix.lower() in EXTENSIONS)
-    if len(set(classes)) != len(classes) or not classes:
-        raise BadData(f"{root / 'classes.txt'}: expected different names, one a line, got {classes}")
-    if not pictures:
-        raise BadData(f"{root / 'images'}: expected pictures, got none")
-    return classes, pictures
+def _faults(layout: Layout) -> list[str]:
+    faults = list(layout.faults)
+    for sample in layout.samples:
+        try:
+            expected = read_header(sample.path.read_bytes()).image_hw
+            ids = sample.truth.read()
+        except (BadData, BadImage) as error:
+            faults.append(f"{sample.name}: {error}")
+            continue
+        if ids.shape != expected:
+            faults.append(f"{sample.name}: expected a map of {expected} (height, width), got {ids.shape}")
+        classes = len(layout.classes)
+        if outside := [int(i) for i in np.unique(ids) if i >= classes and i != IGNORE]:
+            faults.append(f"{sample.name}: expected ids below {classes} (or {IGNORE}), got {outside[:10]}")
+    return faults
 
 
-def _ignored(ignore: str | int | None, classes: list[str]) -> set[int]:
+def _ignored(ignore: str | int | None, classes: Sequence[str]) -> set[int]:
     if ignore is None:
         return set()
     if str(ignore) in classes:
@@ -123,29 +182,37 @@ def _ignored(ignore: str | int | None, classes: list[str]) -> set[int]:
     raise BadData(f"ignore: expected a class of {', '.join(classes)}, or an id, got {ignore!r}")
 
 
-def _listed_splits(root: Path, samples: list[Sample[MaskFile]]) -> Splits[MaskFile] | None:
+def _listed_splits(root: Path, samples: Sequence[Sample[Ids]]) -> Mapping[str, str]:
     """train.txt, val.txt, test.txt with a stem or file name a line, if there are any."""
     if not (root / "train.txt").exists():
-        return None
-    by_stem: Mapping[str, Sample[MaskFile]] = {s.path.stem: s for s in samples}
-    found: dict[str, tuple[Sample[MaskFile], ...]] = {}
+        return {}
+    by_stem = {s.path.stem: s.name for s in samples}
+    split_of: dict[str, str] = {}
     for split in SPLITS:
         path = root / f"{split}.txt"
-        lines = path.read_text().split() if path.exists() else []
-        stems = [Path(line).stem for line in lines]
+        stems = [Path(line).stem for line in path.read_text().split()] if path.exists() else []
         if unknown := [stem for stem in stems if stem not in by_stem]:
             raise BadData(f"{path}: names without a picture: {listed(unknown)}")
-        found[split] = tuple(by_stem[stem] for stem in stems)
-    if not found["val"]:
-        raise BadData(f"{root / 'val.txt'}: expected pictures to choose the checkpoint by, got none")
-    return Splits(**found)
+        if twice := [stem for stem in stems if by_stem[stem] in split_of]:
+            raise BadData(f"{path}: names that are in another list too: {listed(twice)}")
+        split_of |= {by_stem[stem]: split for stem in stems}
+    return split_of
 
 
-def _notes(samples: list[Sample[MaskFile]], labels: tuple[str, ...]) -> tuple[str, ...]:
+def _own_splits(samples: Sequence[Sample[LabelMap]], split_of: Mapping[str, str]) -> Splits[LabelMap] | None:
+    if not split_of:
+        return None
+    parts = {split: tuple(s for s in samples if split_of.get(s.name) == split) for split in SPLITS}
+    if not parts["train"] or not parts["val"]:
+        raise BadData("expected pictures to train by and to choose the checkpoint by, got no train or no val list")
+    return Splits(**parts)
+
+
+def _notes(layout: Layout, samples: Sequence[Sample[LabelMap]], labels: Sequence[str]) -> tuple[str, ...]:
     counts = np.zeros(256, np.int64)
     for sample in samples:
         counts += np.bincount(sample.truth.read().ravel(), minlength=256)
     total = max(1, int(counts[: len(labels)].sum()))
     shares = ", ".join(f"{label} {counts[i] / total:.1%}" for i, label in enumerate(labels))
     ignored = f"; {counts[IGNORE] / counts.sum():.2%} of all pixels ignored" if counts[IGNORE] else ""
-    return (f"class maps: {len(samples)} pictures; {shares}{ignored}",)
+    return (f"{layout.name}: {len(samples)} pictures; {shares}{ignored}",)

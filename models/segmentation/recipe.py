@@ -18,6 +18,9 @@ class SegmentationRecipe(Recipe):
     loss: Literal["cross-entropy", "dice", "both"] = Field("both", description="both: the sum of the two")
     class_weights: bool = Field(False, description="weigh classes by 1 / sqrt(frequency) in the cross-entropy")
 
+    crop_hw: tuple[int, int] | None = Field(
+        None, description="train on crops of this size of the canvas, so that detail costs no time; None: all of it"
+    )
     scale_min: float = Field(0.5, gt=0, description="random zoom of the training canvas, lowest factor")
     scale_max: float = Field(2.0, gt=0, description="random zoom of the training canvas, highest factor")
     flip: bool = Field(True, description="mirror half of the pictures left to right")

@@ -23,7 +23,7 @@ from foveal.models.backbones import backbone, multi_scale
 from foveal.models.data import DataSet, Sample
 from foveal.models.inputs import Normalize
 from foveal.models.loading import Draw, seeded
-from foveal.models.segmentation.data import MaskFile, UInt8Array, load_class_maps
+from foveal.models.segmentation.data import LabelMap, UInt8Array, load_class_maps
 from foveal.models.segmentation.heads import ARCHITECTURES
 from foveal.models.segmentation.recipe import SegmentationRecipe
 from foveal.preprocess import Frame, Preprocess
@@ -49,7 +49,7 @@ class Segmenter(nn.Module):
 class Maps(Dataset[Item]):
     """Canvases and truths in memory: canvases as production makes them, truths warped alike (nearest)."""
 
-    def __init__(self, samples: Sequence[Sample[MaskFile]], preprocess: Preprocess) -> None:
+    def __init__(self, samples: Sequence[Sample[LabelMap]], preprocess: Preprocess) -> None:
         self._items = [_item(sample, preprocess) for sample in samples]
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class Maps(Dataset[Item]):
         return self._items[index]
 
 
-def _item(sample: Sample[MaskFile], preprocess: Preprocess) -> Item:
+def _item(sample: Sample[LabelMap], preprocess: Preprocess) -> Item:
     canvas, frame = preprocess.apply(decode(sample.path.read_bytes(), target_hw=preprocess.decode_target))
     truth = np.full(preprocess.canvas_hw, IGNORE, np.uint8)
     height, width = frame.content_hw
@@ -77,7 +77,7 @@ class AugmentedMaps(Dataset[Item]):
         scale, r = (recipe.scale_min, recipe.scale_max), recipe
         steps: list[Any] = [
             v2.ScaleJitter(preprocess.canvas_hw, scale, interpolation=InterpolationMode.BILINEAR, antialias=True),
-            v2.RandomCrop(preprocess.canvas_hw, pad_if_needed=True, fill=fill),
+            v2.RandomCrop(recipe.crop_hw or recipe.canvas_hw, pad_if_needed=True, fill=fill),
         ]
         if recipe.flip:
             steps.append(v2.RandomHorizontalFlip())
@@ -102,7 +102,7 @@ class SegmentationTrainer:
     recipe_type = SegmentationRecipe
     best_metric = "miou"
 
-    def load_data(self, root: Path, recipe: SegmentationRecipe) -> DataSet[MaskFile]:
+    def load_data(self, root: Path, recipe: SegmentationRecipe) -> DataSet[LabelMap]:
         """images/ and masks/."""
         return load_class_maps(root, recipe)
 
@@ -117,10 +117,11 @@ class SegmentationTrainer:
 
     def build(self, recipe: SegmentationRecipe, labels: Sequence[str], *, weights: str) -> nn.Module:
         """Trunk with weights, new decoder."""
-        if any(side % 32 for side in recipe.canvas_hw):
-            raise BadRecipe(f"canvas_hw: expected multiples of 32 px, got {recipe.canvas_hw}")
-        if recipe.rotate_90 and recipe.canvas_hw[0] != recipe.canvas_hw[1]:
-            raise BadRecipe(f"rotate_90: expected a square canvas_hw, got {recipe.canvas_hw}")
+        trained_hw = recipe.crop_hw or recipe.canvas_hw
+        if any(side % 32 for side in (*recipe.canvas_hw, *trained_hw)):
+            raise BadRecipe(f"expected multiples of 32 px, got canvas_hw {recipe.canvas_hw}, crop_hw {recipe.crop_hw}")
+        if recipe.rotate_90 and trained_hw[0] != trained_hw[1]:
+            raise BadRecipe(f"rotate_90: expected a square crop_hw (or canvas_hw), got {trained_hw}")
         if recipe.architecture not in ARCHITECTURES:
             raise UnknownName.among("architecture", recipe.architecture, ARCHITECTURES)
         spec = backbone(recipe.backbone)
@@ -134,12 +135,12 @@ class SegmentationTrainer:
         assert isinstance(encoder, nn.Module)
         return encoder
 
-    def train_set(self, samples: Sequence[Sample[MaskFile]], recipe: SegmentationRecipe) -> Dataset[Any]:
+    def train_set(self, samples: Sequence[Sample[LabelMap]], recipe: SegmentationRecipe) -> Dataset[Any]:
         """Augmented canvases and truths."""
         preprocess = self.preprocess(recipe)
         return AugmentedMaps(Maps(samples, preprocess), recipe, preprocess)
 
-    def eval_set(self, samples: Sequence[Sample[MaskFile]], recipe: SegmentationRecipe) -> Dataset[Any]:
+    def eval_set(self, samples: Sequence[Sample[LabelMap]], recipe: SegmentationRecipe) -> Dataset[Any]:
         """Plain ones."""
         return Maps(samples, self.preprocess(recipe))
 
@@ -166,7 +167,7 @@ class SegmentationTrainer:
     def score(
         self,
         predictions: Sequence[UInt8Array],
-        samples: Sequence[Sample[MaskFile]],
+        samples: Sequence[Sample[LabelMap]],
         labels: Sequence[str],
         recipe: SegmentationRecipe,
     ) -> dict[str, float]:
@@ -180,7 +181,7 @@ class SegmentationTrainer:
         self,
         folder: Path,
         predictions: Sequence[UInt8Array],
-        samples: Sequence[Sample[MaskFile]],
+        samples: Sequence[Sample[LabelMap]],
         labels: Sequence[str],
     ) -> None:
         """samples.png: picture, truth and prediction of some of val, side by side."""

@@ -28,7 +28,7 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "predict": Command("foveal.commands.predict:predict", "Run a model over files, folders and globs."),
     "data synth": Command("foveal.commands.synth:synth", "Draw a data set with exact ground truth."),
-    "data check": Command("foveal.models.detection.commands:check", "Look for faults in detection data.", "train"),
+    "data check": Command("foveal.models.commands_check:check", "Look for faults in a data set.", "train"),
     "models": Command("foveal.commands.models:models", "List the models of the zoo."),
     "train": Command("foveal.models.commands:train", "Fine-tune a network on your pictures.", "train"),
     "evaluate": Command("foveal.export.commands:evaluate", "Score a package or a training run on a data set.", "train"),
