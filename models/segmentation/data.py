@@ -120,7 +120,8 @@ def read_layout(root: Path) -> Layout:
         BadData: no layout that is read here.
     """
     if not (root / "masks").exists() and (painted := read_painted(root)) is not None:
-        return Layout("COCO JSON, painted", painted.classes, painted.samples, painted.split_of, painted.faults)
+        objects: tuple[Sample[Ids], ...] = tuple(Sample(s.name, s.path, s.truth) for s in painted.samples)
+        return Layout("COCO JSON, painted", painted.classes, objects, painted.split_of, painted.faults)
     missing = [name for name in ("images", "masks", "classes.txt") if not (root / name).exists()]
     if missing:
         raise BadData(f"{root}: expected images/, masks/ and classes.txt, got no {', '.join(missing)}; nor COCO JSON")
