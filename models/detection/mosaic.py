@@ -54,7 +54,7 @@ def copy_paste(onto: Scene, source: Scene) -> Scene:
     assert pasted.masks is not None
     if not len(pasted.class_ids):
         return onto
-    hidden = pasted.masks.any(0)
+    hidden = np.asarray(pasted.masks.any(0))
     rgb = np.where(hidden[..., None], source.rgb, onto.rgb)
     left = onto.masks & ~hidden
     before = np.maximum(onto.masks.sum((1, 2)), 1)
