@@ -214,13 +214,13 @@ def test_score_threshold_0_stays_bounded_in_time_and_memory() -> None:
         "class_ids": rng.integers(0, 3, 300_000),
     }
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.thread_time()
     result = decode(outputs, score_threshold=0.0, max_detections=300)
-    seconds, (_, peak) = time.perf_counter() - started, tracemalloc.get_traced_memory()
+    seconds, (_, peak) = time.thread_time() - started, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(result) == 300
     assert peak < 100e6, f"{peak / 1e6:.0f} MB"
-    assert seconds < 5, f"{seconds:.2f} s"
+    assert seconds < 5, f"{seconds:.2f} s of CPU"
     assert result.scores[-1] >= np.sort(outputs["scores"])[-MAX_CANDIDATES]
 
 
