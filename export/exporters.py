@@ -3,10 +3,13 @@
 from foveal.errors import UnknownName
 from foveal.export.base import Exporter
 from foveal.export.classification import ClassificationExporter
+from foveal.export.detection import DetectionExporter
 from foveal.export.segmentation import SegmentationExporter
 
 EXPORTERS: dict[str, Exporter] = {
     "classification": ClassificationExporter(),
+    "object-detection": DetectionExporter(),
+    "instance-segmentation": DetectionExporter(),
     "semantic-segmentation": SegmentationExporter(),
 }
 

@@ -111,9 +111,16 @@ class PyramidPool(nn.Module):
         """
         image_index = torch.cat([torch.full_like(b[:, :1], i) for i, b in enumerate(boxes)])
         rois = torch.cat((image_index, torch.cat(boxes)), 1)  # (M, 5)
+        return self.pool_rois(features, rois)
+
+    def pool_rois(self, features: dict[str, Tensor], rois: Tensor) -> Tensor:
+        """rois (M, 5) = (image, x1, y1, x2, y2) -> (M, C, output_px, output_px), each from the level that suits it.
+
+        The exported graph calls this too; hence `shape[0]`, since `len` would bake the number of rows into it.
+        """
         level = self.level_of(rois[:, 1:])
         first = features[self.levels[0]]
-        pooled = first.new_zeros((len(rois), first.shape[1], self.output_px, self.output_px))
+        pooled = first.new_zeros((rois.shape[0], first.shape[1], self.output_px, self.output_px))
         for index, name in enumerate(self.levels):
             rows = torch.nonzero(level == index)[:, 0]
             pooled = pooled.index_put((rows,), self.pool_level(features[name], rois[rows], index))

@@ -1,0 +1,99 @@
+"""The two families of detectors: what their graphs read and give, and the eager network in the same words."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from foveal.errors import BadCheckpoint
+from foveal.export.base import Array
+from foveal.export.onestage_graph import OneStageGraph
+from foveal.export.rcnn_graph import TwoStageGraph
+from foveal.models.detection.onestage import OneStageDetector
+from foveal.models.detection.rcnn import TwoStageDetector
+from foveal.options import MAX_DETECTIONS
+
+HW = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One signature of foveal.tasks.object_detection; tensors and arrays go by its names."""
+
+    example: Callable[[HW], dict[str, Tensor]]  # canvas -> a batch of two
+    outputs: Callable[[nn.Module], tuple[str, ...]]
+    graph: Callable[[Any, HW], nn.Module]  # what is traced
+    answer: Callable[[Any, Mapping[str, Array]], Mapping[str, Array]]  # the eager network, one picture at a time
+
+
+def family_of(network: nn.Module) -> Family:
+    """The family that a trained network belongs to.
+
+    Raises:
+        BadCheckpoint: none.
+    """
+    if type(network) not in FAMILIES:
+        known = ", ".join(kind.__name__ for kind in FAMILIES)
+        raise BadCheckpoint(f"expected a detector ({known}), got {type(network).__name__}")
+    return FAMILIES[type(network)]
+
+
+def _canvases(canvas_hw: HW) -> dict[str, Tensor]:
+    return {
+        "images": torch.zeros((2, *canvas_hw, 3), dtype=torch.uint8),
+        "content_hw": torch.tensor([canvas_hw] * 2, dtype=torch.float32),
+    }
+
+
+def _canvases_and_thresholds(canvas_hw: HW) -> dict[str, Tensor]:
+    return {**_canvases(canvas_hw), "score_threshold": torch.full((2,), 0.5), "iou_threshold": torch.tensor(0.5)}
+
+
+def _two_stage_outputs(network: nn.Module) -> tuple[str, ...]:
+    assert isinstance(network, TwoStageDetector)
+    return ("boxes", "scores", "class_ids", "image_index", *(["masks"] if network.roi_heads.has_mask() else []))
+
+
+def _candidates(network: OneStageDetector, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """The best K of each picture; threshold and NMS are the kernel's, here as in production."""
+    parts = []
+    for i in range(len(feeds["images"])):
+        images, content_hw = (torch.from_numpy(feeds[name][i : i + 1]) for name in ("images", "content_hw"))
+        with torch.inference_mode():
+            parts.append([tensor.numpy() for tensor in network.candidates(images, content_hw)])
+    boxes, scores, class_ids = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return {"boxes": boxes, "scores": scores, "class_ids": class_ids}
+
+
+def _detections(network: TwoStageDetector, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    """torchvision's own post-processing under the request's thresholds, and at most 300 detections a picture."""
+    heads = copy.copy(network.roi_heads)  # shares the weights; its thresholds are set per picture
+    heads.nms_thresh, heads.detections_per_img = float(feeds["iou_threshold"]), MAX_DETECTIONS
+    network = copy.copy(network)
+    network.roi_heads = heads
+    found = []
+    for i, score_threshold in enumerate(feeds["score_threshold"]):
+        heads.score_thresh = float(score_threshold)
+        images, content_hw = (torch.from_numpy(feeds[name][i : i + 1]) for name in ("images", "content_hw"))
+        with torch.inference_mode():
+            found.append(network(images, content_hw)[0])
+    names = {"boxes": "boxes", "scores": "scores", "labels": "class_ids", "masks": "masks"}
+    rows = {names[key]: torch.cat([one[key] for one in found]).numpy() for key in found[0]}
+    return {**rows, "image_index": np.repeat(np.arange(len(found)), [len(one["scores"]) for one in found])}
+
+
+FAMILIES: dict[type[nn.Module], Family] = {
+    OneStageDetector: Family(
+        example=_canvases,
+        outputs=lambda _: ("boxes", "scores", "class_ids"),
+        graph=lambda network, _: OneStageGraph(network),
+        answer=_candidates,
+    ),
+    TwoStageDetector: Family(
+        example=_canvases_and_thresholds, outputs=_two_stage_outputs, graph=TwoStageGraph, answer=_detections
+    ),
+}
