@@ -175,7 +175,8 @@ def test_candidates_and_the_kernels_nms_are_the_networks_forward(architecture: s
         for i, found in enumerate(checkpoint.network(images, content_hw)):
             rows = suppressed({name: value[i] for name, value in zip(names, outputs, strict=True)}, AS_SERVED)
             assert len(rows["scores"]) == len(found["scores"]) > 10
-            np.testing.assert_allclose(rows["scores"], found["scores"].numpy(), atol=1e-6)
+            # float32 sums in another order (threads, batch) move a score by up to 2e-6; the contract allows 1e-4
+            np.testing.assert_allclose(rows["scores"], found["scores"].numpy(), atol=1e-5)
             np.testing.assert_allclose(rows["boxes"], found["boxes"].numpy(), atol=0.002)
             assert (rows["class_ids"] == found["labels"].numpy()).all()
 
