@@ -93,7 +93,7 @@ def graph(run: Path, rounds: int) -> dict[str, Any]:
 
 def large_jpeg(hw: tuple[int, int] = LARGE_HW) -> bytes:
     """A drawn town of 24 megapixels."""
-    rgb = cv2.resize(draw("aerial", seed=1, index=0, image_hw=(hw[0] // 4, hw[1] // 4)).rgb, hw[::-1])
+    rgb = cv2.resize(draw("aerial", seed=1, index=0, image_hw=(hw[0] // 16, hw[1] // 16)).rgb, hw[::-1])
     done, data = cv2.imencode(".jpg", rgb[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
     assert done
     return bytes(data)

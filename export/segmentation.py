@@ -33,7 +33,7 @@ class ClassMap(nn.Module):
 
 
 class SegmentationExporter(CanvasExporter):
-    """Logits are upsampled to the canvas bilinearly, then the winner is taken (measured: docs/BENCHMARKS.md)."""
+    """Logits are upsampled to the canvas bilinearly, then the winner is taken (not yet measured against nearest)."""
 
     criterion = (
         "the same class for at least 99.99 % of the pixels, and the winner's probability within 1/255 "
