@@ -1,6 +1,7 @@
 """Exported detectors against the networks themselves: matched sets, at batches, contents and thresholds not traced."""
 
 from collections.abc import Mapping
+from functools import cache
 
 import detection_networks as nets
 import numpy as np
@@ -71,12 +72,17 @@ def session_of(graph: bytes):
 
 @pytest.fixture(scope="module", params=["maskrcnn", "retinanet", "ssdlite"])
 def exported(request: pytest.FixtureRequest) -> Exported:
-    return Exported(nets.tiny(request.param))
+    return exported_once(request.param)
 
 
 @pytest.fixture(scope="module")
 def mask_rcnn() -> Exported:
-    return Exported(nets.tiny("maskrcnn"))
+    return exported_once("maskrcnn")
+
+
+@cache
+def exported_once(architecture: str) -> Exported:
+    return Exported(nets.tiny(architecture))
 
 
 @pytest.mark.parametrize("options", [EVERY_CANDIDATE, AS_SERVED], ids=["every candidate", "as served"])
