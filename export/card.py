@@ -17,7 +17,23 @@ FIGURES = {  # metric -> what it means; a metric without a line here is shown by
     "top5": "share of pictures whose right answer is among the first five",
     "macro_f1": "F1 (balance of precision and recall), every class counting the same",
     "ece": "expected calibration error: how far scores are from being true probabilities; 0 is best",
+    "miou": "IoU (overlap / union) of each class over all pixels together, every class counting the same",
+    "dice": "2 overlap / (found + true) of each class over all pixels together, every class counting the same",
+    "pixel_accuracy": "share of pixels whose class is right",
+    "boundary_f": "F1 of the outlines, within 0.75 % of the picture's diagonal",
+    "AP50": "average precision (area under precision over recall), objects found at IoU 0.5, mean of the classes",
+    "AP": "COCO's AP: the same, mean over IoU 0.50, 0.55 … 0.95",
+    "AP75": "average precision at IoU 0.75",
+    "AR_100": "share of objects found among the best 100 of a picture, mean over IoU 0.50 … 0.95",
+    "best_f1": "the best F1 that one score threshold gives on these pictures, all classes together, at IoU 0.5",
+    "box_AP50": "AP50 of the boxes; the lines above measure masks",
+    "box_AP": "AP of the boxes",
 }
+THRESHOLD = """
+
+Objects with a score above {:g} are given unless a request says otherwise (`score_threshold`): on the `val` split that
+threshold has the best F1."""
+WHOLE = ("support", "objects")  # figures by class that count things
 LIMITS = {
     "classification": "It always answers with one of its classes, also for a picture that shows none of them.",
     "semantic-segmentation": "Every pixel gets one of its classes, also where none of them fits.",
@@ -51,6 +67,8 @@ def _head(manifest: Manifest, about: str) -> str:
 
 def _use(manifest: Manifest) -> str:
     endpoint, ref = TASKS[manifest.task].endpoint, f"{manifest.name}@{manifest.version}"
+    defaults = manifest.postprocess
+    threshold = "" if defaults.score_threshold is None else THRESHOLD.format(defaults.score_threshold)
     return f"""## How to use
 
 ```sh
@@ -62,7 +80,7 @@ curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' 'http://localhost:30
 import foveal
 
 print(foveal.load("{ref}")("photo.jpg"))
-```"""
+```{threshold}"""
 
 
 def _metrics(manifest: Manifest) -> str:
@@ -83,12 +101,19 @@ def _metrics(manifest: Manifest) -> str:
 def _per_class(metrics: Metrics) -> list[str]:
     if not metrics.per_class:
         return []
-    columns = list(next(iter(metrics.per_class.values())))
+    columns = list(dict.fromkeys(column for figures in metrics.per_class.values() for column in figures))
     lines = ["", f"| class | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for label, figures in metrics.per_class.items():
-        cells = (f"{figures[c]:.0f}" if c == "support" else f"{figures[c]:.3f}" for c in columns)
+        cells = (figure(c, figures.get(c)) for c in columns)
         lines.append(f"| {label} | {' | '.join(cells)} |")
     return lines
+
+
+def figure(name: str, value: float | None) -> str:
+    """A cell; empty for what could not be measured (a class without objects has no AP)."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if name in WHOLE else f"{value:.3f}"
 
 
 def _limits(manifest: Manifest) -> str:
@@ -103,7 +128,7 @@ def _limits(manifest: Manifest) -> str:
 def _made(manifest: Manifest) -> str:
     counts = ", ".join(f"{count} {split}" for split, count in manifest.data.images.items())
     parity = manifest.parity
-    worst = ", ".join(f"{name} {value:.2g}" for name, value in parity.measured.items())
+    worst = ", ".join(f"{name} {_measured(value)}" for name, value in parity.measured.items())
     versions = ", ".join(f"{name} {version}" for name, version in manifest.created_with.items())
     return f"""## How it was made
 
@@ -114,3 +139,8 @@ def _made(manifest: Manifest) -> str:
 - Export proved against {parity.reference}, on {parity.images} pictures in batches of
   {", ".join(map(str, parity.batch_sizes))}. Had to hold: {parity.criterion}. Measured: {worst}.
 - Made with {versions}."""
+
+
+def _measured(value: float) -> str:
+    """A count whole, a difference by its two first digits."""
+    return f"{value:.0f}" if value.is_integer() else f"{value:.2g}"

@@ -1,11 +1,13 @@
 """Scores for people (tables on stdout) and for programs (one JSON object)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from foveal.export.card import figure
 from foveal.metrics import Scores
 
 
@@ -22,7 +24,7 @@ def scores_object(scores: Scores, **context: str) -> dict[str, Any]:
 
 
 def print_scores(scores: Scores, title: str) -> None:
-    """Headline figures with intervals, figures by class, and the confusion matrix when there is one."""
+    """Headline figures with intervals, figures by class, and the confusion matrix or the errors where there are any."""
     console = Console(width=None if typer.get_text_stream("stdout").isatty() else 160)
     headline = Table("figure", "value", "95 % interval", title=title, title_justify="left")
     for name, value in scores.values.items():
@@ -30,10 +32,10 @@ def print_scores(scores: Scores, title: str) -> None:
         headline.add_row(name, f"{value:.4f}", f"{low_high[0]:.4f} – {low_high[1]:.4f}" if low_high else "")
     console.print(headline)
     if scores.per_class:
-        columns = list(next(iter(scores.per_class.values())))
+        columns = list(dict.fromkeys(column for figures in scores.per_class.values() for column in figures))
         by_class = Table("class", *columns)
         for label, figures in scores.per_class.items():
-            by_class.add_row(label, *(_cell(figures[column]) for column in columns))
+            by_class.add_row(label, *(figure(column, figures.get(column)) for column in columns))
         console.print(by_class)
     if "confusion" in scores.details:
         labels = list(scores.per_class)
@@ -41,7 +43,16 @@ def print_scores(scores: Scores, title: str) -> None:
         for label, row in zip(labels, scores.details["confusion"], strict=True):
             confusion.add_row(label, *(str(count) if count else "·" for count in row))
         console.print(confusion)
+    if "errors" in scores.details:
+        console.print(_errors(scores.details))
 
 
-def _cell(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
+def _errors(details: Mapping[str, Any]) -> Table:
+    """What is right, wrong and missed at the best confidence, a row a class (foveal.metrics.detection_errors)."""
+    rows: Mapping[str, Mapping[str, int]] = details["errors"]
+    best = details["best_f1"]["score_threshold"]
+    kinds = list(next(iter(rows.values())))
+    table = Table("class", *kinds, title=f"detections above the best confidence, {best:.3f}", title_justify="left")
+    for label, counts in rows.items():
+        table.add_row(label, *(str(counts[kind]) if counts[kind] else "·" for kind in kinds))
+    return table
