@@ -35,6 +35,7 @@ COMMANDS: dict[str, Command] = {
     "export": Command("foveal.export.commands:export", "Turn a training run into a proved package.", "train"),
     "verify": Command("foveal.commands.verify:verify", "Prove a model package again, without torch."),
     "serve": Command("foveal.service.commands:serve", "Serve every model of the zoo over HTTP.", "serve"),
+    "bench": Command("foveal.service.commands_bench:bench", "Find out how much load a service can take.", "serve"),
 }
 NEGATIVE = (ParityFailure, GoldenMismatch)  # the command did its work and the answer is no: exit 1, not 2
 
