@@ -30,6 +30,7 @@ from foveal.service.metrics import Metrics
 from foveal.service.models import Models
 from foveal.service.routes import Routes
 from foveal.service.settings import Settings
+from foveal.service.tracing import Tracing
 
 log = logging.getLogger("foveal.service")
 CLIENT_CLOSED = 499  # nobody reads it but our log; nginx's number for it
@@ -42,9 +43,10 @@ class Application:
         self.settings = settings
         self._threads = ThreadPoolExecutor(settings.image_thread_count, "foveal-image")
         self.metrics = Metrics()
+        self._tracing = Tracing(settings.otel_endpoint)
         self.models = Models(settings, self._threads, self.metrics)
         routed = Starlette(
-            routes=Routes(settings, self.models, self.metrics).all(),
+            routes=Routes(settings, self.models, self.metrics, self._tracing).all(),
             exception_handlers={
                 FovealError: self._fault,
                 HTTPException: _http,
@@ -53,7 +55,7 @@ class Application:
             },
         )
         routed.router.redirect_slashes = False
-        front = Front(routed, Keys(settings.api_keys, settings.key_requests_per_s), self.metrics)
+        front = Front(routed, Keys(settings.api_keys, settings.key_requests_per_s), self.metrics, self._tracing)
         self._entry = _with_cors(front, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,14 +66,15 @@ class Application:
     async def lifespan(self) -> AsyncIterator[None]:
         """Load and check the models in the background, so that /livez answers meanwhile."""
         cv2.setNumThreads(1)  # our own threads keep the cores busy; OpenCV's would only get in their way
-        watching = asyncio.create_task(self._keep_loaded())
-        try:
-            yield
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watching
-            self._threads.shutdown(cancel_futures=True)
+        with self._tracing.running():
+            watching = asyncio.create_task(self._keep_loaded())
+            try:
+                yield
+            finally:
+                watching.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await watching
+                self._threads.shutdown(cancel_futures=True)
 
     async def _keep_loaded(self) -> None:
         """Load now, and again whenever the zoo changed or SIGHUP came."""

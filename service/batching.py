@@ -55,8 +55,9 @@ class Ran:
     """What one picture got out of a graph run."""
 
     outputs: Outputs
-    queue_s: float
-    inference_s: float
+    queued_at: float  # perf_counter(), as the next two
+    started_at: float
+    finished_at: float
     batch_size: int
 
 
@@ -120,12 +121,12 @@ class Batcher:
 
     def _finished(self, batch: list[_Item], started: float, done: "asyncio.Future[list[Outputs]]") -> None:
         self._running = False
-        inference_s = time.perf_counter() - started
+        finished = time.perf_counter()
         error = done.exception()
         if error is None:
             for item, outputs in zip(batch, done.result(), strict=True):
                 if not item.future.done():
-                    item.future.set_result(Ran(outputs, started - item.queued_at, inference_s, len(batch)))
+                    item.future.set_result(Ran(outputs, item.queued_at, started, finished, len(batch)))
         elif len(batch) > 1:  # find the culprit: each of them once more, alone
             self._waiting.extendleft(_alone(item) for item in reversed(batch))
         elif not batch[0].future.done():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import shutil
 import socket
@@ -34,10 +33,11 @@ def serve(
     """Serve every model of the zoo over HTTP. All other settings are FOVEAL_* variables (docs/API.md)."""
     from foveal import zoo as zoos
     from foveal.service.settings import from_environment
+    from foveal.service.tracing import Tracing
 
     folder = zoos.zoo_folder(zoo)
     os.environ["FOVEAL_ZOO"] = str(folder.absolute())  # the workers are processes of their own
-    from_environment()  # a bad setting is told here, not in a worker's log
+    Tracing(from_environment().otel_endpoint)  # a bad setting is told here, not in a worker's log
     packages = _packages(folder)
     address = _resolve(host, port)
     for line in _hints(packages, f"http://{host}:{port}"):
@@ -106,11 +106,10 @@ def _run(address: str, port: int) -> None:
     os.environ["BENTOML_HOME"] = home
     try:
         import bentoml
-        from circus.watcher import Watcher
 
-        # SIGHUP means "look at the zoo again": circus passes it on to the workers if told so (its `send_hup`), but
-        # BentoML does not hand that through; by default circus would start new workers instead.
-        Watcher.__init__ = functools.partialmethod(Watcher.__init__, send_hup=True)
+        from foveal.service import supervisor
+
+        supervisor.adjust()
         bentoml.serve("foveal.service.app", host=address, port=port, blocking=True)
     finally:
         shutil.rmtree(home, ignore_errors=True)

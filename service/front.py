@@ -5,12 +5,14 @@ import re
 import time
 import uuid
 
+from opentelemetry.trace import Span
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foveal.service.auth import Keys
 from foveal.service.errors import RequestError, problem_response
 from foveal.service.metrics import Metrics
+from foveal.service.tracing import Tracing
 
 ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 log = logging.getLogger("foveal.access")
@@ -24,10 +26,11 @@ def request_id(scope: Scope) -> str:
 class Front:
     """Outermost middleware: X-Request-ID is echoed when it is harmless, made otherwise."""
 
-    def __init__(self, app: ASGIApp, keys: Keys, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys, metrics: Metrics, tracing: Tracing) -> None:
         self._app = app
         self._keys = keys
         self._metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -48,21 +51,30 @@ class Front:
                 MutableHeaders(scope=message)["x-request-id"] = identity
             await send(message)
 
-        try:
-            await self._admitted(headers)(scope, receive, send_with_id)
-        finally:
-            elapsed = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "other")  # the template, so that labels stay few
-            self._metrics.requests.labels(route, str(status)).inc()
-            self._metrics.request_seconds.labels(route).observe(elapsed)
-            fields = {
-                "id": identity,
-                "method": scope["method"],
-                "path": scope["path"],
-                "status": status,
-                "ms": round(1000 * elapsed, 3),
-            }
-            log.info("request", extra={"fields": fields})
+        with self._tracing.request(headers) as span:
+            try:
+                await self._admitted(headers)(scope, receive, send_with_id)
+            finally:
+                self._note(scope, status, time.perf_counter() - started, span)
+
+    def _note(self, scope: Scope, status: int, elapsed_s: float, span: Span) -> None:
+        """Figures, trace and log of a request that is over; status 0: it got no answer."""
+        route = getattr(scope.get("route"), "path", "other")  # the template, so that labels stay few
+        self._metrics.requests.labels(route, str(status)).inc()
+        self._metrics.request_seconds.labels(route).observe(elapsed_s)
+        span.update_name(f"{scope['method']} {route}")
+        span.set_attributes({
+            "http.request.method": scope["method"], "http.route": route, "http.response.status_code": status,
+            "foveal.request_id": request_id(scope),
+        })  # fmt: skip
+        fields = {
+            "id": request_id(scope),
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "ms": round(1000 * elapsed_s, 3),
+        }
+        log.info("request", extra={"fields": fields})
 
     def _admitted(self, headers: Headers) -> ASGIApp:
         """The application, or the refusal, for a request with these headers."""

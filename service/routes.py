@@ -20,8 +20,10 @@ from foveal.service.metrics import MEDIA_TYPE, Metrics
 from foveal.service.models import Models
 from foveal.service.negotiate import negotiate
 from foveal.service.openapi import document
+from foveal.service.presence import while_connected
 from foveal.service.serving import JSON, OFFERED, Answer, Served, server_timing
 from foveal.service.settings import Settings
+from foveal.service.tracing import Tracing
 from foveal.tasks import TASKS, Task
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -30,10 +32,11 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Routes:
     """The handlers, over one set of models."""
 
-    def __init__(self, settings: Settings, models: Models, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, models: Models, metrics: Metrics, tracing: Tracing) -> None:
         self._settings = settings
         self._models = models
         self._metrics = metrics
+        self._tracing = tracing
         self._gate = Gate(settings.max_requests, "requests")
 
     def all(self) -> list[Route]:
@@ -56,7 +59,10 @@ class Routes:
                 if media_type != JSON and len(uploads) > 1:
                     raise NotAcceptable(f"{media_type} answers one image, got {len(uploads)}; {JSON} answers several")
                 with served.gate.admit(len(uploads)):
-                    answers = await self._answers(served, uploads, options, media_type)
+                    async with while_connected(request):
+                        answers = await self._answers(served, uploads, options, media_type)
+            for answer in answers:
+                self._tracing.picture(served.package.ref, answer.stages)
             return _respond(served, answers, media_type)
 
         return predict

@@ -35,12 +35,24 @@ T = TypeVar("T")
 
 
 @dataclass
+class Stages:
+    """What one picture took, by stage; those that it got to."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    began: dict[str, float] = field(default_factory=dict)  # perf_counter()
+
+    def note(self, stage: str, began: float, ended: float) -> None:
+        """A stage is over."""
+        self.began[stage], self.seconds[stage] = began, ended - began
+
+
+@dataclass
 class Answer:
     """One picture's outcome and what it took."""
 
     body: bytes  # JSON: the exact bytes that stand under `results`; else the annotated picture
-    error: FovealError | None = None
-    seconds: dict[str, float] = field(default_factory=dict)  # by stage
+    error: FovealError | None
+    stages: Stages
     batch_size: int = 0
 
 
@@ -95,29 +107,31 @@ class Served:
     async def answer(self, upload: Upload, options: Options, media_type: str) -> Answer:
         """Predict for one picture; a fault of the picture is an answer, not an exception. `options` are resolved."""
         answer = await self._answer(upload, options, media_type)
-        self._metrics.answered(answer.error.status if answer.error else 200, answer.seconds, answer.batch_size)
+        self._metrics.answered(answer.error.status if answer.error else 200, answer.stages.seconds, answer.batch_size)
         return answer
 
     async def _answer(self, upload: Upload, options: Options, media_type: str) -> Answer:
-        seconds: dict[str, float] = {}
+        stages = Stages()
         try:
-            prepared = await self._in_thread(self._prepare, upload.data, options, seconds)
+            prepared = await self._in_thread(self._prepare, upload.data, options, stages)
             self._metrics.waiting.set(len(self.batcher) + 1)
             ran = await self.batcher.run(prepared, options)
             self._metrics.waiting.set(len(self.batcher))
-            seconds["queue"], seconds["inference"] = ran.queue_s, ran.inference_s
-            body = await self._in_thread(self._render, upload, ran.outputs, prepared, options, media_type, seconds)
-            return Answer(body, None, seconds, ran.batch_size)
+            stages.note("queue", ran.queued_at, ran.started_at)
+            stages.note("inference", ran.started_at, ran.finished_at)
+            body = await self._in_thread(self._render, upload, ran.outputs, prepared, options, media_type, stages)
+            return Answer(body, None, stages, ran.batch_size)
         except FovealError as error:
-            return Answer(entry_bytes(Entry(upload.name, error), self.task.name, options), error, seconds)
+            return Answer(entry_bytes(Entry(upload.name, error), self.task.name, options), error, stages)
 
-    def _prepare(self, data: bytes, options: Options, seconds: dict[str, float]) -> Prepared:
+    def _prepare(self, data: bytes, options: Options, stages: Stages) -> Prepared:
         started = time.perf_counter()
         target = self.predictor.decode_target(options)
         decoded = images.decode(data, target_hw=target, max_pixels=self._max_pixels)
         decoded_at = time.perf_counter()
         prepared = self.predictor.prepare(decoded, options=options)
-        seconds["decode"], seconds["preprocess"] = decoded_at - started, time.perf_counter() - decoded_at
+        stages.note("decode", started, decoded_at)
+        stages.note("preprocess", decoded_at, time.perf_counter())
         return prepared
 
     def _render(
@@ -127,7 +141,7 @@ class Served:
         prepared: Prepared,
         options: Options,
         media_type: str,
-        seconds: dict[str, float],
+        stages: Stages,
     ) -> bytes:
         started = time.perf_counter()
         result = self.predictor.finish(outputs, prepared, options)
@@ -138,7 +152,8 @@ class Served:
         else:  # drawn over the whole picture; the model may have seen a reduced decode
             whole = images.decode(upload.data, max_pixels=self._max_pixels)
             body = draw.encode(draw.overlay(whole.rgb, result), media_type)
-        seconds["postprocess"], seconds["encode"] = finished_at - started, time.perf_counter() - finished_at
+        stages.note("postprocess", started, finished_at)
+        stages.note("encode", finished_at, time.perf_counter())
         return body
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
@@ -152,5 +167,5 @@ def _top_score(result: Result) -> float | None:
 
 def server_timing(answers: list[Answer]) -> str:
     """The Server-Timing header: each stage in ms, summed over the pictures, and the largest batch they ran in."""
-    stages = [f"{stage};dur={1000 * sum(a.seconds.get(stage, 0.0) for a in answers):.3f}" for stage in STAGES]
+    stages = [f"{stage};dur={1000 * sum(a.stages.seconds.get(stage, 0.0) for a in answers):.3f}" for stage in STAGES]
     return ", ".join([*stages, f'batch;desc="{max(a.batch_size for a in answers)}"'])

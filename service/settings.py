@@ -68,6 +68,10 @@ class Settings(BaseSettings):
     request_s: Seconds = Field(30, description="seconds from the last byte of the body to the answer, else 504")
 
     log_requests: bool = Field(True, description="one line of JSON on stderr for each request; probes are not logged")
+    otel_endpoint: str = Field(
+        "", description="base URL of an OpenTelemetry collector (OTLP over HTTP), http://collector:4318; none: no "
+        "traces. Needs the extra `otel`"
+    )  # fmt: skip
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="sha256 of each key that may ask, hex, separated by commas; none: everybody may. "
         "`printf %s KEY | sha256sum`; the keys themselves are kept nowhere"

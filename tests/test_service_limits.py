@@ -183,6 +183,46 @@ def test_what_is_past_its_deadline_is_never_computed(colour_zoo: Path, blocked: 
     run(colour_zoo, check, request_s=0.4)
 
 
+class Caller:
+    """One request over bare ASGI, whose client may hang up."""
+
+    def __init__(self, application: Application, body: bytes) -> None:
+        self.gone = asyncio.Event()
+        self.statuses: list[int] = []
+        self._body: bytes | None = body
+        scope = {"type": "http", "method": "POST", "path": "/v1/classify", "query_string": b"", "headers": []}
+        self.done = asyncio.create_task(application(scope, self._receive, self._send))
+
+    async def _receive(self) -> dict[str, Any]:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body}
+        await self.gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.statuses.append(message["status"])
+
+
+def test_what_a_client_no_longer_waits_for_is_never_computed(colour_zoo: Path, blocked: Blocked) -> None:
+    async def check(application: Application, client: httpx.AsyncClient) -> None:
+        block(application, blocked)
+        callers = [Caller(application, RED) for _ in range(6)]
+        await asyncio.sleep(0.2)
+        for caller in callers[1:]:
+            caller.gone.set()
+        await asyncio.gather(*(caller.done for caller in callers[1:]))
+        assert [caller.statuses for caller in callers[1:]] == [[499]] * 5
+        blocked.go.set()
+        await callers[0].done
+        assert callers[0].statuses == [200]
+        assert blocked.computed == 1
+        assert 'foveal_requests_total{route="/v1/classify",status="499"} 5.0' in (await client.get("/metrics")).text
+
+    run(colour_zoo, check, max_waiting_images=6)
+
+
 # --- readiness and broken packages ---
 
 
