@@ -1,6 +1,7 @@
 # Two commands do all the set-up on a fresh machine: `make serve` (no torch) and `make test` (everything).
 PYTHON ?= python3
 PORT ?= 3000
+EXAMPLES ?= 100000
 REFERENCE ?= ../shared/reference
 DEV := .venv/bin
 SERVE := .venv-serve/bin
@@ -13,7 +14,7 @@ define link
 	$(1)/bin/pip install -q --no-deps -e . --config-settings editable_mode=strict && echo "$(MODULES)" > $(1)/.modules; }
 endef
 
-.PHONY: help setup setup-serve serve test test-slow check check-reference fix lock examples bento image image-test clean
+.PHONY: help setup setup-serve serve test test-slow fuzz check check-reference fix lock examples bento image image-test clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -41,6 +42,9 @@ test: check  ## lint, types and every test that CI runs
 test-slow: setup  ## the tests that train for minutes
 	$(DEV)/python -m pytest -m slow
 
+fuzz: setup  ## 100,000 damaged pictures through the decoder (EXAMPLES=…); the last one lies in /tmp/foveal-fuzz-last
+	FOVEAL_FUZZ_EXAMPLES=$(EXAMPLES) $(DEV)/python -m pytest --timeout=0 tests/test_image_fuzz.py
+
 check-reference: setup  ## our AP on published detections, against the published lines (reads REFERENCE)
 	$(DEV)/python benchmarks/check_reference.py $(REFERENCE)
 
@@ -53,7 +57,7 @@ fix: setup  ## format, and mend what ruff can mend
 lock:  ## resolve requirements/*.txt anew (needs uv)
 	uv pip compile -q pyproject.toml --extra serve --extra cpu --python-version 3.11 \
 		--no-emit-index-url --no-annotate --no-header -o requirements/serve.txt
-	uv pip compile -q pyproject.toml --extra serve --extra cpu --extra train --extra dev --python-version 3.11 \
+	uv pip compile -q pyproject.toml --extra serve --extra cpu --extra otel --extra train --extra dev --python-version 3.11 \
 		--no-emit-index-url --no-annotate --no-header -o requirements/dev.txt
 
 examples: setup  ## draw the README's example pictures anew

@@ -1,0 +1,27 @@
+"""FastAPI around Foveal's kernel: tells the share of the server from that of the pipeline."""
+
+import sys
+
+import uvicorn
+from fastapi import FastAPI, Response, UploadFile
+
+from foveal.formats import Entry, entry_bytes
+from foveal.options import Options
+from foveal.package import ModelPackage
+from foveal.predictor import Predictor
+from foveal.session import SessionSettings
+
+PORT, PACKAGE = int(sys.argv[1]), sys.argv[2]
+app = FastAPI()
+predictor = Predictor(ModelPackage.open(PACKAGE), SessionSettings(threads=1))
+options = Options().resolved(predictor.manifest)
+
+
+@app.post("/detect")
+def detect(image: UploadFile) -> Response:
+    result = predictor(image.file.read())
+    body = entry_bytes(Entry(image.filename, result), predictor.task.name, options)
+    return Response(body, media_type="application/json")
+
+
+uvicorn.run(app, port=PORT, log_level="error")

@@ -1,0 +1,29 @@
+"""LitServe as its documentation writes it: a picture in base64 in JSON."""
+
+import base64
+import sys
+from typing import Any
+
+import litserve
+from obvious import Detector
+
+PORT, PACKAGE = int(sys.argv[1]), sys.argv[2]
+
+
+class Api(litserve.LitAPI):
+    def setup(self, device: str) -> None:
+        self.detector = Detector(PACKAGE)
+
+    def decode_request(self, request: dict[str, Any]) -> bytes:
+        return base64.b64decode(request["image"])
+
+    def predict(self, picture: bytes) -> list[dict]:
+        return self.detector(picture)
+
+    def encode_response(self, output: list[dict]) -> dict[str, Any]:
+        return {"detections": output}
+
+
+if __name__ == "__main__":
+    server = litserve.LitServer(Api(api_path="/detect"), accelerator="cpu", workers_per_device=1)
+    server.run(port=PORT, generate_client_file=False, log_level="error")

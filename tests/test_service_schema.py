@@ -1,0 +1,37 @@
+"""schemathesis: requests made from the OpenAPI document, right and wrong ones; the answers are those it promises."""
+
+import pytest
+import schemathesis
+from hostile_pictures import CONTAINERS, sample
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from schemathesis import Case
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+from servers import Server
+
+from foveal.service.openapi import document
+
+PICTURES = [sample(container) for container in CONTAINERS]
+schemathesis.openapi.media_type("image/*", st.one_of(st.sampled_from(PICTURES), st.binary(max_size=300)))
+schema = schemathesis.openapi.from_dict(document())
+# the names of models and labels are not in the document: a string of the right type may be none of them
+UNPROMISED = [positive_data_acceptance]
+
+
+def check(case: Case, server: Server) -> None:
+    answer = case.call(base_url=server.url)
+    assert answer.status_code < 500 or answer.status_code == 503, answer.content[:300]
+    case.validate_response(answer, excluded_checks=UNPROMISED)
+
+
+@schema.parametrize()
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_answers_are_those_of_the_document(case: Case, server: Server) -> None:
+    check(case, server)
+
+
+@pytest.mark.slow
+@schema.parametrize()
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_answers_are_those_of_the_document_at_length(case: Case, server: Server) -> None:
+    check(case, server)
