@@ -33,6 +33,7 @@ from foveal.service.settings import Settings
 from foveal.service.tracing import Tracing
 
 log = logging.getLogger("foveal.service")
+PROBES = ("/livez", "/readyz")  # BentoML answers them; what comes through to us has another method
 CLIENT_CLOSED = 499  # nobody reads it but our log; nginx's number for it
 
 
@@ -112,8 +113,9 @@ def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
 def _http(request: Request, error: Exception) -> Response:
     """What Starlette's router raises: no such path, or not with this method."""
     assert isinstance(error, HTTPException)
-    if error.status_code == MethodNotAllowed.status:
-        allowed = (error.headers or {}).get("Allow", "")
+    probe = request.url.path in PROBES
+    if error.status_code == MethodNotAllowed.status or probe:
+        allowed = "GET, HEAD" if probe else (error.headers or {}).get("Allow", "")
         detail = f"{request.url.path} expects {allowed}, got {request.method[:20]}"
         return problem_response(MethodNotAllowed(detail, {"allow": allowed}))
     return problem_response(NoSuchPath(f"nothing at {request.url.path[:200]!r}; /v1/docs lists what there is"))

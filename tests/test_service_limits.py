@@ -226,6 +226,14 @@ def test_what_a_client_no_longer_waits_for_is_never_computed(colour_zoo: Path, b
 # --- readiness and broken packages ---
 
 
+def test_a_probe_by_another_method(colour_zoo: Path) -> None:
+    async def check(application: Application, client: httpx.AsyncClient) -> None:
+        refused = await client.post("/readyz")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+
+    run(colour_zoo, check)
+
+
 def not_ready(application: Application) -> str:
     with pytest.raises(NotReady) as raised:
         application.models.check_ready()
