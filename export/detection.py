@@ -29,8 +29,9 @@ class DetectionExporter:
 
     criterion = (
         f"detections with a score above {PROOF_SCORE}, before NMS and after it, matched one to one: same class, every "
-        "edge within 0.02 canvas px (ResNet-50: 0.05), scores within 1e-4, pasted masks IoU >= 0.999; left over and "
-        "counted as explained: only what hangs on a threshold, a cut or an equal rival to 1e-4"
+        "edge within 0.02 canvas px (ResNet-50: 0.05), scores within 1e-4, pasted masks IoU >= 0.999 (a pixel within "
+        "1e-4 of the cut at 0.5 may fall on either side); left over and counted as explained: only what hangs on a "
+        "threshold, a cut or an equal rival to 1e-4"
     )
 
     def inputs(self, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
@@ -52,7 +53,8 @@ class DetectionExporter:
     def reference(self, checkpoint: Checkpoint) -> Session:
         """The network's own forward, one picture at a time, torchvision's post-processing included."""
         family = family_of(checkpoint.network)
-        return TorchSession(family.outputs(checkpoint.network), partial(family.answer, checkpoint.network))
+        outputs = (*family.outputs(checkpoint.network), *family.doubts)
+        return TorchSession(outputs, partial(family.answer, checkpoint.network))
 
     def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
         """The recipe's NMS; the score threshold is a guess until `tuned`."""

@@ -1,6 +1,5 @@
 """The two families of detectors: what their graphs read and give, and the eager network in the same words."""
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +12,9 @@ from foveal.errors import BadCheckpoint
 from foveal.export.base import Array
 from foveal.export.onestage_graph import OneStageGraph
 from foveal.export.rcnn_graph import TwoStageGraph
+from foveal.export.rcnn_reference import detections
 from foveal.models.detection.onestage import OneStageDetector
 from foveal.models.detection.rcnn import TwoStageDetector
-from foveal.options import MAX_DETECTIONS
 
 HW = tuple[int, int]
 
@@ -28,6 +27,7 @@ class Family:
     outputs: Callable[[nn.Module], tuple[str, ...]]
     graph: Callable[[Any, HW], nn.Module]  # what is traced
     answer: Callable[[Any, Mapping[str, Array]], Mapping[str, Array]]  # the eager network, one picture at a time
+    doubts: tuple[str, ...] = ()  # what the eager network says beyond the graph's outputs
 
 
 def family_of(network: nn.Module) -> Family:
@@ -69,23 +69,6 @@ def _candidates(network: OneStageDetector, feeds: Mapping[str, Array]) -> dict[s
     return {"boxes": boxes, "scores": scores, "class_ids": class_ids}
 
 
-def _detections(network: TwoStageDetector, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """torchvision's own post-processing under the request's thresholds, and at most 300 detections a picture."""
-    heads = copy.copy(network.roi_heads)  # shares the weights; its thresholds are set per picture
-    heads.nms_thresh, heads.detections_per_img = float(feeds["iou_threshold"]), MAX_DETECTIONS
-    network = copy.copy(network)
-    network.roi_heads = heads
-    found = []
-    for i, score_threshold in enumerate(feeds["score_threshold"]):
-        heads.score_thresh = float(score_threshold)
-        images, content_hw = (torch.from_numpy(feeds[name][i : i + 1]) for name in ("images", "content_hw"))
-        with torch.inference_mode():
-            found.append(network(images, content_hw)[0])
-    names = {"boxes": "boxes", "scores": "scores", "labels": "class_ids", "masks": "masks"}
-    rows = {names[key]: torch.cat([one[key] for one in found]).numpy() for key in found[0]}
-    return {**rows, "image_index": np.repeat(np.arange(len(found)), [len(one["scores"]) for one in found])}
-
-
 FAMILIES: dict[type[nn.Module], Family] = {
     OneStageDetector: Family(
         example=_canvases,
@@ -94,6 +77,10 @@ FAMILIES: dict[type[nn.Module], Family] = {
         answer=_candidates,
     ),
     TwoStageDetector: Family(
-        example=_canvases_and_thresholds, outputs=_two_stage_outputs, graph=TwoStageGraph, answer=_detections
+        example=_canvases_and_thresholds,
+        outputs=_two_stage_outputs,
+        graph=TwoStageGraph,
+        answer=detections,
+        doubts=("undecided",),
     ),
 }

@@ -1,7 +1,8 @@
 """Two programs' detections of one picture, one to one: what agrees, what is left over, and what explains it.
 
 A detection here is a row of a two-stage graph's outputs: `boxes` (M, 4) canvas pixels, `scores` (M,), `class_ids` (M,)
-and, for instances, `masks` (M, m, m).
+and, for instances, `masks` (M, m, m). The expected side may say of rows that they are `undecided` (M,) bool, see
+rcnn_reference.py.
 
 Float32 sums depend on their order, so two honest programs differ in the last digits, and where a decision hangs on such
 a digit (a score at the threshold, two boxes that overlap by just the threshold, two rivals with equal scores) they may
@@ -10,6 +11,7 @@ error of one of the programs.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,11 +62,16 @@ class Match:
 
 def judge(expected: Outputs, got: Outputs, options: Options, tolerance: Tolerance) -> Verdict:
     """Match two programs' detections of one picture under resolved options, and explain what is left over."""
+    absent = expected["scores"] < 0  # undecided rows that the expected side decided against
+    beyond = _rows(expected, absent)
+    expected = _rows(expected, ~absent)
     found = match(expected, got, tolerance)
-    missing, extra = explained(expected, got, found, options, tolerance)
+    missing, extra = explained(expected, got, found, options, tolerance, beyond)
     sides = (("missing", expected, found.missing[~missing]), ("extra", got, found.extra[~extra]))
     failures = [f"{kind}: {_in_words(rows, row)}" for kind, rows, left in sides for row in left]
-    mask_iou = pasted_iou(expected, got, found.pairs) if "masks" in expected else np.ones(1, np.float32)
+    mask_iou = (
+        pasted_iou(expected, got, found.pairs, tolerance.score) if "masks" in expected else np.ones(1, np.float32)
+    )
     worst = float(mask_iou.min(initial=1))
     if worst < tolerance.mask_iou:
         pair = found.pairs[mask_iou.argmin(), 0]
@@ -72,6 +79,10 @@ def judge(expected: Outputs, got: Outputs, options: Options, tolerance: Toleranc
     hanging = int(missing.sum() + extra.sum())
     counts = (len(expected["scores"]), len(found.pairs), hanging)
     return Verdict(*counts, found.box_px, found.score, worst, tuple(failures))
+
+
+def _rows(rows: Outputs, keep: npt.NDArray[Any]) -> Outputs:
+    return {name: value[keep] for name, value in rows.items()}
 
 
 def _in_words(rows: Outputs, row: int) -> str:
@@ -105,12 +116,13 @@ def match(expected: Outputs, got: Outputs, tolerance: Tolerance) -> Match:
 
 
 def explained(
-    expected: Outputs, got: Outputs, found: Match, options: Options, tolerance: Tolerance
+    expected: Outputs, got: Outputs, found: Match, options: Options, tolerance: Tolerance, beyond: Outputs
 ) -> tuple[BoolArray, BoolArray]:
     """Which of `found.missing` and of `found.extra` hang on a decision that float32 cannot make.
 
     - cut: the score lies within the tolerance of the threshold, or of the 300th best;
     - overlap: NMS dropped it for a better box that it overlaps by the threshold, to IOU_TIE;
+    - undecided: the reference says so, of a row of its own or of one of `beyond` (scores negated) that the other has;
     - rivals: it and a leftover of the other side suppress each other and have equal scores;
     - consequence: it is suppressed on the other side by a leftover that is itself explained.
     """
@@ -119,6 +131,10 @@ def explained(
     assert iou_threshold is not None
     sides = (_Side(expected, found.missing), _Side(got, found.extra))
     known = [side.at_a_cut(score_threshold, tolerance.score) for side in sides]
+    if "undecided" in expected:
+        known[0] |= expected["undecided"][found.missing]
+        foreseen = match({**beyond, "scores": -beyond["scores"]}, _rows(got, found.extra), tolerance)
+        known[1][foreseen.pairs[:, 1]] = True
     while True:
         before = [mask.copy() for mask in known]
         for mine, theirs in ((0, 1), (1, 0)):
@@ -170,11 +186,12 @@ def box_iou(a: FloatArray, b: FloatArray) -> FloatArray:
     return iou
 
 
-def pasted_iou(expected: Outputs, got: Outputs, pairs: IntArray) -> FloatArray:
+def pasted_iou(expected: Outputs, got: Outputs, pairs: IntArray, near: float) -> FloatArray:
     """IoU of the pasted masks of each pair, both masks in the expected box, on a canvas that holds all boxes.
 
     Edges are cut to whole pixels when a mask is pasted; two boxes that differ in the fifth digit may be cut to
-    different ones. Boxes are proved by themselves, so here both masks lie in the same box.
+    different ones. Boxes are proved by themselves, so here both masks lie in the same box. A pixel whose probability
+    lies within `near` of the cut in both masks may fall on either side of it.
     """
     if not len(pairs):
         return np.ones(0, np.float32)
@@ -183,7 +200,13 @@ def pasted_iou(expected: Outputs, got: Outputs, pairs: IntArray) -> FloatArray:
     overlaps = []
     for i, j in pairs:
         box = expected["boxes"][i]
-        a, b = (masks.paste(side["masks"][k], box, image_hw).roi > 0 for side, k in ((expected, i), (got, j)))
+        pasted = [(side["masks"][k], box, image_hw) for side, k in ((expected, i), (got, j))]
+        a, b = (masks.paste(*mask).roi > 0 for mask in pasted)
+        surely_in, perhaps_in = (
+            [masks.paste(*mask, threshold=masks.MASK_THRESHOLD + shift).roi > 0 for mask in pasted]
+            for shift in (near, -near)
+        )
+        undecided = perhaps_in[0] & perhaps_in[1] & ~surely_in[0] & ~surely_in[1]
         union = np.count_nonzero(a | b)
-        overlaps.append(np.count_nonzero(a & b) / union if union else 1.0)
+        overlaps.append(np.count_nonzero((a & b) | ((a ^ b) & undecided)) / union if union else 1.0)
     return np.array(overlaps, np.float32)

@@ -161,6 +161,28 @@ def test_equal_rivals_may_swap_and_take_their_consequences() -> None:
     assert len(judge(ours, unequal, OPTIONS, TOLERANCE).failures) == 3
 
 
+def test_undecided_rows_may_be_missing_and_foreseen_ones_extra() -> None:
+    certain, hanging, beyond = (0, 0, 30, 30, 0.9), (40, 0, 70, 30, 0.8), (80, 0, 110, 30, 0.7)
+    ours = boxes_of(certain, hanging, (*beyond[:4], -0.7)) | {"undecided": np.array([False, True, True])}
+    verdict = judge(ours, boxes_of(certain, beyond), OPTIONS, TOLERANCE)
+    assert (verdict.detections, verdict.matched, verdict.explained, verdict.failures) == (2, 1, 2, ())
+    assert judge(ours, boxes_of(certain, hanging), OPTIONS, TOLERANCE).explained == 0
+    assert [f[:7] for f in judge(ours, boxes_of(hanging), OPTIONS, TOLERANCE).failures] == ["missing"]
+    elsewhere = boxes_of(certain, (120, 0, 150, 30, 0.7))
+    assert [f[:5] for f in judge(ours, elsewhere, OPTIONS, TOLERANCE).failures] == ["extra"]
+
+
+@pytest.mark.parametrize(("off", "excused"), [(5e-5, True), (5e-4, False)])
+def test_mask_pixels_at_the_cut_are_excused_only_within_the_tolerance(off: float, excused: bool) -> None:
+    rows = boxes_of((2, 2, 30, 30, 0.9))
+    soft = np.full((1, 28, 28), 0.9, np.float32)
+    above, below = soft.copy(), soft.copy()
+    above[0, 14:], below[0, 14:] = 0.5 + off, 0.5 - off
+    verdict = judge({**rows, "masks": above}, {**rows, "masks": below}, OPTIONS, TOLERANCE)
+    assert (verdict.mask_iou == 1) is excused
+    assert bool(verdict.failures) is not excused
+
+
 def test_iou_is_torchvisions() -> None:
     a, b = detections(30)["boxes"], detections(20, seed=1)["boxes"]
     expected = torchvision_iou(torch.from_numpy(a), torch.from_numpy(b)).numpy()

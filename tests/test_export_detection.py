@@ -133,7 +133,7 @@ def test_thresholds_are_each_pictures_own(mask_rcnn: Exported) -> None:
     rows = mask_rcnn.got(feeds)
     for got, want, threshold in zip(rows, mask_rcnn.expected(feeds), feeds["score_threshold"], strict=True):
         assert (got["scores"] > threshold).all()
-        assert len(got["scores"]) == len(want["scores"])
+        assert len(got["scores"]) == np.count_nonzero(want["scores"] > 0)
     assert len(rows[1]["scores"]) < len(rows[0]["scores"]) < len(rows[2]["scores"])
 
 
@@ -185,6 +185,22 @@ def test_candidates_and_the_kernels_nms_are_the_networks_forward(architecture: s
             np.testing.assert_allclose(rows["scores"], found["scores"].numpy(), atol=1e-5)
             np.testing.assert_allclose(rows["boxes"], found["boxes"].numpy(), atol=0.002)
             assert (rows["class_ids"] == found["labels"].numpy()).all()
+
+
+def test_what_hangs_on_the_cut_of_proposals_is_said_and_only_that(mask_rcnn: Exported) -> None:
+    """A flat picture's anchors all see the same, so the last place among the proposals is drawn by lot."""
+    feeds = mask_rcnn.feeds(2, EVERY_CANDIDATE)
+    feeds = {**feeds, "images": feeds["images"].copy(), "score_threshold": np.zeros(2, np.float32)}
+    feeds["images"][1] = 77
+    network = mask_rcnn.checkpoint.network
+    before = (network.rpn.post_nms_top_n(), network.roi_heads.score_thresh, network.roi_heads.nms_thresh)
+    blobs, flat = mask_rcnn.expected(feeds)
+    assert (network.rpn.post_nms_top_n(), network.roi_heads.score_thresh, network.roi_heads.nms_thresh) == before
+    assert not blobs["undecided"].any()
+    assert flat["undecided"].any()
+    assert not flat["undecided"].all()
+    assert (flat["scores"] < 0).any()
+    assert (flat["undecided"] | (flat["scores"] > 0)).all()
 
 
 def test_a_network_that_is_no_detector_is_refused() -> None:

@@ -54,8 +54,10 @@ def bitmap_of(result: Detections, index: int) -> Bitmap:
     return paste(result.masks.soft[index], result.boxes_xyxy[index], result.image_hw)
 
 
-def paste(soft: FloatArray, box_xyxy: FloatArray, image_hw: tuple[int, int]) -> Bitmap:
-    """A soft mask (m, m) into its box: the pixels that torchvision's paste_masks_in_image leaves > 0.5.
+def paste(
+    soft: FloatArray, box_xyxy: FloatArray, image_hw: tuple[int, int], *, threshold: float = MASK_THRESHOLD
+) -> Bitmap:
+    """A soft mask (m, m) into its box: the pixels that torchvision's paste_masks_in_image leaves > threshold.
 
     torchvision pads the mask by one pixel, grows the box alike, cuts the edges to whole numbers and resizes bilinearly.
     """
@@ -68,7 +70,7 @@ def paste(soft: FloatArray, box_xyxy: FloatArray, image_hw: tuple[int, int]) -> 
     y1, y2 = max(top, 0), min(top + height, image_hw[0])
     x1, x2 = max(left, 0), min(left + width, image_hw[1])
     inside = pasted[y1 - top : max(y2, y1) - top, x1 - left : max(x2, x1) - left]
-    return Bitmap((inside > MASK_THRESHOLD).view(np.uint8), y1, x1, image_hw)
+    return Bitmap((inside > threshold).view(np.uint8), y1, x1, image_hw)
 
 
 def _grown(box: FloatArray, scale: np.float32) -> FloatArray:
