@@ -190,8 +190,8 @@ def test_candidates_and_the_kernels_nms_are_the_networks_forward(architecture: s
 def test_what_hangs_on_the_cut_of_proposals_is_said_and_only_that(mask_rcnn: Exported) -> None:
     """A flat picture's anchors all see the same, so the last place among the proposals is drawn by lot."""
     feeds = mask_rcnn.feeds(2, EVERY_CANDIDATE)
-    feeds = {**feeds, "images": feeds["images"].copy(), "score_threshold": np.zeros(2, np.float32)}
-    feeds["images"][1] = 77
+    feeds = {name: value.copy() for name, value in feeds.items()} | {"score_threshold": np.zeros(2, np.float32)}
+    feeds["images"][1], feeds["content_hw"][1] = 77, mask_rcnn.canvas_hw
     network = mask_rcnn.checkpoint.network
     before = (network.rpn.post_nms_top_n(), network.roi_heads.score_thresh, network.roi_heads.nms_thresh)
     blobs, flat = mask_rcnn.expected(feeds)
