@@ -17,7 +17,8 @@ COPY models models
 COPY export export
 COPY service service
 RUN /opt/foveal/bin/pip install --no-cache-dir -q --no-deps . \
- && /opt/foveal/bin/pip freeze --all > /opt/foveal/sbom.txt \
+ && python3 -m venv /sbom && /sbom/bin/pip install --no-cache-dir -q 'cyclonedx-bom>=7,<8' \
+ && /sbom/bin/cyclonedx-py environment --output-reproducible -o /opt/foveal/sbom.json /opt/foveal/bin/python \
  && /opt/foveal/bin/pip uninstall -q -y pip setuptools \
  && find /opt/foveal -name '__pycache__' -prune -exec rm -rf {} +
 

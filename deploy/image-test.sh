@@ -1,57 +1,98 @@
 #!/usr/bin/env bash
-# Build the image and RUN it, also on a machine without a container daemon (needs root, debootstrap and buildah):
-# Debian bookworm as base, chroot isolation, read-only root file system, user 10001. Posts a golden picture of every
-# package to its endpoint and stops the service with SIGTERM while it holds a request.
+# Build the image and RUN it, also on a machine without a container daemon (needs root, buildah, debootstrap).
+#   deploy/image-test.sh       EXTRA='more build flags'
+#
+# Base: Debian bookworm, built once and kept. The image's own entry point, user, environment and health check run in a
+# network namespace with nothing but a loopback, on a read-only root with a tmpfs at /tmp. A golden picture of every
+# package in zoo/ goes to its endpoint; all four endpoints must answer. Then SIGTERM while an upload is still on its way.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
-work=$(mktemp -d) port=${PORT:-3456} base=localhost/foveal-test-base tag=localhost/foveal:test
-trap 'kill "${server:-0}" 2> /dev/null || true; buildah rm "${box:-none}" > /dev/null 2>&1 || true; rm -rf "$work"' EXIT
+work=$(mktemp -d) root=$work/root base=localhost/foveal-test-base tag=localhost/foveal:test
+say() { echo "image-test: $*"; }
+fail() { say "$*" >&2; exit 1; }
+clean() {
+    kill -KILL "${server:-}" 2> /dev/null || true
+    umount -R -l "$root" 2> /dev/null || true
+    [ -z "${box:-}" ] || buildah rm "$box" > /dev/null
+    rm -rf "$work"
+}
+trap clean EXIT
 
 if ! buildah inspect --type image "$base" > /dev/null 2>&1; then
-    echo "image-test: making a base image (Debian bookworm with its Python 3.11)"
+    say "making a base image (Debian bookworm with its Python 3.11)"
     debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$work/base" > "$work/log"
     box=$(buildah from scratch)
     buildah add -q "$box" "$work/base" / > /dev/null
     buildah config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$box"
     buildah commit -q "$box" "$base" > /dev/null
-    buildah rm "$box" > /dev/null
+    buildah rm "$box" > /dev/null && box=
 fi
+BASE=$base deploy/image.sh "$tag"
 
-# The host's certificates and pip settings are mounted while building, for networks with a certificate of their own.
-mounts="-v /etc/ssl/certs:/etc/ssl/certs:ro"
-[ -f /etc/pip.conf ] && mounts+=" -v /etc/pip.conf:/etc/pip.conf:ro"
-BASE=$base EXTRA=$mounts PATH=$PATH deploy/image.sh "$tag"
+# What the image says about itself.
+config() { buildah inspect --type image "$tag" | jq -r ".Docker.config.$1"; }
+[ "$(config User)" = 10001 ] || fail "expected USER 10001, got $(config User)"
+[ "$(config StopSignal)" = SIGTERM ] || fail "expected STOPSIGNAL SIGTERM, got $(config StopSignal)"
+mapfile -t environment < <(config 'Env[]')
+mapfile -t command < <(config 'Entrypoint[], .Docker.config.Cmd[]')
+mapfile -t health < <(config 'Healthcheck.Test[1:][]')
+[ "${#health[@]}" -gt 0 ] || fail "expected a HEALTHCHECK"
 
-echo "image-test: size of each layer"
-buildah inspect --type image "$tag" --format '{{range .OCIv1.History}}{{.CreatedBy}}{{"\n"}}{{end}}' | cut -c1-100
-root_mb() { box=$(buildah from "$1"); du -sm "$(buildah mount "$box")" | cut -f1; buildah rm "$box" > /dev/null; }
-base_mb=$(root_mb "$base") whole_mb=$(root_mb "$tag")
-echo "image-test: base $base_mb MB, image $whole_mb MB, ours $((whole_mb - base_mb)) MB"
-[ $((whole_mb - base_mb)) -le 500 ] || { echo "image-test: expected at most 500 MB beyond the base" >&2; exit 1; }
+# Its size, in all and by part.
+root_mb() { box=$(buildah from "$1"); du -sm "$(buildah mount "$box")" | cut -f1; buildah rm "$box" > /dev/null; box=; }
+root_mb "$base" > "$work/base_mb" && root_mb "$tag" > "$work/whole_mb"
+ours_mb=$(($(cat "$work/whole_mb") - $(cat "$work/base_mb")))
+say "base $(cat "$work/base_mb") MB, image $(cat "$work/whole_mb") MB, ours $ours_mb MB"
+[ "$ours_mb" -le 500 ] || fail "expected at most 500 MB beyond the base"
 
-box=$(buildah from "$tag")
-root=$(buildah mount "$box")
-mkdir -p "$work/run" && mount --bind "$root" "$work/run" && mount -o remount,ro,bind "$work/run"
-mount -t tmpfs tmpfs "$work/run/tmp" && mount -t proc proc "$work/run/proc" && mount --rbind /dev "$work/run/dev"
-trap 'kill "${server:-0}" 2> /dev/null || true; umount -R -l "$work/run" || true; buildah rm "$box" > /dev/null; rm -rf "$work"' EXIT
-start=(chroot --userspec=10001:10001 "$work/run" /usr/bin/env -i PATH=/opt/foveal/bin:/usr/bin:/bin HOME=/tmp
-       BENTOML_DO_NOT_TRACK=True FOVEAL_ZOO=/zoo foveal serve --port "$port")
-"${start[@]}" & server=$!
-for _ in $(seq 120); do curl -fs "localhost:$port/readyz" > /dev/null && break; sleep 0.5; done
-curl -fs "localhost:$port/readyz" > /dev/null || { echo "image-test: never turned ready" >&2; exit 1; }
-touch "$work/run/opt/x" 2> /dev/null && { echo "image-test: the root file system is writable" >&2; exit 1; }
+# Mount it as a read-only container would be; /etc/hosts is what a container runtime gives.
+box=$(buildah from "$tag") && mounted=$(buildah mount "$box")
+echo "127.0.0.1 localhost" > "$mounted/etc/hosts"
+mkdir "$root" && mount --bind "$mounted" "$root" && mount -o remount,ro,bind "$root"
+say "its largest parts, MB: $(cd "$root" && du -sm zoo opt/foveal/lib/python3*/site-packages/* | sort -rn | head -8 |
+    awk '{n = split($2, part, "/"); printf "%s %s, ", part[n], $1}')"
+jq -e '.bomFormat == "CycloneDX" and (.components | length) > 20' "$root/opt/foveal/sbom.json" > /dev/null || fail "expected an SBOM"
+[ ! -e "$root"/opt/foveal/lib/python3*/site-packages/torch ] || fail "expected no torch"
+[ -z "$(find "$root"/usr/bin -name '*gcc*' -o -name 'g++*')" ] || fail "expected no compiler"
+mount -t tmpfs -o mode=1777 tmpfs "$root/tmp" && mount -t proc proc "$root/proc"
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+for device in null zero random urandom; do touch "$root/dev/$device" && mount --bind "/dev/$device" "$root/dev/$device"; done
+mkdir "$root/dev/shm" && mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+jail=(chroot --userspec=10001:10001 "$root" /usr/bin/env -i "${environment[@]}")
+"${jail[@]}" sh -c 'touch /zoo/x /opt/x /x' 2> /dev/null && fail "the root file system can be written"
 
-declare -A endpoint=([classification]=classify [semantic-segmentation]=segment [object-detection]=detect [instance-segmentation]=instances)
+started=$(date +%s%N)
+unshare --net sh -c 'ip link set lo up && exec "$@"' - "${jail[@]}" "${command[@]}" 2> "$work/server.log" & server=$!
+inside() { nsenter --net="/proc/$server/ns/net" "$@"; }
+ready() { inside curl -fs localhost:3000/readyz > /dev/null; }
+for _ in $(seq 600); do ready 2> /dev/null && break; [ -d "/proc/$server" ] || break; sleep 0.2; done
+ready 2> /dev/null || { cat "$work/server.log" >&2; fail "never turned ready"; }
+say "ready $((($(date +%s%N) - started) / 1000000)) ms after its start (every golden picture reproduced)"
+[ "$(stat -c %u "/proc/$server")" = 10001 ] || fail "expected to run as 10001"
+inside "${jail[@]}" "${health[@]}" || fail "the health check says no to a ready service"
+
+declare -A endpoint=([classification]=classify [semantic-segmentation]=segment
+                     [object-detection]=detect [instance-segmentation]=instances) answered=()
 for package in zoo/*/*/; do
     name=$(basename "$(dirname "$package")")
-    task=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["task"])' "$package/manifest.json")
-    picture=$(ls "$package"golden/*.png | head -1)
-    answer=$(curl -fsS --data-binary "@$picture" "localhost:$port/v1/${endpoint[$task]}?model=$name")
-    echo "image-test: $name: ${answer:0:140}…"
+    task=$(jq -r .task "$package/manifest.json")
+    picture=$(find "$package/golden" -name '*.png' | sort | head -1)
+    answer=$(inside curl -fsS --data-binary "@$picture" "localhost:3000/v1/${endpoint[$task]}?model=$name")
+    answered[$task]=yes
+    say "/v1/${endpoint[$task]} $name: $(jq -c '.results[0] | del(.image)' <<< "$answer" | cut -c1-100)…"
 done
+say "resident: $(awk '/^Rss/ {kb += $2} END {print int(kb / 1024)}' /proc/{$server,$(pgrep -d, -P $server)}/smaps_rollup 2> /dev/null || echo ?) MB"
 
-picture=$(ls zoo/*/*/golden/*.png | head -1)
-kill -TERM "$server" && wait "$server" || code=$?
-echo "image-test: stopped by SIGTERM with exit code ${code:-0}"
-[ "${code:-0}" -eq 0 ] || [ "${code:-0}" -eq 143 ]
+# SIGTERM while an upload of a second or two is on its way: it is answered, then the service goes.
+inside curl -fsS --limit-rate $(($(stat -c %s "$picture") / 2)) --data-binary "@$picture" -o "$work/last" \
+    "localhost:3000/v1/${endpoint[$task]}?model=$name" & upload=$!
+sleep 0.7
+stopping=$(date +%s%N)
+kill -TERM "$server"
+wait "$upload" || fail "the request in flight was not answered"
+wait "$server" && code=0 || code=$?
+say "stopped by SIGTERM in $((($(date +%s%N) - stopping) / 1000000)) ms with exit code $code; the upload in flight was answered"
+[ "$code" -eq 0 ] || [ "$code" -eq 143 ] || fail "expected exit code 0 or 143"
+for task in "${!endpoint[@]}"; do [ "${answered[$task]:-}" ] || fail "no package in zoo/ answers /v1/${endpoint[$task]}"; done
+say "all four endpoints answered"

@@ -9,11 +9,11 @@ ROOT = Path(__file__).parent.parent
 STAGES = {"models": ROOT / "models", "export": ROOT / "export", "service": ROOT / "service"}
 KERNEL = ROOT / "src" / "foveal"
 LAYERS = [  # inside the kernel, lower may never import higher
-    {"errors", "progress", "journal"},
+    {"errors", "progress", "tally", "journal"},
     {"image", "preprocess", "results", "options", "manifest", "tiling"},
     {"package", "tasks", "session", "masks", "class_map", "scenes"},
     {"predictor", "zoo", "sources"},
-    {"formats", "metrics", "verify", "batch", "draw"},
+    {"formats", "metrics", "verify", "batch", "job", "cluster", "draw"},
     {"commands", "cli"},
 ]
 

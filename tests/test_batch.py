@@ -1,11 +1,13 @@
 """Batch inference: order, errors in place, every kind of source, and a kill at any moment."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import tarfile
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +18,16 @@ import pytest
 
 import foveal
 from foveal import batch
+from foveal.commands.predict import to_file
 from foveal.errors import BadOutput, BadRequest
 from foveal.formats import FORMATS
+from foveal.job import Job, Piece
 from foveal.journal import JournaledFile
 from foveal.options import Options
+from foveal.package import ModelPackage
 from foveal.predictor import Predictor
 from foveal.sources import Source, expand, shard
+from foveal.tally import Tally
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +100,7 @@ def test_csv_has_a_row_a_class_and_the_error_in_its_column(predictor: Predictor,
     writer = FORMATS["csv"](predictor.manifest, options)
     names = [str(folder / "2.png"), str(folder / "3.png")]
     entries = batch.run(predictor, [Source(n, n) for n in names], options=options, batch_size=1, threads=1)
-    lines = (writer.open() + b"".join(map(writer.write, entries)) + writer.close()).decode().splitlines()
+    lines = (writer.header() + b"".join(map(writer.write, entries))).decode().splitlines()
     assert lines[0] == "image,rank,label,class_id,score,error"
     assert lines[1] == f"{names[0]},1,red,0,0.333333,"
     assert len(lines) == 4
@@ -142,8 +148,8 @@ def test_a_torn_line_is_cut_and_another_job_refused(tmp_path: Path) -> None:
 
     def interrupted() -> None:
         with JournaledFile(out, job="a", resume=True) as file:
-            file.write(b"head\n")
-            file.append(b"one\n")
+            file.append(b"head\n")
+            file.append(b"one\n", Tally(images=1, failed=1, first_failure="one: no", found={"red": 2}))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -152,9 +158,55 @@ def test_a_torn_line_is_cut_and_another_job_refused(tmp_path: Path) -> None:
     with pytest.raises(BadOutput, match="they differ"):
         JournaledFile(out, job="b", resume=True)
     with JournaledFile(out, job="a", resume=True) as file:
-        assert file.done == 1
-        file.append(b"two\n")
+        assert file.tally.images == 1
+        file.append(b"two\n", Tally(images=1, found={"red": 1, "blue": 1}))
     assert out.read_bytes() == b"head\none\ntwo\n"
+    assert file.tally == Tally(2, 1, "one: no", {"red": 3, "blue": 1})
+
+
+def test_a_job_killed_behind_its_header_writes_no_second_one(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with JournaledFile(tmp_path / "out", job="a", resume=True) as file:
+            file.append(b"head\n")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with JournaledFile(tmp_path / "out", job="a", resume=True) as file:
+        assert not file.empty
+    assert (tmp_path / "out").read_bytes() == b"head\n"
+
+
+@pytest.mark.parametrize("format_", ["jsonl", "csv", "parquet"])
+def test_every_format_resumes_and_remembers_failures(zoo: Path, folder: Path, tmp_path: Path, format_: str) -> None:
+    """Interrupted by a full disk, as it were, behind the broken fourth picture; the exit code still knows of it."""
+    options = Options().resolved(foveal.load("colours", zoo=zoo).manifest)
+    job = Job(ModelPackage.open(zoo / "colours" / "1"), options, format=format_)
+    sources = expand([str(folder)])
+    whole, out = tmp_path / "whole", tmp_path / "out"
+
+    def full(left: Sequence[Source]) -> Iterator[Piece]:
+        yield from job.pieces(job.predictor(), left[:5])
+        raise OSError("disk full")
+
+    def here(left: Sequence[Source]) -> Iterator[Piece]:
+        return job.pieces(job.predictor(), left)
+
+    with pytest.raises(OSError, match="disk full"):
+        to_file(job, sources, full, out, resume=True)
+    tally, skipped = to_file(job, sources, here, out, resume=True)
+    assert (skipped, tally.images, tally.failed, tally.found) == (5, 7, 1, {"red": 6})
+    assert to_file(job, sources, here, whole, resume=False) == (tally, 0)
+    assert out.read_bytes() == whole.read_bytes()
+    assert {p.name for p in tmp_path.iterdir() if p.is_file() and p.suffix not in (".png", ".txt")} == {"whole", "out"}
+
+
+def test_the_summary_counts_what_was_found(zoo: Path, folder: Path, tmp_path: Path) -> None:
+    done = subprocess.run(command(zoo, tmp_path / "out", folder), capture_output=True, text=True)
+    first, found, failed = done.stderr.splitlines()
+    assert re.fullmatch(r"foveal: 7 images in \d+\.\d s, \d+\.\d images/s", first)
+    assert found == "foveal: pictures by likeliest class: red 6"
+    assert failed.startswith(f"foveal: 1 of 7 images failed; the first: {folder}/3.png: ")
 
 
 def test_fail_fast_stops_and_keeps_what_was_done(zoo: Path, folder: Path, tmp_path: Path) -> None:

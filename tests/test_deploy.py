@@ -10,7 +10,10 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"
-MANIFESTS = [d for p in (DEPLOY / "kubernetes").glob("*.yaml") for d in yaml.safe_load_all(p.read_text())]
+KUSTOMIZATION = yaml.safe_load((DEPLOY / "kubernetes" / "kustomization.yaml").read_text())
+MANIFESTS = [
+    d for name in KUSTOMIZATION["resources"] for d in yaml.safe_load_all((DEPLOY / "kubernetes" / name).read_text())
+]
 
 
 @pytest.mark.parametrize("document", MANIFESTS, ids=lambda d: d["kind"])
@@ -31,6 +34,8 @@ def test_kubernetes_hardening() -> None:
     assert pod["securityContext"]["runAsNonRoot"]
     assert container["securityContext"]["readOnlyRootFilesystem"]
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    (image,) = KUSTOMIZATION["images"]
+    assert container["image"].startswith(f"{image['name']}:"), "kustomize would not find the image to replace"
 
 
 def exported_metrics() -> set[str]:

@@ -8,15 +8,19 @@ import cv2
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from foveal import masks
 from foveal.errors import BadData, BadImage, BadRequest
 from foveal.formats import FORMATS, Entry
 from foveal.formats.coco import CocoIds, CocoResults
 from foveal.formats.id_maps import id_map_png, instance_map
+from foveal.metrics import SCORING
 from foveal.options import Options
-from tests.detectors import detector_manifest, pipeline, scene, two_stage_graph
-from tests.packages import colour_manifest
+from foveal.package import ModelPackage
+from tests.commandline import foveal
+from tests.detectors import RGB, detector_manifest, pipeline, scene, two_stage_graph
+from tests.packages import colour_manifest, golden_files
 
 CANVAS = (64, 64)
 BOXES = two_stage_graph(CANVAS)
@@ -43,7 +47,9 @@ def entries(model: bytes) -> list[Entry]:
 
 def written(model: bytes, given: list[Entry], ids: CocoIds | None = None) -> list[dict[str, Any]]:
     writer = CocoResults(detector_manifest(model, canvas_hw=CANVAS), Options(), ids)
-    return json.loads(writer.open() + b"".join(map(writer.write, given)) + writer.close())
+    lines, out = io.BytesIO(b"".join(map(writer.write, given))), io.BytesIO()
+    writer.assemble(lines, out)
+    return json.loads(out.getvalue())
 
 
 @pytest.fixture
@@ -92,10 +98,6 @@ def test_faults_name_what_was_expected(truth_file: Path, tmp_path: Path) -> None
         FORMATS["coco"](colour_manifest(), Options())
 
 
-def test_only_formats_without_a_frame_can_be_resumed() -> None:
-    assert {name for name, made in FORMATS.items() if made.resumable} == {"csv", "jsonl"}
-
-
 def test_instance_map_numbers_objects_and_the_better_one_lies_on_top() -> None:
     result = pipeline(MASKS, canvas_hw=CANVAS)(scene((70, 90), {"red": (5, 7, 30, 20), "blue": (20, 12, 50, 60)}))
     ids = instance_map(result)
@@ -106,3 +108,49 @@ def test_instance_map_numbers_objects_and_the_better_one_lies_on_top() -> None:
     read = cv2.imdecode(np.frombuffer(id_map_png(result), np.uint8), cv2.IMREAD_UNCHANGED)
     assert read.dtype == np.uint16
     assert (read == ids).all()
+
+
+@pytest.mark.parametrize(("model", "kind"), [(BOXES, "bbox"), (MASKS, "segm")], ids=["boxes", "masks"])
+def test_ap_by_pycocotools_alone_is_what_evaluate_says(model: bytes, kind: str, tmp_path: Path) -> None:
+    """`predict --format coco` and `evaluate` on a data set whose truth lies a little beside what the stub finds."""
+    data, package = tmp_path / "data", tmp_path / "rectangles"
+    draw_beside(data, pictures=12)
+    manifest = detector_manifest(model, canvas_hw=CANVAS)
+    ModelPackage.write(package, manifest=manifest, model=model, card="#", golden=golden_files(manifest, model))
+    complete = SCORING[manifest.task].options
+    words = ["--score-threshold", complete.score_threshold, "--max-detections", complete.max_detections]
+    words += ["--format", "coco", "--coco-truth", data / "truth.json", "--out", tmp_path / "results.json"]
+    code, _, talk = foveal("predict", data / "images", "--model", package, *words)
+    assert code == 0, talk
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO(str(data / "truth.json"))
+        run = COCOeval(truth, truth.loadRes(str(tmp_path / "results.json")), kind)
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    code, out, talk = foveal("evaluate", package, "--data", data, "--split", "all", "--json")
+    assert code == 0, talk
+    values = json.loads(out)["values"]
+    assert 0.1 < run.stats[0] < 0.9
+    assert [values[name] for name in ("AP", "AP50")] == pytest.approx(run.stats[:2].tolist(), abs=1e-9)
+
+
+def draw_beside(data: Path, *, pictures: int) -> None:
+    """A COCO data set; each true rectangle lies 1, 2 or 4 px beside the one that is drawn.
+
+    The stub scores all objects of a class alike; AP of ties hangs on the order of pictures: hence one object a class.
+    """
+    (data / "images").mkdir(parents=True)
+    images, annotations = [], []
+    for i in range(pictures):
+        colour, beside = list(RGB)[i % 3], (1, 2, 4)[i % 3]
+        drawn = {colour: (8, 6, 32, 36)} if i < 3 else {}
+        images.append({"id": 100 - i, "file_name": f"{i:02}.png", "height": 64, "width": 64})
+        cv2.imwrite(str(data / f"images/{i:02}.png"), scene(CANVAS, drawn)[..., ::-1])
+        if drawn:
+            x1, y1, x2, y2 = 8 + beside, 6, 32 + beside, 36
+            row = {"id": i + 1, "image_id": 100 - i, "category_id": i + 1, "area": 24 * 30, "iscrowd": 0}
+            annotations.append({**row, "bbox": [x1, y1, 24, 30], "segmentation": [[x1, y1, x2, y1, x2, y2, x1, y2]]})
+    categories = [{"id": i, "name": name} for i, name in enumerate(RGB, 1)]
+    truth = {"images": images, "annotations": annotations, "categories": categories}
+    (data / "truth.json").write_text(json.dumps(truth))

@@ -210,3 +210,13 @@ def test_reduced_decode_wants_even_divisors() -> None:
 def test_array_must_be_rgb_bytes() -> None:
     with pytest.raises(BadImage, match="expected an array"):
         image.Decoded.of_array(np.zeros((4, 4), np.uint8))
+
+
+def test_the_same_damaged_bytes_give_the_same_words() -> None:
+    """No address of an object: the output of a batch job is reproducible, errors included."""
+    words = []
+    for _ in range(2):
+        with pytest.raises(BadImage, match=r"header of this PNG file is damaged$") as raised:
+            image.decode(b"\x89PNG\r\n\x1a\n broken")
+        words.append(str(raised.value))
+    assert words[0] == words[1]

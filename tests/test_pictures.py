@@ -70,7 +70,6 @@ def test_coco_results_with_the_ids_of_a_data_set(folder: Path) -> None:
 
 def test_faults(folder: Path) -> None:
     assert "expected --format coco, got jsonl" in str(run("--coco-truth", "truth.json").exception)
-    assert "that can be continued" in str(run("--format", "coco", "--out", "r.json", "--resume").exception)
     with pytest.raises(BadRequest, match="--maps: expected a model of instance-segmentation"):
         Pictures(maps=folder).check("object-detection")
 

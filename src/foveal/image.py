@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from foveal.errors import BadImage, ImageTooLarge, UnsupportedImage
 
@@ -104,7 +104,9 @@ def _open(data: bytes, max_pixels: int, max_bytes: int) -> tuple[Image.Image, He
         raise ImageTooLarge(f"expected at most {max_pixels} pixels: {error}") from None
     except Exception as error:  # Pillow's parsers raise a dozen types on hostile bytes; all mean the same to a caller
         if _signature(data):
-            raise BadImage(f"the header of this {_signature(data)} file is damaged: {error}") from None
+            # "cannot identify" would go on with an object's address: the same bytes must give the same words
+            why = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+            raise BadImage(f"the header of this {_signature(data)} file is damaged{why}") from None
         raise UnsupportedImage(f"expected one of {', '.join(FORMATS)}; the bytes start with {data[:8]!r}") from None
     width, height = opened.size
     if width * height > max_pixels:

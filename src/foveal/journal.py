@@ -1,6 +1,6 @@
 """Output that survives a kill: what is on disk, and how far that got, are written so that a resume loses nothing.
 
-Beside OUT lies OUT.journal while the work runs: how many entries are done, how many bytes of OUT they fill, and a
+Beside OUT lies OUT.journal while the work runs: what the entries so far came to, how many bytes of OUT they fill, and a
 fingerprint of the job. Resuming cuts OUT back to those bytes (a torn line goes) and continues with the next entry, so
 the finished file is the one that an uninterrupted run writes. It works for every format, since it counts bytes.
 """
@@ -13,12 +13,14 @@ from types import TracebackType
 from typing import BinaryIO
 
 from foveal.errors import BadOutput
+from foveal.tally import Tally
 
 EVERY_S = 0.5  # how much work a kill may cost
+NOTHING = Tally()
 
 
 class JournaledFile:
-    """A context manager around OUT: `done` entries are already there; `append` adds the next one."""
+    """A context manager around OUT: the entries of `tally` are already there; `append` adds the next ones."""
 
     def __init__(self, out: Path, *, job: str, resume: bool) -> None:
         """Open OUT.
@@ -32,9 +34,11 @@ class JournaledFile:
             BadOutput: the journal belongs to another job, or OUT is shorter than the journal says.
         """
         self._path, self._journal, self._job = out, out.with_name(out.name + ".journal"), job
-        self.done, self._bytes = self._read() if resume and self._journal.exists() else (0, 0)
+        self.tally, self._bytes = self._read() if resume and self._journal.exists() else (Tally(), 0)
         try:
-            self._file: BinaryIO = out.open("r+b" if self.done else "wb")
+            if not self._bytes:
+                self._journal.unlink(missing_ok=True)  # of a job that is now given up
+            self._file: BinaryIO = out.open("r+b" if self._bytes else "wb")
         except OSError as error:
             raise BadOutput(f"{out}: expected a file that can be written: {error.strerror}") from None
         self._file.truncate(self._bytes)
@@ -44,36 +48,39 @@ class JournaledFile:
     def __enter__(self) -> "JournaledFile":
         return self
 
-    def write(self, data: bytes) -> None:
-        """Write what belongs to no entry: the header or the end."""
-        self._bytes += self._file.write(data)
+    @property
+    def empty(self) -> bool:
+        """True when there is no byte yet, so that a header belongs here."""
+        return self._bytes == 0
 
-    def append(self, data: bytes) -> None:
-        """Write one entry; now and then note how far we are."""
-        self.write(data)
-        self.done += 1
+    def append(self, data: bytes, tally: Tally = NOTHING) -> None:
+        """Write the next entries, which come to `tally`, or a header; now and then note how far we are."""
+        self._bytes += self._file.write(data)
+        self.tally += tally
         if time.monotonic() - self._saved_at > EVERY_S:
-            self._save()
+            self.save()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Finished: the journal goes. Failed or interrupted: it stays, up to date, for a resume."""
-        if kind is not None:
-            self._save()
+        self.save()
         self._file.close()
         if kind is None:
-            self._journal.unlink(missing_ok=True)
+            self._journal.unlink()
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Bring all bytes to the disk, then note in the journal that they are there."""
         self._file.flush()
+        os.fsync(self._file.fileno())
         temporary = self._journal.with_name(self._journal.name + ".tmp")
-        temporary.write_text(json.dumps({"job": self._job, "done": self.done, "bytes": self._bytes}))
+        saved = {"job": self._job, "bytes": self._bytes, "tally": self.tally.to_json()}
+        temporary.write_text(json.dumps(saved))
         os.replace(temporary, self._journal)
         self._saved_at = time.monotonic()
 
-    def _read(self) -> tuple[int, int]:
+    def _read(self) -> tuple[Tally, int]:
         try:
             saved = json.loads(self._journal.read_text())
-            job, done, size = str(saved["job"]), int(saved["done"]), int(saved["bytes"])
+            job, tally, size = str(saved["job"]), Tally(**saved["tally"]), int(saved["bytes"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadOutput(f"{self._journal}: expected a journal written by Foveal: {error}") from None
         if job != self._job:
@@ -83,4 +90,4 @@ class JournaledFile:
             )
         if not self._path.exists() or self._path.stat().st_size < size:
             raise BadOutput(f"{self._path}: expected at least {size} bytes, as its journal says")
-        return done, size
+        return tally, size

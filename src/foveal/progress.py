@@ -1,13 +1,13 @@
 """A progress bar on stderr for long work; silent when stderr is no terminal."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
-def track(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
-    """Yield the items and show how many are done, items/s and the time left."""
+def track(items: Iterable[T], *, total: int, what: str, size: Callable[[T], int] | None = None) -> Iterator[T]:
+    """Yield the items and show how many are done, items/s and the time left; an item counts as `size` of it."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -33,4 +33,4 @@ def track(items: Iterable[T], *, total: int, what: str) -> Iterator[T]:
         task = progress.add_task(what, total=total)
         for item in items:
             yield item
-            progress.advance(task)
+            progress.advance(task, size(item) if size else 1)

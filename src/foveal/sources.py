@@ -12,7 +12,7 @@ from foveal.errors import BadImage, BadRequest
 from foveal.image import EXTENSIONS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be millions of them
 class Source:
     """One picture to read; in a tar archive, a range of its bytes, so that threads need share nothing."""
 
@@ -75,7 +75,7 @@ def _expand_one(argument: str) -> Iterator[Source]:
         yield from _listed(_list_text(argument[1:]))
     elif path.is_dir():
         found = (p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-        yield from (Source(str(p), str(p)) for p in sorted(found))
+        yield from (Source(name, name) for name in map(str, sorted(found)))
     elif path.suffix.lower() == ".tar" and path.is_file():
         yield from _members(argument)
     elif path.exists():

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
+import shutil
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from foveal.formats import Entry, Writer
-    from foveal.formats.pictures import Pictures
+    from foveal.formats import Framed
+    from foveal.job import Job, Piece
     from foveal.options import Options
-    from foveal.predictor import Predictor
+    from foveal.package import ModelPackage
     from foveal.sources import Source
+    from foveal.tally import Tally
+
+    Engine = Callable[[Sequence[Source]], Iterator[Piece]]
 
 
 def predict(
@@ -27,7 +31,7 @@ def predict(
     ],
     model: Annotated[str, typer.Option(help="NAME, NAME@VERSION or a package folder.")],
     zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
-    format_: Annotated[str, typer.Option("--format", help="jsonl | csv | coco")] = "jsonl",
+    format_: Annotated[str, typer.Option("--format", help="jsonl | csv | coco | parquet")] = "jsonl",
     out: Annotated[Path | None, typer.Option(help="Write here instead of stdout.")] = None,
     overlay: Annotated[Path | None, typer.Option(help="Folder for annotated pictures (JPEG).")] = None,
     maps: Annotated[Path | None, typer.Option(help="Folder for PNGs of instance or class ids.")] = None,
@@ -45,31 +49,38 @@ def predict(
     provider: Annotated[str, typer.Option(help="cpu | cuda | tensorrt | openvino")] = "cpu",
     batch_size: Annotated[int, typer.Option(min=1, help="Pictures the session takes at a time; 1 is best on CPU.")] = 1,
     threads: Annotated[int, typer.Option(min=1, max=64, help="Files read and decoded at the same time.")] = 2,
+    engine: Annotated[str, typer.Option(help="local | ray: here, or shared out over a Ray cluster.")] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="HOST:PORT, auto (RAY_ADDRESS or this machine's Ray) or local (start one).")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Ray: how many; default one a processor.")] = None,
 ) -> None:
     """Run a model over files, folders, globs, tar archives and lists of names.
 
     One entry an image, in input order; a file that cannot be read gives an error line and exit code 1 at the end.
     """
-    from foveal import load
     from foveal.errors import BadRequest, UnknownName
     from foveal.formats import FORMATS
+    from foveal.formats.coco import CocoIds
     from foveal.formats.pictures import Pictures
-    from foveal.options import Options
+    from foveal.job import Job
+    from foveal.package import ModelPackage
+    from foveal.session import SessionSettings
     from foveal.sources import expand
     from foveal.sources import shard as take_shard
+    from foveal.zoo import locate
 
     if format_ not in FORMATS:
         raise UnknownName.among("format", format_, FORMATS)
     if resume and out is None:
         raise BadRequest("--resume: expected --out FILE beside it; stdout cannot be continued")
-    if resume and not FORMATS[format_].resumable:
-        raise BadRequest(f"--resume: expected a format that can be continued, got {format_}")
     if coco_truth is not None and format_ != "coco":
         raise BadRequest(f"--coco-truth: expected --format coco, got {format_}")
     sources = expand(paths) if shard is None else take_shard(expand(paths), shard)
-    predictor = load(model, zoo=zoo, provider=provider)
-    if batch_size > predictor.manifest.max_batch:
-        raise BadRequest(f"--batch-size: expected at most {predictor.manifest.max_batch}, got {batch_size}")
+    settings = SessionSettings(provider=provider)
+    package = ModelPackage.open(locate(model, zoo))
+    if batch_size > package.manifest.max_batch:
+        raise BadRequest(f"--batch-size: expected at most {package.manifest.max_batch}, got {batch_size}")
     raw = {
         "top_k": top_k,
         "score_threshold": score_threshold,
@@ -79,98 +90,131 @@ def predict(
         "mask_format": mask_format,
         "tile": tile,
     }
-    given = {name: text for name, text in raw.items() if text is not None}
-    options = Options.parse(given, applicable=predictor.task.option_names, labels=predictor.manifest.labels)
-    pictures = Pictures(overlay, maps)
-    pictures.check(predictor.manifest.task)
     job = Job(
-        predictor, sources, options.resolved(predictor.manifest), format_, batch_size, threads, pictures, coco_truth
+        package,
+        _options(package, raw),
+        settings,
+        format=format_,
+        coco_ids=None if coco_truth is None else CocoIds.read(coco_truth),
+        pictures=Pictures(overlay, maps),
+        batch_size=batch_size,
+        threads=threads,
+        fail_fast=fail_fast,
     )
+    job.pictures.check(package.manifest.task)
+    run = _engine(job, engine, ray_address, workers)
     start = perf_counter()
-    counts = job.to_file(out, resume=resume, fail_fast=fail_fast) if out else job.to_stdout(fail_fast=fail_fast)
-    typer.echo(_summary(counts, perf_counter() - start), err=True)
-    if counts["failed"]:
+    tally, skipped = _to_stdout(job, sources, run) if out is None else to_file(job, sources, run, out, resume=resume)
+    for line in _summary(job, tally, skipped, perf_counter() - start):
+        typer.echo(f"foveal: {line}", err=True)
+    if tally.failed:
         raise typer.Exit(1)
 
 
-@dataclass(frozen=True)
-class Job:
-    """One batch job: everything that shapes its output."""
+def _options(package: ModelPackage, raw: Mapping[str, str | None]) -> Options:
+    from foveal.errors import UnknownName
+    from foveal.options import Options
+    from foveal.tasks import TASKS
 
-    predictor: Predictor
-    sources: Sequence[Source]
-    options: Options  # resolved
-    format: str
-    batch_size: int
-    threads: int
-    pictures: Pictures
-    coco_truth: Path | None
-
-    def to_stdout(self, *, fail_fast: bool) -> Counter[str]:
-        """Write every entry to stdout; returns the counts of `_counted`."""
-        counts: Counter[str] = Counter()
-        writer, stream = self._writer(), sys.stdout.buffer
-        stream.write(writer.open())
-        for entry in _counted(self._entries(skip=0), counts, fail_fast=fail_fast):
-            stream.write(writer.write(entry))
-        stream.write(writer.close())
-        stream.flush()
-        return counts
-
-    def to_file(self, out: Path, *, resume: bool, fail_fast: bool) -> Counter[str]:
-        """Write every entry to a file that can be resumed after a kill."""
-        from foveal.journal import JournaledFile
-
-        counts: Counter[str] = Counter()
-        writer = self._writer()
-        with JournaledFile(out, job=self._fingerprint(), resume=resume) as file:
-            counts["skipped"] = file.done
-            head = writer.open()
-            if not file.done:
-                file.write(head)
-            for entry in _counted(self._entries(skip=file.done), counts, fail_fast=fail_fast):
-                file.append(writer.write(entry))
-            file.write(writer.close())
-        return counts
-
-    def _writer(self) -> Writer:
-        from foveal.formats import FORMATS
-        from foveal.formats.coco import CocoIds, CocoResults
-
-        if self.coco_truth is not None:
-            return CocoResults(self.predictor.manifest, self.options, CocoIds.read(self.coco_truth))
-        return FORMATS[self.format](self.predictor.manifest, self.options)
-
-    def _entries(self, *, skip: int) -> Iterator[Entry]:
-        from foveal.batch import run
-        from foveal.progress import track
-
-        left = self.sources[skip:]
-        entries = run(self.predictor, left, options=self.options, batch_size=self.batch_size, threads=self.threads)
-        for source, entry in zip(left, track(entries, total=len(left), what="predict"), strict=True):
-            self.pictures.write(source, entry)  # before the entry, so that a resumed job lacks none
-            yield entry
-
-    def _fingerprint(self) -> str:
-        parts = [self.predictor.package.digest, repr(self.options), self.format, *(s.name for s in self.sources)]
-        return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()
+    manifest = package.manifest
+    if manifest.task not in TASKS:
+        raise UnknownName.among("task", manifest.task, TASKS)
+    given = {name: text for name, text in raw.items() if text is not None}
+    applicable = TASKS[manifest.task].option_names
+    return Options.parse(given, applicable=applicable, labels=manifest.labels).resolved(manifest)
 
 
-def _counted(entries: Iterable[Entry], counts: Counter[str], *, fail_fast: bool) -> Iterator[Entry]:
-    """Pass entries on and count them: `images`, `failed`."""
-    for entry in entries:
-        counts["images"] += 1
-        counts["failed"] += entry.failed
-        yield entry
-        if entry.failed and fail_fast:
-            typer.echo(f"foveal: {entry.name}: {entry.outcome}", err=True)
-            return
+def _engine(job: Job, name: str, ray_address: str | None, workers: int | None) -> Engine:
+    """Where the pictures are worked on; a fault of the session shows here, before anything is written."""
+    from foveal.errors import BadRequest, UnknownName
+
+    if name == "ray":
+        from foveal import cluster
+
+        return partial(cluster.run, job, address=ray_address or "auto", workers=workers)
+    if name != "local":
+        raise UnknownName.among("engine", name, ("local", "ray"))
+    if ray_address is not None or workers is not None:
+        raise BadRequest("--ray-address, --workers: expected --engine ray beside them")
+    return partial(job.pieces, job.predictor())
 
 
-def _summary(counts: Counter[str], seconds: float) -> str:
-    words = f"foveal: {counts['images']} images in {seconds:.1f} s, {counts['images'] / seconds:.1f} images/s"
-    if counts["skipped"]:
-        words += f"; {counts['skipped']} were there already"
-    if counts["failed"]:
-        words += f"; {counts['failed']} of {counts['images']} images failed, their lines say why"
-    return words
+def _to_stdout(job: Job, sources: Sequence[Source], run: Engine) -> tuple[Tally, int]:
+    """As `to_file`, on stdout."""
+    from foveal.formats import Framed
+    from foveal.tally import Tally
+
+    writer, stream, tally = job.writer(), sys.stdout.buffer, Tally()
+    if isinstance(writer, Framed):
+        with TemporaryDirectory(prefix="foveal-") as folder:
+            tally, _ = to_file(job, sources, run, Path(folder, "out"), resume=False)
+            with Path(folder, "out").open("rb") as file:
+                shutil.copyfileobj(file, stream)
+    else:
+        stream.write(writer.header())
+        for piece in _tracked(run, sources):
+            stream.write(piece.data)
+            tally += piece.tally
+    stream.flush()
+    return tally, 0
+
+
+def to_file(job: Job, sources: Sequence[Source], run: Engine, out: Path, *, resume: bool) -> tuple[Tally, int]:
+    """Write a file that can be resumed after a kill.
+
+    Returns:
+        What all of it came to, also what was there before a resume; and how many pictures that was.
+    """
+    from foveal.formats import Framed
+    from foveal.journal import JournaledFile
+
+    writer = job.writer()
+    grown = out.with_name(out.name + ".lines") if isinstance(writer, Framed) else out
+    with JournaledFile(grown, job=job.fingerprint(sources), resume=resume) as file:
+        skipped = file.tally.images
+        if file.empty:
+            file.append(writer.header())
+        for piece in _tracked(run, sources[skipped:]):
+            file.append(piece.data, piece.tally)
+        if isinstance(writer, Framed):
+            file.save()
+            _assemble(writer, grown, out)
+    if grown != out:
+        grown.unlink()
+    return file.tally, skipped
+
+
+def _tracked(run: Engine, sources: Sequence[Source]) -> Iterator[Piece]:
+    from foveal.progress import track
+
+    return track(run(sources), total=len(sources), what="predict", size=lambda piece: piece.tally.images)
+
+
+def _assemble(writer: Framed, lines: Path, out: Path) -> None:
+    """The finished file appears at once or not at all."""
+    temporary = out.with_name(out.name + ".tmp")
+    with lines.open("rb") as read, temporary.open("wb") as written:
+        writer.assemble(read, written)
+    os.replace(temporary, out)
+
+
+def _summary(job: Job, tally: Tally, skipped: int, seconds: float) -> Iterator[str]:
+    """Lines for people: how many, how fast, what failed, what was found."""
+    done = tally.images - skipped
+    words = f"{done} images in {seconds:.1f} s, {done / seconds:.1f} images/s"
+    yield words + (f"; {skipped} were there already" if skipped else "")
+    if tally.found:
+        what, total = FOUND[job.package.manifest.task], sum(tally.found.values())
+        ranked = sorted(tally.found.items(), key=lambda item: (-item[1], item[0]))
+        shares = (f"{label} {f'{n:,}' if isinstance(n, int) else f'{n / total:.1%}'}" for label, n in ranked)
+        yield f"{what}: {', '.join(shares)}"
+    if tally.failed:
+        yield f"{tally.failed} of {tally.images} images failed; the first: {tally.first_failure}"
+
+
+FOUND = {
+    "classification": "pictures by likeliest class",
+    "instance-segmentation": "objects",
+    "object-detection": "objects",
+    "semantic-segmentation": "mean share of a picture",
+}

@@ -1,6 +1,6 @@
 """What an output format must be able to do."""
 
-from typing import Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from foveal.formats.entry import Entry
 from foveal.manifest import Manifest
@@ -8,11 +8,15 @@ from foveal.options import Options
 
 
 class Writer(Protocol):
-    """Turns entries into bytes, in order. Made anew for each output: `FORMATS[name](manifest, options)`."""
+    """Turns entries into bytes: `FORMATS[name](manifest, options)`, with resolved options.
+
+    The bytes of an entry depend on that entry alone. So a fresh writer may go on where another one stopped, and several
+    machines may write parts of one output.
+    """
 
     media_type: str
 
-    def open(self) -> bytes:
+    def header(self) -> bytes:
         """What stands before the first entry."""
         ...
 
@@ -20,15 +24,18 @@ class Writer(Protocol):
         """One entry."""
         ...
 
-    def close(self) -> bytes:
-        """What stands after the last entry."""
+
+@runtime_checkable
+class Framed(Writer, Protocol):
+    """A format whose entries depend on each other: `write` gives lines, and the file is made of them at the end."""
+
+    def assemble(self, lines: BinaryIO, out: BinaryIO) -> None:
+        """All lines, in order -> the file; in bounded memory."""
         ...
 
 
 class WriterFactory(Protocol):
-    """A format: makes a writer for one output. `options` are resolved ones."""
-
-    resumable: bool  # may a fresh writer go on where another one stopped between two entries?
+    """A format: makes a writer for one output."""
 
     def __call__(self, manifest: Manifest, options: Options) -> Writer:
         """A fresh writer."""

@@ -5,10 +5,9 @@ the order in which they came (failed ones included, so that numbers follow the i
 """
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from foveal import masks
 from foveal.errors import BadData, BadRequest
@@ -18,6 +17,7 @@ from foveal.options import Options
 from foveal.results import Detections
 
 TASKS = ("object-detection", "instance-segmentation")
+_NOT_YET = -1  # image_id of a row whose picture has no number before all lines are there
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,6 @@ class CocoResults:
     """Rows of image_id, category_id, bbox (x, y, width, height), score and, with masks, segmentation (RLE)."""
 
     media_type = "application/json"
-    resumable = False  # a row does not know whether another stands before it, nor the number of its picture
 
     def __init__(self, manifest: Manifest, options: Options, ids: CocoIds | None = None) -> None:
         if manifest.task not in TASKS:
@@ -70,33 +69,28 @@ class CocoResults:
         if ids is not None and (unknown := set(manifest.labels) - set(ids.categories)):
             raise BadData(f"{ids.source}: expected the model's labels as categories, got none for {sorted(unknown)}")
         self._ids = ids
-        self._written: Counter[str] = Counter()
 
-    def open(self) -> bytes:
-        """The array begins."""
-        return b"["
+    def header(self) -> bytes:
+        """Nothing."""
+        return b""
 
     def write(self, entry: Entry) -> bytes:
-        """A picture's rows; none for one that failed."""
-        self._written["pictures"] += 1
+        """A line with a picture's rows; an empty list for one that failed."""
         if not isinstance(entry.outcome, Detections):
-            return b""
-        image_id = self._image_id(entry)
-        lines = [to_json(self._row(entry.outcome, i, image_id)) for i in range(len(entry.outcome))]
-        separated = b"".join(
-            (b"\n" if n == 0 else b",\n") + line for n, line in enumerate(lines, self._written["rows"])
-        )
-        self._written["rows"] += len(lines)
-        return separated
+            return b"[]\n"
+        image_id = _NOT_YET if self._ids is None else self._ids.image_id(entry.name or "")
+        return to_json([self._row(entry.outcome, i, image_id) for i in range(len(entry.outcome))]) + b"\n"
 
-    def close(self) -> bytes:
-        """The array ends."""
-        return b"\n]\n"
-
-    def _image_id(self, entry: Entry) -> int:
-        if self._ids is None:
-            return self._written["pictures"]
-        return self._ids.image_id(entry.name or "")
+    def assemble(self, lines: BinaryIO, out: BinaryIO) -> None:
+        """One array of all rows; a line's number is its picture's, where no data set gives ids."""
+        before = b"[\n"
+        for number, line in enumerate(lines, 1):
+            for row in json.loads(line):
+                if row["image_id"] == _NOT_YET:
+                    row["image_id"] = number
+                out.write(before + to_json(row))
+                before = b",\n"
+        out.write(b"[\n]\n" if before == b"[\n" else b"\n]\n")
 
     def _row(self, result: Detections, index: int, image_id: int) -> dict[str, Any]:
         class_id = int(result.class_ids[index])

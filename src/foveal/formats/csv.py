@@ -16,14 +16,13 @@ class Csv:
     """The columns are those of the task's `rows`, behind the image's name and before `error`."""
 
     media_type = "text/csv; charset=utf-8"
-    resumable = True
 
     def __init__(self, manifest: Manifest, options: Options) -> None:
         self._task = TASKS[manifest.task]
         self._options = options
         self._columns = ["image", *self._task.csv_columns, "error"]
 
-    def open(self) -> bytes:
+    def header(self) -> bytes:
         """The header line."""
         return self._lines([dict(zip(self._columns, self._columns, strict=True))])
 
@@ -33,10 +32,6 @@ class Csv:
         if "error" in rendered:
             return self._lines([{"image": entry.name, "error": rendered["error"]["detail"]}])
         return self._lines({"image": entry.name, **row} for row in self._task.csv_rows(rendered))
-
-    def close(self) -> bytes:
-        """Nothing."""
-        return b""
 
     def _lines(self, rows: Iterable[Row]) -> bytes:
         text = io.StringIO(newline="")

@@ -9,20 +9,15 @@ class JsonLines:
     """Each line is exactly the object that HTTP puts under `results`."""
 
     media_type = "application/jsonl"
-    resumable = True
 
     def __init__(self, manifest: Manifest, options: Options) -> None:
         self._task = manifest.task
         self._options = options
 
-    def open(self) -> bytes:
+    def header(self) -> bytes:
         """Nothing."""
         return b""
 
     def write(self, entry: Entry) -> bytes:
         """One line."""
         return entry_bytes(entry, self._task, self._options) + b"\n"
-
-    def close(self) -> bytes:
-        """Nothing."""
-        return b""

@@ -27,6 +27,10 @@ class Pictures:
         if self.maps is not None and task not in id_maps.TASKS:
             raise BadRequest(f"--maps: expected a model of {' or '.join(id_maps.TASKS)}, got {task}")
 
+    def absolute(self) -> "Pictures":
+        """The same folders, from wherever one looks."""
+        return Pictures(*(folder and folder.absolute() for folder in (self.overlay, self.maps)))
+
     def write(self, source: Source, entry: Entry) -> None:
         """The pictures of one entry; none for one that failed.
 
