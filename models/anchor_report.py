@@ -78,10 +78,9 @@ def _by_range(best: Array, values: Array, edges: Sequence[float]) -> dict[str, t
 def tuned(sides: Array, count: int, *, seed: int = 0, rounds: int = 100) -> Array:
     """`count` anchor shapes (count, 2) by k-means with the distance 1 - IoU, smallest first.
 
-    Starts from a seeded choice of boxes; a centre is the median of its boxes, which stray boxes do not pull.
+    A centre is the median of its boxes, which stray boxes do not pull.
     """
-    start = np.random.default_rng(seed).choice(len(sides), count, replace=False)
-    centres, nearest = sides[start].astype(np.float64), np.full(len(sides), -1)
+    centres, nearest = _spread_boxes(sides, count, np.random.default_rng(seed)), np.full(len(sides), -1)
     for _ in range(rounds):
         again = shape_iou(sides, centres).argmax(1)
         if (again == nearest).all():
@@ -92,6 +91,18 @@ def tuned(sides: Array, count: int, *, seed: int = 0, rounds: int = 100) -> Arra
                 centres[k] = np.median(sides[nearest == k], axis=0)
     ordered: Array = centres[np.argsort(centres.prod(1))]
     return ordered
+
+
+def _spread_boxes(sides: Array, count: int, random: np.random.Generator) -> Array:
+    """k-means++ (Arthur, Vassilvitskii 2007): a start is drawn the likelier, the farther it is from those before."""
+    chosen = [int(random.integers(len(sides)))]
+    while len(chosen) < count:
+        distance = (1 - shape_iou(sides, sides[chosen]).max(1)) ** 2
+        total = distance.sum()
+        chances = distance / total if total > 0 else None  # fewer different boxes than centres: any
+        chosen.append(int(random.choice(len(sides), p=chances)))
+    start: Array = sides[chosen].astype(np.float64)
+    return start
 
 
 def as_text(found: Fit) -> str:

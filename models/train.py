@@ -45,6 +45,14 @@ def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, say: 
     Raises:
         BadData, BadRecipe, BadCheckpoint, BadOutput: what the user can mend.
     """
+    task, data, folder = run_epochs(recipe, data_root, out, workers=workers, say=say)
+    return finish(task, data, recipe, folder)
+
+
+def run_epochs(
+    recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, say: Say = lambda _: None
+) -> tuple[TaskTrainer, DataSet[Any], RunFolder]:
+    """All of `train` but the last step: the test split is not looked at."""
     task = trainer_of(recipe.task)
     data = task.load_data(data_root, recipe)
     for note in data.notes:
@@ -56,12 +64,16 @@ def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, say: 
     resumed = folder.open(recipe, info, data, data_root)
     say(f"{info.architecture}, {info.parameters:,} parameters; {data.splits.counts()}")
     fit(task, network, data, recipe, folder, resume=resumed, workers=workers, say=say)
-    return finish(task, data, recipe, folder)
+    return task, data, folder
 
 
 def describe_run(task: TaskTrainer, recipe: Recipe, data: DataSet[Any], network: nn.Module) -> RunInfo:
     """run.json of a run that starts now."""
-    weights = {"none": "trained from random weights", "imagenet": backbone(recipe.backbone).licence}
+    weights = {
+        "none": "trained from random weights",
+        "imagenet": backbone(recipe.backbone).licence,
+        "coco": "BSD-3-Clause (torchvision), trained on COCO 2017",
+    }
     return RunInfo(
         task=recipe.task,
         architecture=task.architecture(recipe),

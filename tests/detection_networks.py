@@ -64,7 +64,7 @@ def tiny(architecture: str) -> Checkpoint:
 def real(architecture: str, backbone: str, **fields: object) -> Checkpoint:
     """A checkpoint around a network of full size with random weights."""
     torch.manual_seed(0)
-    kind = InstanceRecipe if architecture == "maskrcnn" else DetectionRecipe
+    kind = InstanceRecipe if architecture.startswith("maskrcnn") else DetectionRecipe
     recipe = kind(architecture=architecture, backbone=backbone, **fields)
     return checkpoint(architectures.build(recipe, classes=len(CLASSES), weights="none"), recipe)
 

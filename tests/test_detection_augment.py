@@ -53,7 +53,15 @@ def check(one: Scene, *, slack_px: float = 0.0) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", [{"flip": True}, {"rotate_90": True}, {"crop": 1.0}, {"zoom_out": 1.0}, {"flip": True, "crop": 1.0}]
+    "step",
+    [
+        {"flip": True},
+        {"rotate_90": True},
+        {"crop": 1.0},
+        {"zoom_out": 1.0},
+        {"scale_jitter": 1.0},
+        {"flip": True, "crop": 1.0, "scale_jitter": 0.5},
+    ],
 )
 def test_geometry_moves_boxes_and_masks_with_the_pixels(step: dict[str, object]) -> None:
     augment = Augmentation(InstanceRecipe(**{**OFF, **step}), FILL)
@@ -65,6 +73,23 @@ def test_geometry_moves_boxes_and_masks_with_the_pixels(step: dict[str, object])
         check(after)
         changed += before.rgb.shape != after.rgb.shape or not np.array_equal(before.rgb, after.rgb)
     assert changed >= 4
+
+
+def test_scale_jitter_shows_a_window_or_adds_a_border_and_keeps_the_shape() -> None:
+    augment = Augmentation(InstanceRecipe(**{**OFF, "scale_jitter": 1.0, "scale_jitter_max": 4.0}), FILL)
+    torch.manual_seed(0)
+    factors = []
+    for seed in range(60):
+        after = augment(scene(seed))
+        height, width = after.rgb.shape[:2]
+        assert height / width == pytest.approx(80 / 120, rel=0.03)
+        factors.append(80 / height)
+        if height > 80:
+            border = after.rgb.reshape(-1, 3)
+            assert (border == FILL).all(1).sum() == height * width - 80 * 120
+    assert 0.25 <= min(factors) < 0.5
+    assert 2 < max(factors) <= 4.1
+    assert 20 <= sum(factor > 1 for factor in factors) <= 40
 
 
 def test_four_quarter_turns_are_none() -> None:

@@ -227,6 +227,7 @@ FULL = [
     ("retinanet", "mobilenet_v2", {}),
     ("ssdlite", "mobilenet_v2", {}),
     ("ssd", "resnet18", {}),
+    ("ssdlite320_mobilenet_v3_large", "mobilenet_v2", {"canvas_hw": (320, 320)}),
 ]
 
 

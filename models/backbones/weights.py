@@ -63,10 +63,25 @@ def load_weights(network: nn.Module, spec: BackboneSpec, weights: str) -> None:
     if weights == "none":
         return
     state = spec.imagenet() if weights == "imagenet" else read_state_dict(Path(weights))
+    fill(network, state, new=lambda key: key.startswith(spec.head), what=spec.name, source=weights)
+
+
+def fill(network: nn.Module, state: StateDict, *, new: Callable[[str], object], what: str, source: str) -> None:
+    """Load a state_dict but for the layers that are made anew; a file with another number of classes fits too.
+
+    Args:
+        network: freshly built.
+        state: its parameters and buffers by name; those of new layers are ignored.
+        new: is true of a key that belongs to a new layer.
+        what: the network, and
+        source: the weights, as an error names them.
+
+    Raises:
+        BadCheckpoint: keys or shapes that do not fit; they are listed.
+    """
     expected = network.state_dict()
-    # a head is replaced anyway: leave it out, so that a file with another number of classes fits too
-    got = {key: value for key, value in state.items() if not key.startswith(spec.head)}
-    missing = [k for k in expected if k not in got and not k.startswith(spec.head)]
+    got = {key: value for key, value in state.items() if not new(key)}
+    missing = [k for k in expected if k not in got and not new(k)]
     unexpected = [k for k in got if k not in expected]
     misshapen = [
         f"{k}: {tuple(expected[k].shape)} expected, {tuple(v.shape)} got"
@@ -75,7 +90,7 @@ def load_weights(network: nn.Module, spec: BackboneSpec, weights: str) -> None:
     ]
     if missing or unexpected or misshapen:
         raise BadCheckpoint(
-            f"{weights}: does not fit {spec.name}: "
+            f"{source}: does not fit {what}: "
             f"{_listed('missing', missing)}; {_listed('unexpected', unexpected)}; {_listed('other shape', misshapen)}"
         )
     network.load_state_dict(got, strict=False)

@@ -11,10 +11,12 @@ from foveal.errors import BadRecipe, UnknownName
 from foveal.metrics import scoring
 from foveal.models.backbones import LEVELS, MultiScale, backbone, multi_scale
 from foveal.models.detection.onestage import OneStageDetector, SSDMaps, retinanet, ssd
+from foveal.models.detection.published import PUBLISHED, Published, build_published
 from foveal.models.detection.pyramid import Pyramid, freeze_levels
 from foveal.models.detection.rcnn import two_stage
 from foveal.models.detection.recipe import DetectionRecipe
 from foveal.models.inputs import Normalize
+from foveal.preprocess import Unit
 
 Build = Callable[[DetectionRecipe, MultiScale, Normalize, AnchorGenerator, int], nn.Module]
 
@@ -118,39 +120,70 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def architecture(recipe: DetectionRecipe) -> Architecture:
+def architecture(recipe: DetectionRecipe) -> Architecture | Published:
     """The recipe's detector.
 
     Raises:
         UnknownName: no detector of that name; the choices are listed. BadRecipe: it belongs to another task.
     """
-    if recipe.architecture not in ARCHITECTURES:
-        raise UnknownName.among("architecture", recipe.architecture, ARCHITECTURES)
-    found = ARCHITECTURES[recipe.architecture]
+    known: dict[str, Architecture | Published] = {**ARCHITECTURES, **PUBLISHED}
+    if recipe.architecture not in known:
+        raise UnknownName.among("architecture", recipe.architecture, known)
+    found = known[recipe.architecture]
     if found.task != recipe.task:
         raise BadRecipe(f"architecture {found.name!r} belongs to {found.task}, got a recipe of {recipe.task}")
     return found
 
 
-def levels_of(recipe: DetectionRecipe) -> tuple[str, ...]:
-    """The backbone's levels that are used."""
-    return recipe.pyramid_levels or architecture(recipe).levels
+def name_of(recipe: DetectionRecipe) -> str:
+    """The network in one word: detector and backbone."""
+    spec = architecture(recipe)
+    return spec.name if isinstance(spec, Published) else f"{spec.name}-{recipe.backbone}"
 
 
-def anchors_of(recipe: DetectionRecipe) -> AnchorGenerator:
-    """Every level's size times every scale, with every ratio.
+def input_statistics(recipe: DetectionRecipe) -> tuple[Unit, Unit]:
+    """Mean and standard deviation that the weights were trained with."""
+    spec = architecture(recipe)
+    source = spec if isinstance(spec, Published) else backbone(recipe.backbone)
+    return source.mean, source.std
+
+
+def own(recipe: DetectionRecipe) -> Architecture:
+    """The recipe's detector, which is one on the backbone registry.
 
     Raises:
-        BadRecipe: not one size a level.
+        BadRecipe: it is one of torchvision's, whose parts are not chosen by a recipe.
     """
     spec = architecture(recipe)
+    if isinstance(spec, Published):
+        raise BadRecipe(f"{spec.name} has the anchors and levels of its weights; choices: {', '.join(ARCHITECTURES)}")
+    return spec
+
+
+def levels_of(recipe: DetectionRecipe) -> tuple[str, ...]:
+    """The backbone's levels that are used."""
+    return recipe.pyramid_levels or own(recipe).levels
+
+
+def anchor_layout(recipe: DetectionRecipe) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """Sizes in canvas pixels, one a level; the scales that each is multiplied with; ratios, height / width.
+
+    Raises:
+        BadRecipe: not one size a level, or a network whose anchors are fixed.
+    """
+    spec = own(recipe)
     sizes = recipe.anchor_sizes_px or spec.anchor_sizes_px
-    scales = recipe.anchor_scales or spec.anchor_scales
     expected = len(levels_of(recipe)) + spec.extra_levels
     if len(sizes) != expected:
         raise BadRecipe(f"anchor_sizes_px: expected {expected} for {spec.name}, one a level, got {len(sizes)}")
+    return sizes, recipe.anchor_scales or spec.anchor_scales, recipe.anchor_ratios
+
+
+def anchors_of(recipe: DetectionRecipe) -> AnchorGenerator:
+    """Every level's size times every scale, with every ratio. Raises as `anchor_layout`."""
+    sizes, scales, ratios = anchor_layout(recipe)
     per_level = tuple(tuple(size * scale for scale in scales) for size in sizes)
-    return AnchorGenerator(per_level, (recipe.anchor_ratios,) * len(sizes))
+    return AnchorGenerator(per_level, (ratios,) * len(sizes))
 
 
 def build(recipe: DetectionRecipe, *, classes: int, weights: str) -> nn.Module:
@@ -160,12 +193,19 @@ def build(recipe: DetectionRecipe, *, classes: int, weights: str) -> nn.Module:
         UnknownName, BadRecipe, BadCheckpoint: what does not exist or fit.
     """
     spec = architecture(recipe)
+    if isinstance(spec, Published):
+        network: nn.Module = build_published(recipe, classes=classes, weights=weights)
+    else:
+        network = _on_backbone(recipe, spec, classes=classes, weights=weights)
+    set_thresholds(network, recipe)
+    return network
+
+
+def _on_backbone(recipe: DetectionRecipe, spec: Architecture, *, classes: int, weights: str) -> nn.Module:
     features = backbone(recipe.backbone)
     body = multi_scale(recipe.backbone, weights)
     freeze_levels(body, recipe.frozen_levels)
-    network = spec.build(recipe, body, Normalize(features.mean, features.std), anchors_of(recipe), classes)
-    set_thresholds(network, recipe)
-    return network
+    return spec.build(recipe, body, Normalize(features.mean, features.std), anchors_of(recipe), classes)
 
 
 def set_thresholds(network: nn.Module, recipe: DetectionRecipe) -> None:

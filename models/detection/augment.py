@@ -46,6 +46,9 @@ class Augmentation:
         steps: list[Any] = [v2.Identity()]
         if recipe.flip:
             steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
+        if recipe.scale_jitter:
+            jitter = ScaleJitter(recipe.scale_jitter_max, fill)
+            steps.append(v2.RandomApply([jitter], recipe.scale_jitter))
         if recipe.zoom_out:
             steps.append(v2.RandomZoomOut(fill, (1.0, recipe.zoom_out_max), p=recipe.zoom_out))
         if recipe.crop:
@@ -82,6 +85,36 @@ class VisibleCrop(v2.RandomIoUCrop):  # type: ignore[misc]
             return inpt
         window = {name: params[name] for name in ("top", "left", "height", "width")}
         return self._call_kernel(v2.functional.crop, inpt, **window)
+
+
+class ScaleJitter(v2.Transform):  # type: ignore[misc]
+    """Objects up to `most` times as large or as small: a window of the picture, or an empty border around it.
+
+    The jitter of Ghiasi et al., "Simple Copy-Paste", CVPR 2021, as geometry only: the letterbox behind it resizes, so
+    that pixels are resampled once, as in production. The factor's logarithm is uniform; the aspect ratio stays.
+    """
+
+    def __init__(self, most: float, fill: dict[Any, Any]) -> None:
+        super().__init__()
+        self._most, self._fill = most, fill
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """The window's top left corner and size; outside the picture for factors under 1."""
+        height, width = v2.functional.get_size(flat_inputs[0])
+        factor = self._most ** float(torch.empty(()).uniform_(-1, 1))
+        size = [max(1, round(side / factor)) for side in (height, width)]
+        free = [side - part for side, part in zip((height, width), size, strict=True)]  # negative: a border
+        top, left = (round(room * float(torch.rand(()))) for room in free)
+        return {"top": top, "left": left, "height": size[0], "width": size[1]}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Cut or pad."""
+        height, width = v2.functional.get_size(inpt)
+        if params["height"] <= height and params["width"] <= width:
+            return self._call_kernel(v2.functional.crop, inpt, **params)
+        right, bottom = params["left"] + params["width"] - width, params["top"] + params["height"] - height
+        padding = [-params["left"], -params["top"], right, bottom]
+        return self._call_kernel(v2.functional.pad, inpt, padding=padding, fill=self._fill.get(type(inpt)))
 
 
 def usable(scene: Scene) -> Scene:

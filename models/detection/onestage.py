@@ -26,6 +26,7 @@ from foveal.models.backbones import MultiScale
 from foveal.models.detection.rcnn import Prediction, Target
 from foveal.models.inputs import Normalize
 
+SSD_CANDIDATES = 1000  # before NMS, of all maps and classes together (torchvision: 400 of each class)
 EXTRA_CHANNELS = (512, 256, 256, 128)  # of the maps that SSD adds behind the backbone, each of half the size
 
 
@@ -53,6 +54,7 @@ class OneStageDetector(nn.Module):
         per_level: candidates are the best of each level (RetinaNet) instead of all levels together (SSD).
     """
 
+    new_layers = ""  # pattern of the layers without weights to start from; empty: all but `backbone.body`
     anchors: Tensor
 
     def __init__(
@@ -209,7 +211,7 @@ def ssd(maps: SSDMaps, anchors: AnchorGenerator, canvas_hw: tuple[int, int], *, 
         head: nn.Module = SSDLiteHead(maps.channels, counts, classes + 1, norm)
     else:
         head = SSDHead(maps.channels, counts, classes + 1)
-    return SSD(maps, anchors, canvas_hw[::-1], classes + 1, head=head)
+    return SSD(maps, anchors, canvas_hw[::-1], classes + 1, head=head, topk_candidates=SSD_CANDIDATES)
 
 
 def _lite_block(inputs: int, outputs: int) -> nn.Module:

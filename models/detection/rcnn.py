@@ -37,8 +37,10 @@ class TwoStageDetector(nn.Module):
         pixels inside the content, scores (K,), labels (K,) int64 from 0, masks (K, 28, 28) soft, of the box' class.
     """
 
+    new_layers = ""  # pattern of the layers without weights to start from; empty: all but `backbone.body`
+
     def __init__(
-        self, normalize: Normalize, backbone: Pyramid, rpn: RegionProposalNetwork, roi_heads: RoIHeads
+        self, normalize: Normalize, backbone: nn.Module, rpn: RegionProposalNetwork, roi_heads: RoIHeads
     ) -> None:
         super().__init__()
         self.normalize = normalize

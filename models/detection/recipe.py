@@ -13,7 +13,10 @@ class DetectionRecipe(Recipe):
     """Fields of object detection. Sizes are canvas pixels; the defaults suit small backbones on CPUs."""
 
     task: Literal["object-detection"] = Field("object-detection", description="what the model answers")
-    architecture: str = Field("fasterrcnn", description="fasterrcnn, retinanet, ssdlite or ssd")
+    architecture: str = Field(
+        "fasterrcnn",
+        description="fasterrcnn, retinanet, ssdlite, ssd; or one of torchvision's networks, whole, with weights coco",
+    )
     canvas_hw: tuple[int, int] = Field((320, 416), description="letterboxed; multiples of 32")
     batch_size: int = Field(4, ge=1, description="samples a step")
     frozen_epochs: int = Field(0, ge=0, description="first epochs in which only the new layers learn")
@@ -46,6 +49,8 @@ class DetectionRecipe(Recipe):
     rotate_90: bool = Field(False, description="turn by a random multiple of 90 degrees")
     crop: float = Field(0.3, ge=0, le=1, description="share of pictures cropped (SSD's IoU crop)")
     crop_min_scale: float = Field(0.5, gt=0, le=1, description="shortest side of a crop, as a share of the picture's")
+    scale_jitter: float = Field(0.0, ge=0, le=1, description="share of pictures shown larger or smaller")
+    scale_jitter_max: float = Field(2.0, gt=1, description="how much at most: factors 1 / this to this")
     zoom_out: float = Field(0.2, ge=0, le=1, description="share of pictures laid on a larger, empty picture")
     zoom_out_max: float = Field(1.5, gt=1, description="how much larger at most")
     brightness: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this; also contrast")
@@ -72,7 +77,7 @@ class InstanceRecipe(DetectionRecipe):
     task: Literal["instance-segmentation"] = Field(  # type: ignore[assignment]
         "instance-segmentation", description="what the model answers"
     )
-    architecture: str = Field("maskrcnn", description="maskrcnn")
+    architecture: str = Field("maskrcnn", description="maskrcnn, or maskrcnn_resnet50_fpn_v2 with weights coco")
     canvas_hw: tuple[int, int] = Field((448, 448), description="letterboxed; multiples of 32")
     batch_size: int = Field(2, ge=1, description="samples a step")
     ema_decay: float | None = Field(0.99, gt=0, lt=1, description="average of the weights over steps")

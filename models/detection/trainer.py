@@ -11,12 +11,14 @@ from torch.utils.data import Dataset
 from foveal.manifest import TaskName
 from foveal.metrics import scoring
 from foveal.metrics.truth import ObjectTruth
-from foveal.models.backbones import backbone
 from foveal.models.data import DataSet, Sample
 from foveal.models.detection import architectures
 from foveal.models.detection.canvases import Batch, EvalItems, Item, TrainItems, collate
 from foveal.models.detection.data import load_objects
+from foveal.models.detection.onestage import OneStageDetector
 from foveal.models.detection.pictures import draw_precision_recall
+from foveal.models.detection.published import published_layers
+from foveal.models.detection.rcnn import TwoStageDetector
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 from foveal.models.detection.scoring import Found, coco_scores, detections_of
 from foveal.models.run_folder import read_info
@@ -36,12 +38,12 @@ class DetectionTrainer:
 
     def architecture(self, recipe: DetectionRecipe) -> str:
         """Detector and backbone."""
-        return f"{architectures.architecture(recipe).name}-{recipe.backbone}"
+        return architectures.name_of(recipe)
 
     def preprocess(self, recipe: DetectionRecipe) -> Preprocess:
         """Letterbox, so that shapes stay shapes."""
-        spec = backbone(recipe.backbone)
-        return Preprocess(mode="letterbox", canvas_hw=recipe.canvas_hw, mean=spec.mean, std=spec.std)
+        mean, std = architectures.input_statistics(recipe)
+        return Preprocess(mode="letterbox", canvas_hw=recipe.canvas_hw, mean=mean, std=std)
 
     def build(self, recipe: DetectionRecipe, labels: Sequence[str], *, weights: str) -> nn.Module:
         """The detector."""
@@ -49,8 +51,9 @@ class DetectionTrainer:
         return network.to(memory_format=torch.channels_last)
 
     def backbone(self, network: nn.Module) -> nn.Module:
-        """The pyramid's body."""
-        return network.get_submodule("backbone.body")
+        """The trunk; of a network that came whole, everything but the layers that name classes."""
+        assert isinstance(network, TwoStageDetector | OneStageDetector)
+        return published_layers(network) if network.new_layers else network.get_submodule("backbone.body")
 
     def train_set(self, samples: Sequence[Sample[ObjectTruth]], recipe: DetectionRecipe) -> Dataset[Any]:
         """Augmented canvases with targets."""
