@@ -15,7 +15,10 @@ from foveal.tasks import TASKS, Task
 
 PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {  # option -> description, schema
     "top_k": ("how many classes to return, best first", {"type": "integer", "minimum": 1, "maximum": 100_000}),
-    "score_threshold": ("objects below this score are dropped", {"type": "number", "minimum": 0, "maximum": 1}),
+    "score_threshold": (
+        "only objects with a score strictly greater than this are returned",
+        {"type": "number", "minimum": 0, "maximum": 1},
+    ),
     "iou_threshold": ("of two boxes overlapping more the weaker goes", {"type": "number", "minimum": 0, "maximum": 1}),
     "max_detections": ("objects at most", {"type": "integer", "minimum": 1, "maximum": MAX_DETECTIONS}),
     "classes": ("labels to keep, separated by commas", {"type": "string"}),

@@ -9,7 +9,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 
 from foveal.errors import BadRecipe, UnknownName
 from foveal.metrics import scoring
-from foveal.models.backbones import LEVELS, MultiScale, backbone, multi_scale
+from foveal.models.backbones import LEVELS, BackboneSpec, MultiScale, backbone, multi_scale
 from foveal.models.detection.onestage import OneStageDetector, SSDMaps, retinanet, ssd
 from foveal.models.detection.published import PUBLISHED, Published, build_published
 from foveal.models.detection.pyramid import Pyramid, freeze_levels
@@ -144,7 +144,7 @@ def name_of(recipe: DetectionRecipe) -> str:
 def input_statistics(recipe: DetectionRecipe) -> tuple[Unit, Unit]:
     """Mean and standard deviation that the weights were trained with."""
     spec = architecture(recipe)
-    source = spec if isinstance(spec, Published) else backbone(recipe.backbone)
+    source: Published | BackboneSpec = spec if isinstance(spec, Published) else backbone(recipe.backbone)
     return source.mean, source.std
 
 

@@ -6,7 +6,7 @@ the 30 MB of a package, so they are for training and comparing, not for the zoo.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -181,7 +181,7 @@ def _two_stage(detector: tv.FasterRCNN, normalize: Normalize, recipe: DetectionR
 
 def _pool(*, output_px: int) -> PyramidPool:
     """As the weights were trained: 224 px are pooled at stride 16, from torchvision's levels "0" to "3"."""
-    levels: Sequence[str] = [str(i) for i in range(len(STRIDES))]
+    levels = [str(i) for i in range(len(STRIDES))]
     return PyramidPool(strides=tuple(STRIDES.values()), levels=levels, output_px=output_px, canonical_px=224.0)
 
 

@@ -40,7 +40,9 @@ def predict(
     shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only every N-th picture, from the I-th.")] = None,
     fail_fast: Annotated[bool, typer.Option(help="Stop at the first picture that fails.")] = False,
     top_k: Annotated[str | None, typer.Option(help="Classification: number of classes, best first.")] = None,
-    score_threshold: Annotated[str | None, typer.Option(help="Drop detections below, 0..1.")] = None,
+    score_threshold: Annotated[
+        str | None, typer.Option(help="Keep detections with a score strictly greater, 0..1.")
+    ] = None,
     iou_threshold: Annotated[str | None, typer.Option(help="NMS overlap, 0..1.")] = None,
     max_detections: Annotated[str | None, typer.Option(help="At most so many detections, 1..300.")] = None,
     classes: Annotated[str | None, typer.Option(help="Comma list: only these labels.")] = None,
