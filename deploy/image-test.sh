@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Build the image and RUN it, also on a machine without a container daemon (needs root, buildah, debootstrap).
-#   deploy/image-test.sh       EXTRA='more build flags'
+#   deploy/image-test.sh       EXTRA='more build flags'   EXTRA_ZOO=FOLDER of more packages
 #
 # Base: Debian bookworm, built once and kept. The image's own entry point, user, environment and health check run in a
 # network namespace with nothing but a loopback, on a read-only root with a tmpfs at /tmp. A golden picture of every
@@ -55,6 +55,10 @@ say "its largest parts, MB: $(cd "$root" && du -sm zoo opt/foveal/lib/python3*/s
 jq -e '.bomFormat == "CycloneDX" and (.components | length) > 20' "$root/opt/foveal/sbom.json" > /dev/null || fail "expected an SBOM"
 [ ! -e "$root"/opt/foveal/lib/python3*/site-packages/torch ] || fail "expected no torch"
 [ -z "$(find "$root"/usr/bin -name '*gcc*' -o -name 'g++*')" ] || fail "expected no compiler"
+zoo=$root/zoo
+if [ "${EXTRA_ZOO:-}" ]; then # other people's packages beside ours, mounted over /zoo
+    cp -r zoo "$work/zoo" && cp -rn "$EXTRA_ZOO"/. "$work/zoo" && mount --bind "$work/zoo" "$zoo" && mount -o remount,ro,bind "$zoo"
+fi
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp" && mount -t proc proc "$root/proc"
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
 for device in null zero random urandom; do touch "$root/dev/$device" && mount --bind "/dev/$device" "$root/dev/$device"; done
@@ -74,7 +78,7 @@ inside "${jail[@]}" "${health[@]}" || fail "the health check says no to a ready 
 
 declare -A endpoint=([classification]=classify [semantic-segmentation]=segment
                      [object-detection]=detect [instance-segmentation]=instances) answered=()
-for package in zoo/*/*/; do
+for package in "$zoo"/*/*/; do
     name=$(basename "$(dirname "$package")")
     task=$(jq -r .task "$package/manifest.json")
     picture=$(find "$package/golden" -name '*.png' | sort | head -1)
@@ -82,7 +86,8 @@ for package in zoo/*/*/; do
     answered[$task]=yes
     say "/v1/${endpoint[$task]} $name: $(jq -c '.results[0] | del(.image)' <<< "$answer" | cut -c1-100)…"
 done
-say "resident: $(awk '/^Rss/ {kb += $2} END {print int(kb / 1024)}' /proc/{$server,$(pgrep -d, -P $server)}/smaps_rollup 2> /dev/null || echo ?) MB"
+say "resident: $(cat "/proc/$server/smaps_rollup" $(pgrep -P "$server" | sed 's#.*#/proc/&/smaps_rollup#') |
+    awk '/^Pss:/ {kb += $2} END {print int(kb / 1024)}') MB (PSS of the supervisor and its worker)"
 
 # SIGTERM while an upload of a second or two is on its way: it is answered, then the service goes.
 inside curl -fsS --limit-rate $(($(stat -c %s "$picture") / 2)) --data-binary "@$picture" -o "$work/last" \
@@ -94,5 +99,5 @@ wait "$upload" || fail "the request in flight was not answered"
 wait "$server" && code=0 || code=$?
 say "stopped by SIGTERM in $((($(date +%s%N) - stopping) / 1000000)) ms with exit code $code; the upload in flight was answered"
 [ "$code" -eq 0 ] || [ "$code" -eq 143 ] || fail "expected exit code 0 or 143"
-for task in "${!endpoint[@]}"; do [ "${answered[$task]:-}" ] || fail "no package in zoo/ answers /v1/${endpoint[$task]}"; done
+for task in "${!endpoint[@]}"; do [ "${answered[$task]:-}" ] || fail "no package answers /v1/${endpoint[$task]}"; done
 say "all four endpoints answered"

@@ -11,7 +11,7 @@ if docker info > /dev/null 2>&1; then
 elif command -v podman > /dev/null; then
     podman build --format docker "${args[@]}" "${extra[@]}" . # docker format: OCI has no HEALTHCHECK
 elif command -v buildah > /dev/null; then
-    buildah bud --format docker "${args[@]}" "${extra[@]}" .
+    buildah bud --layers --format docker "${args[@]}" "${extra[@]}" .
 else
     echo "image: expected docker (with its daemon), podman or buildah on the PATH, found none of them" >&2
     exit 2
