@@ -66,4 +66,4 @@ def _in_batches(pipeline: Pipeline, prepared: list[Prepared], size: int, options
 
 
 def _worst(so_far: dict[str, float], found: Comparison) -> dict[str, float]:
-    return {name: max(value, so_far.get(name, value)) for name, value in found.measured.items()}
+    return so_far | {name: max(value, so_far.get(name, value)) for name, value in found.measured.items()}

@@ -8,9 +8,10 @@ import pytest
 import runs
 
 from foveal.errors import ParityFailure
+from foveal.export.base import Comparison
 from foveal.export.build import describe, parity_pictures
 from foveal.export.classification import ClassificationExporter
-from foveal.export.parity import prove
+from foveal.export.parity import _worst, prove
 from foveal.export.probes import ODD_SIZES_HW, probes
 from foveal.predictor import Pipeline
 from foveal.scenes import STYLES
@@ -120,3 +121,10 @@ def test_probes_are_of_odd_sizes_and_every_style() -> None:
     assert {rgb.shape[:2] for rgb in found.values()} >= {(64, 48), *ODD_SIZES_HW}
     assert all(rgb.dtype == np.uint8 and rgb.shape[2] == 3 for rgb in found.values())
     assert {name for name in found if name.startswith("drawn")} == {f"drawn {style}" for style in STYLES}
+
+
+def test_the_worst_of_every_figure_is_kept_over_proofs_that_measure_different_things() -> None:
+    measured: dict[str, float] = {}
+    for found in ({"before_px": 0.2}, {"before_px": 0.1}, {"after_px": 0.3}):
+        measured = _worst(measured, Comparison(found, ()))
+    assert measured == {"before_px": 0.2, "after_px": 0.3}
