@@ -6,7 +6,9 @@
 from contextlib import AsyncExitStack
 
 import bentoml
+from bentoml._internal.server.http.traffic import TimeoutMiddleware
 from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
 
 from foveal.formats import to_json
 from foveal.service import logs
@@ -14,6 +16,14 @@ from foveal.service.application import Application
 from foveal.service.errors import MEDIA_TYPE, NotReady, problem
 from foveal.service.settings import from_environment
 
+
+async def _untimed(self: TimeoutMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
+    await self.app(scope, receive, send)
+
+
+# BentoML cannot be told to have no timeout, and its own leaves a timer behind every request until it would have fired:
+# memory by the thousand requests, and a task and a future more for each. Ours (upload_s, request_s) are enough.
+TimeoutMiddleware.__call__ = _untimed
 settings = from_environment()
 application = Application(settings)
 
@@ -26,7 +36,6 @@ application = Application(settings)
     tracing={"excluded_urls": [".*"]},
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
-    traffic={"timeout": settings.upload_s + settings.request_s + 60},  # ours fire first; this one only catches bugs
 )
 class Foveal:
     """Serves every package of a zoo."""

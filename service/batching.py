@@ -1,6 +1,7 @@
 """Who runs when: a bound on the work taken in, and a batcher that takes what waits whenever the session is free."""
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -71,11 +72,11 @@ class _Item:
 
 
 class Batcher:
-    """One model's queue. Lives on the event loop; the graph runs in the batcher's only thread.
+    """One model's queue. It lives on the event loop; the graph runs in the batcher's only thread.
 
     Nobody waits for a batch to fill: when the session turns free, it takes what waits, up to `batch_size` pictures
     whose options may share a run. A caller that gives up (deadline) cancels its future; what is cancelled before its
-    turn is never computed.
+    turn is never computed. While nobody waits, whoever prepared a picture may run the graph himself (`run_at_once`).
     """
 
     def __init__(self, infer: Infer, key: Key, batch_size: int) -> None:
@@ -83,7 +84,7 @@ class Batcher:
         self._key = key
         self._batch_size = batch_size
         self._waiting: deque[_Item] = deque()
-        self._running = False
+        self._session_free = threading.Lock()  # held while the graph runs, by whichever thread
         self._thread = ThreadPoolExecutor(1, "foveal-infer")
 
     def __len__(self) -> int:
@@ -92,20 +93,40 @@ class Batcher:
 
     async def run(self, prepared: Prepared, options: Options) -> Ran:
         """Wait for a turn, run the graph."""
-        future: asyncio.Future[Ran] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[Ran] = self._loop.create_future()
         self._waiting.append(_Item(prepared, options, self._key(options), future))
         self._next()
         return await future
 
+    def run_at_once(self, prepared: Prepared, options: Options) -> Ran | None:
+        """Run the graph in the calling thread, which is not the event loop's; None if it is not free.
+
+        Spares a lonely request two changes of thread, most of what the service costs it.
+        """
+        if self._waiting or not self._session_free.acquire(blocking=False):
+            return None
+        started = time.perf_counter()
+        try:
+            (outputs,) = self._infer([prepared], [options])
+        finally:
+            self._session_free.release()
+            if self._waiting:  # came meanwhile; what comes after the release finds the session free
+                self._loop.call_soon_threadsafe(self._next)
+        return Ran(outputs, started, started, time.perf_counter(), 1)
+
     def _next(self) -> None:
-        batch = [] if self._running else self._take()
-        if batch:
-            self._running = True
-            started = time.perf_counter()
-            work = asyncio.get_running_loop().run_in_executor(
-                self._thread, self._infer, [item.prepared for item in batch], [item.options for item in batch]
-            )
-            work.add_done_callback(lambda done: self._finished(batch, started, done))
+        if not self._waiting or not self._session_free.acquire(blocking=False):
+            return
+        batch = self._take()
+        if not batch:
+            self._session_free.release()
+            return
+        started = time.perf_counter()
+        work = self._loop.run_in_executor(
+            self._thread, self._infer, [item.prepared for item in batch], [item.options for item in batch]
+        )
+        work.add_done_callback(lambda done: self._finished(batch, started, done))
 
     def _take(self) -> list[_Item]:
         """The oldest live item and others that may share its run; the rest keep their order."""
@@ -120,7 +141,7 @@ class Batcher:
         return batch
 
     def _finished(self, batch: list[_Item], started: float, done: "asyncio.Future[list[Outputs]]") -> None:
-        self._running = False
+        self._session_free.release()
         finished = time.perf_counter()
         error = done.exception()
         if error is None:

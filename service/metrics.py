@@ -89,7 +89,7 @@ class Metrics:
         )
         self.waiting = Gauge(
             "foveal_waiting_images",
-            "Pictures that wait for the session",
+            "Pictures taken in beyond the one whose turn it is",
             MODEL,
             multiprocess_mode="livesum",
             registry=own,

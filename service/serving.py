@@ -1,7 +1,7 @@
 """One loaded package at work: bytes -> the JSON of an entry, its stages spread over threads.
 
 Decoding, preprocessing and rendering run in the service's image threads, the graph in the model's own thread (see
-batching); the event loop only hands over.
+batching); the event loop only hands over. While a model is idle, one image thread does the whole walk.
 """
 
 import asyncio
@@ -19,13 +19,12 @@ from foveal.options import Options
 from foveal.package import ModelPackage
 from foveal.predictor import Predictor
 from foveal.results import Result, SemanticMap
-from foveal.service.batching import Batcher, Gate
+from foveal.service.batching import Batcher, Gate, Ran
 from foveal.service.body import Upload
 from foveal.service.metrics import Metrics, ModelMetrics
 from foveal.service.schemas import ModelRef
 from foveal.service.settings import Settings
 from foveal.tasks import Prepared
-from foveal.tasks.base import Outputs
 from foveal.verify import check_golden
 
 JSON = "application/json"
@@ -94,6 +93,7 @@ class Served:
         )
         self._metrics = ModelMetrics(metrics, self.manifest.name, str(self.manifest.version))
         self._threads = threads
+        self._inside = 0  # pictures that `answer` is at work on
         self._max_pixels = settings.max_pixels
 
     def announce(self) -> None:
@@ -106,23 +106,32 @@ class Served:
 
     async def answer(self, upload: Upload, options: Options, media_type: str) -> Answer:
         """Predict for one picture; a fault of the picture is an answer, not an exception. `options` are resolved."""
-        answer = await self._answer(upload, options, media_type)
+        self._inside += 1
+        self._metrics.waiting.set(self._inside - 1)
+        try:
+            answer = await self._answer(upload, options, media_type)
+        finally:
+            self._inside -= 1
+            self._metrics.waiting.set(max(0, self._inside - 1))
         self._metrics.answered(answer.error.status if answer.error else 200, answer.stages.seconds, answer.batch_size)
         return answer
 
     async def _answer(self, upload: Upload, options: Options, media_type: str) -> Answer:
         stages = Stages()
         try:
-            prepared = await self._in_thread(self._prepare, upload.data, options, stages)
-            self._metrics.waiting.set(len(self.batcher) + 1)
-            ran = await self.batcher.run(prepared, options)
-            self._metrics.waiting.set(len(self.batcher))
-            stages.note("queue", ran.queued_at, ran.started_at)
-            stages.note("inference", ran.started_at, ran.finished_at)
-            body = await self._in_thread(self._render, upload, ran.outputs, prepared, options, media_type, stages)
-            return Answer(body, None, stages, ran.batch_size)
+            done = await self._in_thread(self._at_once, upload, options, media_type, stages)
+            if isinstance(done, Answer):
+                return done
+            ran = await self.batcher.run(done, options)
+            return await self._in_thread(self._render, upload, ran, done, options, media_type, stages)
         except FovealError as error:
             return Answer(entry_bytes(Entry(upload.name, error), self.task.name, options), error, stages)
+
+    def _at_once(self, upload: Upload, options: Options, media_type: str, stages: Stages) -> Prepared | Answer:
+        """All of it, if the session is free; else the picture ready for the queue."""
+        prepared = self._prepare(upload.data, options, stages)
+        ran = self.batcher.run_at_once(prepared, options)
+        return prepared if ran is None else self._render(upload, ran, prepared, options, media_type, stages)
 
     def _prepare(self, data: bytes, options: Options, stages: Stages) -> Prepared:
         started = time.perf_counter()
@@ -137,14 +146,16 @@ class Served:
     def _render(
         self,
         upload: Upload,
-        outputs: Outputs,
+        ran: Ran,
         prepared: Prepared,
         options: Options,
         media_type: str,
         stages: Stages,
-    ) -> bytes:
+    ) -> Answer:
+        stages.note("queue", ran.queued_at, ran.started_at)
+        stages.note("inference", ran.started_at, ran.finished_at)
         started = time.perf_counter()
-        result = self.predictor.finish(outputs, prepared, options)
+        result = self.predictor.finish(ran.outputs, prepared, options)
         finished_at = time.perf_counter()
         self._metrics.saw(result.image_hw, _top_score(result))
         if media_type == JSON:
@@ -154,7 +165,7 @@ class Served:
             body = draw.encode(draw.overlay(whole.rgb, result), media_type)
         stages.note("postprocess", started, finished_at)
         stages.note("encode", finished_at, time.perf_counter())
-        return body
+        return Answer(body, None, stages, ran.batch_size)
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)

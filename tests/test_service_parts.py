@@ -149,6 +149,42 @@ def test_what_was_given_up_is_not_computed() -> None:
     assert graph.batches == [[0], [2]]
 
 
+def test_a_lonely_picture_runs_in_the_callers_thread() -> None:
+    graph = Graph()
+    graph.go.set()
+    ran = Batcher(graph, lambda options: None, 4).run_at_once(prepared(7), Options())
+    assert ran is not None
+    assert (int(ran.outputs["out"]), ran.batch_size) == (7, 1)
+
+
+def test_nobody_overtakes_and_nobody_is_forgotten() -> None:
+    """While one runs at once, a second is sent to the queue, and is taken as soon as the first is done."""
+    graph = Graph()
+
+    async def whole() -> Any:
+        batcher = Batcher(graph, lambda options: None, 4)
+        first = asyncio.create_task(asyncio.to_thread(batcher.run_at_once, prepared(0), Options()))
+        await asyncio.to_thread(graph.started.wait, 10)
+        assert batcher.run_at_once(prepared(1), Options()) is None, "the session is taken"
+        second = asyncio.create_task(batcher.run(prepared(2), Options()))
+        await asyncio.sleep(0)
+        graph.go.set()
+        async with asyncio.timeout(10):
+            return await asyncio.gather(first, second)
+
+    assert [int(ran.outputs["out"]) for ran in asyncio.run(whole())] == [0, 2]
+    assert graph.batches == [[0], [2]]
+
+
+def test_a_fault_at_once_frees_the_session() -> None:
+    graph = Graph()
+    graph.go.set()
+    batcher = Batcher(graph, lambda options: None, 4)
+    with pytest.raises(ValueError, match="13"):
+        batcher.run_at_once(prepared(13), Options())
+    assert batcher.run_at_once(prepared(1), Options()) is not None
+
+
 # --- OpenAPI ---
 
 

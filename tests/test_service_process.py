@@ -1,6 +1,7 @@
 """`foveal serve` as a process: start, refusal to start, Ctrl-C and SIGTERM."""
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -85,3 +86,23 @@ def test_metrics_count_this_server_only(server: Server) -> None:
     assert 'foveal_provider{actual="cpu",model="colours",requested="cpu",version="2"} 1.0' in after
     for name in ("request_seconds", "stage_seconds", "batch_size", "image_megapixels", "top_score"):
         assert f"foveal_{name}_count" in after
+
+
+def test_a_request_leaves_no_timer_behind(colour_zoo: Path) -> None:
+    """BentoML's would stay until it would have fired: memory by the thousand requests."""
+    code = """
+import asyncio, httpx
+from foveal.service.app import Foveal
+
+async def main():
+    transport = httpx.ASGITransport(Foveal.to_asgi(is_main=True))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        for _ in range(20):
+            assert (await client.get("/v1/openapi.json")).status_code == 200
+    print(len(asyncio.get_running_loop()._scheduled))
+
+asyncio.run(main())
+"""
+    environment = os.environ | {"FOVEAL_ZOO": str(colour_zoo), "BENTOML_DO_NOT_TRACK": "True"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout == "0\n", done.stderr
