@@ -87,10 +87,6 @@ class Batcher:
         self._session_free = threading.Lock()  # held while the graph runs, by whichever thread
         self._thread = ThreadPoolExecutor(1, "foveal-infer")
 
-    def __len__(self) -> int:
-        """Pictures that wait."""
-        return len(self._waiting)
-
     async def run(self, prepared: Prepared, options: Options) -> Ran:
         """Wait for a turn, run the graph."""
         self._loop = asyncio.get_running_loop()

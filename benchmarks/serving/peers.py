@@ -86,7 +86,7 @@ class Contender:
 FASTAPI = ("fastapi", "uvicorn[standard]", "python-multipart")
 FOVEAL = f"{ROOT}[cpu,serve]"
 CONTENDERS: dict[str, Contender] = {
-    "Starlette, no model": Contender(
+    "Starlette without a model": Contender(
         "fastapi", (*FASTAPI, *GRAPH), ("{bin}/python", "{here}/bare_starlette.py", "{port}"), body=raw, finds=False
     ),
     "Foveal": Contender(
@@ -100,7 +100,7 @@ CONTENDERS: dict[str, Contender] = {
     "FastAPI": Contender(
         "fastapi", (*FASTAPI, *GRAPH), ("{bin}/python", "{here}/fastapi_obvious.py", "{port}", "{package}")
     ),
-    "BentoML, typed API": Contender(
+    "BentoML typed API": Contender(
         "bentoml", ("bentoml>=1.4.39,<1.5", *GRAPH),
         ("{bin}/bentoml", "serve", "bentoml_typed:Service", "--port", "{port}", "--working-dir", "{here}"),
     ),
@@ -273,7 +273,7 @@ def stop(process: psutil.Process) -> None:
 
 async def ready(target: HttpTarget, body: bytes, process: psutil.Process) -> None:
     """Until the first answer."""
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 400
     reply = Reply(0)
     while reply.status != 200:
         assert process.is_running(), "it ended"

@@ -52,7 +52,7 @@ def picture(rows: list[dict], path: Path) -> None:
     loads = medians(rows)
     figure, panels = plt.subplots(1, len(loads), figsize=(4 * len(loads), 3.2), sharey=True, layout="constrained")
     for panel, (load, contenders) in zip(panels, loads.items(), strict=True):
-        shown = {n: own["throughput_per_s"] for n, own in reversed(contenders.items()) if "no model" not in n}
+        shown = {n: own["throughput_per_s"] for n, own in reversed(contenders.items()) if "without a model" not in n}
         colours = ["tab:blue" if name == "Foveal" else "tab:gray" for name in shown]
         bars = panel.barh(list(shown), list(shown.values()), color=colours)
         panel.bar_label(bars, fmt="%.1f", padding=2, fontsize=8)
