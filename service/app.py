@@ -23,7 +23,7 @@ async def _untimed(self: TimeoutMiddleware, scope: Scope, receive: Receive, send
 
 # BentoML cannot be told to have no timeout, and its own leaves a timer behind every request until it would have fired:
 # memory by the thousand requests, and a task and a future more for each. Ours (upload_s, request_s) are enough.
-TimeoutMiddleware.__call__ = _untimed
+TimeoutMiddleware.__call__ = _untimed  # type: ignore[method-assign]
 settings = from_environment()
 application = Application(settings)
 

@@ -43,7 +43,8 @@ def bench(
     data = [source.read() for source in expand(pictures)]
     widths = _widths(connections)
     if target.startswith(("http://", "https://")):
-        levels, trials = asyncio.run(_service(target, data, widths, seconds, _headers(header or []))), []
+        levels = asyncio.run(_service(target, data, widths, seconds, _headers(header or [])))
+        trials: list[Trial] = []
     else:
         levels, trials = asyncio.run(_package(target, zoo, data, widths, seconds))
     report = _report(target, len(data), busy, levels, trials)
