@@ -42,8 +42,8 @@ test: check  ## lint, types and every test that CI runs
 test-slow: setup  ## the tests that train for minutes
 	$(DEV)/python -m pytest -m slow
 
-fuzz: setup  ## 100,000 damaged pictures through the decoder (EXAMPLES=…); the last one lies in /tmp/foveal-fuzz-last
-	FOVEAL_FUZZ_EXAMPLES=$(EXAMPLES) $(DEV)/python -m pytest --timeout=0 tests/test_image_fuzz.py
+fuzz: setup  ## 100,000 damaged pictures through the decoder (EXAMPLES=…)
+	FOVEAL_FUZZ_EXAMPLES=$(EXAMPLES) $(DEV)/python -m pytest -m slow -s --timeout=0 tests/test_image_fuzz.py
 
 check-reference: setup  ## our AP on published detections, against the published lines (reads REFERENCE)
 	$(DEV)/python benchmarks/check_reference.py $(REFERENCE)

@@ -2,10 +2,12 @@
 
 import io
 import os
+import random
 import tempfile
 import zlib
 from pathlib import Path
 
+import pytest
 from hostile_pictures import CONTAINERS, sample
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,9 +16,10 @@ from PIL import Image
 from foveal.errors import BadImage
 from foveal.image import decode
 
-LONG = "FOVEAL_FUZZ_EXAMPLES" in os.environ
-EXAMPLES = int(os.environ.get("FOVEAL_FUZZ_EXAMPLES", "500"))
-LAST = Path(tempfile.gettempdir()) / "foveal-fuzz-last"  # what was being decoded, should the process itself die
+EXAMPLES = int(os.environ.get("FOVEAL_FUZZ_EXAMPLES", "100000"))
+LAST = (
+    Path(tempfile.gettempdir()) / "foveal-fuzz-last"
+)  # number of the one being decoded, should the process itself die
 MAX_PIXELS = 1_000_000  # damage makes sizes up; what is larger is refused unread
 SIZE = (40, 32)  # both divisible by 8, so that JPEG can be decoded at 1/2, 1/4 and 1/8
 
@@ -41,8 +44,10 @@ def whole_files() -> dict[str, bytes]:
 
 
 FILES = whole_files()
+KINDS = ("set", "flip", "cut", "drop", "repeat", "number")
+TARGETS_HW = (None, (5, 4), (32, 40))
 EDIT = st.tuples(
-    st.sampled_from(["set", "flip", "cut", "drop", "repeat", "number"]),
+    st.sampled_from(KINDS),
     st.integers(0, 2**16),  # where, wrapped round
     st.integers(0, 255),
 )
@@ -80,32 +85,48 @@ def with_right_checksums(data: bytes) -> bytes:
     return bytes(mended)
 
 
-@settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=not LONG, database=None, suppress_health_check=list(HealthCheck)
-)
-@given(
-    name=st.sampled_from(sorted(FILES)),
-    edits=st.lists(EDIT, min_size=1, max_size=8),
-    mend=st.booleans(),
-    target_hw=st.sampled_from([None, (5, 4), (32, 40)]),
-)
-def test_damage_gives_a_picture_or_a_bad_image(
-    name: str, edits: list[tuple[str, int, int]], mend: bool, target_hw: tuple[int, int] | None
-) -> None:
+def check(name: str, edits: list[tuple[str, int, int]], mend: bool, target_hw: tuple[int, int] | None) -> bool:
+    """Whether it still was a picture; anything but a picture or a BadImage fails."""
     data = edited(FILES[name], edits)
     if mend and "PNG" in name:
         data = with_right_checksums(data)
-    if LONG:
-        LAST.write_bytes(data)
     try:
         decoded = decode(data, target_hw=target_hw, max_pixels=MAX_PIXELS)
     except BadImage:
-        return
+        return False
     height, width = decoded.image_hw
     assert 0 < height * width <= MAX_PIXELS
     assert (decoded.rgb.ndim, decoded.rgb.shape[2], decoded.rgb.dtype) == (3, 3, "uint8")
     assert decoded.rgb.flags.c_contiguous
     assert decoded.rgb.shape[:2] == (height, width) or (target_hw is not None and "JPEG" in name)
+    return True
+
+
+@settings(max_examples=500, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(
+    name=st.sampled_from(sorted(FILES)),
+    edits=st.lists(EDIT, min_size=1, max_size=8),
+    mend=st.booleans(),
+    target_hw=st.sampled_from(TARGETS_HW),
+)
+def test_damage_gives_a_picture_or_a_bad_image(
+    name: str, edits: list[tuple[str, int, int]], mend: bool, target_hw: tuple[int, int] | None
+) -> None:
+    check(name, edits, mend, target_hw)
+
+
+@pytest.mark.slow
+def test_at_length() -> None:
+    """Each number is a damage of its own, so that one alone can be looked at again."""
+    pictures = 0
+    for number in range(EXAMPLES):
+        LAST.write_text(str(number))
+        dice = random.Random(number)
+        name = dice.choice(sorted(FILES))
+        edits = [(dice.choice(KINDS), dice.randrange(2**16), dice.randrange(256)) for _ in range(dice.randint(1, 8))]
+        pictures += check(name, edits, dice.random() < 0.5, dice.choice(TARGETS_HW))
+    print(f"{pictures} of {EXAMPLES} still were pictures")
+    assert 0 < pictures < EXAMPLES, "damage that never or always matters tries nothing"
 
 
 def test_the_files_are_whole_before_the_damage() -> None:
