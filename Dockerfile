@@ -16,6 +16,7 @@ COPY src src
 COPY models models
 COPY export export
 COPY service service
+COPY examples examples
 RUN /opt/foveal/bin/pip install --no-cache-dir -q --no-deps . \
  && python3 -m venv /sbom && /sbom/bin/pip install --no-cache-dir -q 'cyclonedx-bom>=7,<8' \
  && /sbom/bin/cyclonedx-py environment --output-reproducible -o /opt/foveal/sbom.json /opt/foveal/bin/python \

@@ -5,7 +5,8 @@ EXAMPLES ?= 100000
 REFERENCE ?= ../shared/reference
 DEV := .venv/bin
 SERVE := .venv-serve/bin
-MODULES := $(sort $(shell find src models export service -name '*.py'))
+# What the strict editable install links one by one: a file added or removed here asks for another install.
+MODULES := $(sort $(shell find src models export service -name '*.py') $(wildcard service/ui/* examples/*.png))
 
 # $(1): environment. Links the sources into it, and again whenever a module was added or removed. `strict` is the only
 # editable mode that mypy and BentoML understand with folders mapped into one package (DESIGN.md).
@@ -14,7 +15,7 @@ define link
 	$(1)/bin/pip install -q --no-deps -e . --config-settings editable_mode=strict && echo "$(MODULES)" > $(1)/.modules; }
 endef
 
-.PHONY: help setup setup-serve serve test test-slow fuzz check check-reference fix lock examples bento image image-test clean
+.PHONY: help setup setup-serve serve test test-slow fuzz check check-reference fix lock examples screenshots bento image image-test clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -62,6 +63,9 @@ lock:  ## resolve requirements/*.txt anew (needs uv)
 
 examples: setup  ## draw the README's example pictures anew
 	$(DEV)/python examples/draw.py
+
+screenshots: setup  ## take README's pictures anew: the playground and an overlay for each model (needs chromium)
+	$(DEV)/python -m docs.pictures
 
 bento: setup-serve  ## a bento: the service and every package in zoo/ (then: bentoml serve foveal:latest, anywhere)
 	$(SERVE)/pip wheel -q --no-deps -w dist . && BENTOML_DO_NOT_TRACK=True $(SERVE)/bentoml build

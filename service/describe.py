@@ -1,9 +1,15 @@
 """What /v1/models says about a served model: its own words, from the manifest, and where it really runs."""
 
+from urllib.parse import quote
+
 from foveal.errors import UnknownName
+from foveal.package import ModelPackage
 from foveal.service.models import Models, newest
+from foveal.service.playground import examples_of
 from foveal.service.schemas import FailedModel, ModelInfo, ModelList, Provider
 from foveal.service.serving import Served
+
+CARD_TYPE = "text/markdown; charset=utf-8"
 
 
 def listing(models: Models) -> ModelList:
@@ -21,10 +27,27 @@ def describe(models: Models, wanted: str) -> ModelInfo:
     Raises:
         UnknownName: it is not served.
     """
+    return _info(models, _find(models, wanted))
+
+
+def card(models: Models, wanted: str) -> str:
+    """The package's CARD.md. Raises as `describe`."""
+    return _find(models, wanted).package.card
+
+
+def golden_picture(models: Models, wanted: str, picture: str) -> bytes:
+    """A PNG that the model reproduced its result for before it was served. Raises as `describe`, or for the picture."""
+    pictures = {f"{golden.name}.png": golden.image for golden in _find(models, wanted).package.golden}
+    if picture not in pictures:
+        raise UnknownName.among("golden picture", picture[:80], pictures)
+    return pictures[picture]
+
+
+def _find(models: Models, wanted: str) -> Served:
     served = newest(models.snapshot.served.values(), wanted)
     if served is None:
-        raise UnknownName.among("model", wanted, models.snapshot.served)
-    return _info(models, served)
+        raise UnknownName.among("model", wanted[:80], models.snapshot.served)
+    return served
 
 
 def _info(models: Models, served: Served) -> ModelInfo:
@@ -46,5 +69,10 @@ def _info(models: Models, served: Served) -> ModelInfo:
         metrics=manifest.metrics.model_dump(mode="json"),
         parity=manifest.parity.model_dump(mode="json"),
         licences=manifest.licences.model_dump(),
+        examples=examples_of(manifest.name) or _golden_paths(served.package),
         provider=Provider(requested=predictor.settings.provider, actual=predictor.provider),
     )  # fmt: skip
+
+
+def _golden_paths(package: ModelPackage) -> list[str]:
+    return [f"/v1/models/{package.ref}/golden/{quote(golden.name)}.png" for golden in package.golden]

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from foveal.service.auth import Keys
 from foveal.service.errors import RequestError, problem_response
 from foveal.service.metrics import Metrics
+from foveal.service.playground import is_public
 from foveal.service.tracing import Tracing
 
 ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -53,7 +54,7 @@ class Front:
 
         with self._tracing.request(headers) as span:
             try:
-                await self._admitted(headers)(scope, receive, send_with_id)
+                await self._admitted(scope["path"], headers)(scope, receive, send_with_id)
             finally:
                 self._note(scope, status, time.perf_counter() - started, span)
 
@@ -76,10 +77,11 @@ class Front:
         }
         log.info("request", extra={"fields": fields})
 
-    def _admitted(self, headers: Headers) -> ASGIApp:
-        """The application, or the refusal, for a request with these headers."""
+    def _admitted(self, path: str, headers: Headers) -> ASGIApp:
+        """The application, or the refusal, for a request of this path with these headers."""
         try:
-            self._keys.check(headers.get("authorization"))
+            if not is_public(path):
+                self._keys.check(headers.get("authorization"))
         except RequestError as fault:
             self._metrics.rejected(fault)
             return problem_response(fault)

@@ -48,7 +48,18 @@ def document() -> dict[str, Any]:
     paths |= {
         "/v1/models": {"get": _get("Every model, served or failed", _json(_ref(schemas.ModelList)))},
         "/v1/models/{name}": {
-            "get": _get("One model", _json(_ref(schemas.ModelInfo)), path="name", faults=(UnknownName,))
+            "get": _get("One model", _json(_ref(schemas.ModelInfo)), path=("name",), faults=(UnknownName,))
+        },
+        "/v1/models/{name}/card": {
+            "get": _get("The package's CARD.md", _MARKDOWN, path=("name",), faults=(UnknownName,))
+        },
+        "/v1/models/{name}/golden/{picture}": {
+            "get": _get(
+                "A picture whose result the model reproduced before it was served",
+                {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}}},
+                path=("name", "picture"),
+                faults=(UnknownName,),
+            )
         },
         "/v1/openapi.json": {"get": _get("This document", _json({"type": "object"}))},
         "/v1/docs": {"get": _get("This document for people", {"text/html": {"schema": {"type": "string"}}})},
@@ -65,6 +76,7 @@ def document() -> dict[str, Any]:
 
 
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
+_MARKDOWN = {"text/markdown": {"schema": {"type": "string"}}}
 
 
 def _ref(model: type[BaseModel]) -> dict[str, Any]:
@@ -114,11 +126,12 @@ def _body() -> dict[str, Any]:
 
 
 def _get(
-    summary: str, content: dict[str, Any], *, path: str | None = None, faults: tuple[type[FovealError], ...] = ()
+    summary: str, content: dict[str, Any], *, path: tuple[str, ...] = (), faults: tuple[type[FovealError], ...] = ()
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": summary}
     if path:
-        operation["parameters"] = [{"name": path, "in": "path", "required": True, "schema": {"type": "string"}}]
+        text = {"in": "path", "required": True, "schema": {"type": "string"}}
+        operation["parameters"] = [{"name": name, **text} for name in path]
     return operation | {"responses": {"200": {"description": summary, "content": content}} | _faults(faults)}
 
 

@@ -1,4 +1,4 @@
-"""The routes under /v1: one to predict for each task, the models, the documentation."""
+"""The routes: one to predict for each task, the models, the documentation, the playground."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,9 +11,10 @@ from starlette.routing import Route
 from foveal.errors import BadRequest
 from foveal.formats import to_json
 from foveal.options import Options
+from foveal.service import playground
 from foveal.service.batching import Gate
 from foveal.service.body import Upload, read_uploads
-from foveal.service.describe import describe, listing
+from foveal.service.describe import CARD_TYPE, card, describe, golden_picture, listing
 from foveal.service.docs import page
 from foveal.service.errors import DeadlineExceeded, NotAcceptable
 from foveal.service.metrics import MEDIA_TYPE, Metrics
@@ -40,14 +41,17 @@ class Routes:
         self._gate = Gate(settings.max_requests, "requests")
 
     def all(self) -> list[Route]:
-        """What the OpenAPI document describes, but for the probes, which are BentoML's."""
+        """What the OpenAPI document describes, but for the probes, which are BentoML's; and the playground."""
         return [
             *(Route(f"/v1/{task.endpoint}", self._predict(task), methods=["POST"]) for task in TASKS.values()),
             Route("/v1/models", self._list),
             Route("/v1/models/{name}", self._show),
+            Route("/v1/models/{name}/card", self._card),
+            Route("/v1/models/{name}/golden/{picture}", self._golden),
             Route("/v1/openapi.json", self._openapi),
             Route("/v1/docs", self._docs),
             Route("/metrics", self._exposition),
+            *playground.routes(),
         ]
 
     def _predict(self, task: Task) -> Handler:
@@ -99,6 +103,13 @@ class Routes:
 
     async def _show(self, request: Request) -> Response:
         return _json(describe(self._models, request.path_params["name"]).model_dump(mode="json"))
+
+    async def _card(self, request: Request) -> Response:
+        return Response(card(self._models, request.path_params["name"]), media_type=CARD_TYPE)
+
+    async def _golden(self, request: Request) -> Response:
+        wanted = request.path_params
+        return Response(golden_picture(self._models, wanted["name"], wanted["picture"]), media_type="image/png")
 
     async def _openapi(self, request: Request) -> Response:
         return _json(document())

@@ -193,6 +193,7 @@ class ModelInfo(_Schema):
     metrics: dict[str, Any]
     parity: dict[str, Any] = Field(description="how closely the graph follows the trained model, as measured")
     licences: dict[str, str]
+    examples: list[str] = Field(description="paths of pictures to try it with; its golden pictures if none is shipped")
     provider: Provider
 
 

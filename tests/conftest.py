@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 from packages import write_colours
+from playwright.sync_api import Browser
 from servers import Server
+
+from tests.browser import Visitor, chromium, visit
+from tests.playground_zoo import write_zoo
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +27,25 @@ def server(colour_zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """`foveal serve` with default settings."""
     with Server(colour_zoo, tmp_path_factory.mktemp("server") / "log") as running:
         yield running
+
+
+@pytest.fixture(scope="module")  # not longer: while it is open, asyncio.run refuses to work in this thread
+def browser() -> Iterator[Browser]:
+    """Chromium; the test skips where there is none."""
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`foveal serve` with a stub model for each task (playground_zoo.py)."""
+    folder = tmp_path_factory.mktemp("playground")
+    with Server(write_zoo(folder / "zoo"), folder / "log") as running:
+        yield running
+
+
+@pytest.fixture
+def visitor(browser: Browser, playground: Server) -> Iterator[Visitor]:
+    """A visitor of the playground, watched: any error on the console fails the test."""
+    with visit(browser, playground.url, permissions=["clipboard-read", "clipboard-write"]) as visitor:
+        yield visitor

@@ -1,0 +1,112 @@
+"""/ui: a page that shows what the models see. Plain files from service/ui and examples, read once, served as they are.
+
+The page holds no data: whoever may load it still needs a key for everything under /v1 (when keys are set), so these
+paths stay open. It loads nothing from elsewhere and runs no inline script or style; the policy below enforces that.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from foveal.errors import UnknownName
+from foveal.service.errors import NoSuchPath
+
+MEDIA_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+}
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob:",  # blob: pictures that the visitor chose; they never leave the browser but by /v1
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",  # no string ever becomes markup
+        "trusted-types 'none'",
+    )
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-cache",  # kept, but asked for again each time: an upgrade shows at once
+}
+
+
+@dataclass(frozen=True)
+class _Asset:
+    body: bytes
+    media_type: str
+    etag: str
+
+
+def routes() -> list[Route]:
+    """`/` leads people to the page; everybody else learns that nothing is there."""
+    return [
+        Route("/", _root),
+        Route("/ui", _file),
+        Route("/ui/{name}", _file),
+        Route("/ui/examples/{name}", _example),
+    ]
+
+
+def examples_of(model: str) -> list[str]:
+    """Paths of the shipped pictures that suit a model: `<model>.png`, `<model>.2.png` and so on."""
+    return [f"/ui/examples/{name}" for name in sorted(_folder("examples")) if name.partition(".")[0] == model]
+
+
+async def _root(request: Request) -> Response:
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("ui", 307)
+    raise NoSuchPath("nothing at '/'; /v1/docs lists what there is, /ui shows it")
+
+
+async def _file(request: Request) -> Response:
+    return _respond(request, _folder("ui"), request.path_params.get("name", "index.html"))
+
+
+async def _example(request: Request) -> Response:
+    return _respond(request, _folder("examples"), request.path_params["name"])
+
+
+def is_public(path: str) -> bool:
+    """Whether a path is served without a key: the page's files, which are the same for everybody."""
+    return path in ("/", "/ui") or path.startswith("/ui/")
+
+
+@cache
+def _folder(name: str) -> dict[str, _Asset]:
+    """Every file of a kind that we serve, in memory: no path of a request ever reaches the disk."""
+    found = {}
+    for file in (resources.files("foveal.service") / name).iterdir():
+        media_type = MEDIA_TYPES.get("." + file.name.rpartition(".")[2])
+        if media_type:
+            body = file.read_bytes()
+            found[file.name] = _Asset(body, media_type, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+    return found
+
+
+def _respond(request: Request, assets: dict[str, _Asset], name: str) -> Response:
+    if name not in assets:
+        raise UnknownName.among("file", name[:80], assets)
+    asset = assets[name]
+    headers = HEADERS | {"etag": asset.etag}
+    if request.headers.get("if-none-match") == asset.etag:
+        return Response(status_code=304, headers=headers)
+    return Response(asset.body, media_type=asset.media_type, headers=headers)

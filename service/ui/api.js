@@ -1,0 +1,82 @@
+/** The service as the page sees it: /v1 and nothing else. Addresses are relative, so a prefix in front does no harm. */
+
+const ROOT = new URL("./", document.baseURI);
+const KEY = "foveal-key";
+
+/** What the service said when it refused (RFC 9457), or what kept us from asking it. */
+export class Problem extends Error {
+  constructor({ title, detail, status = 0, requestId = "", retryAfterS = 0 }) {
+    super(detail);
+    Object.assign(this, { title, detail, status, requestId, retryAfterS });
+  }
+}
+
+/** The key lives as long as the tab. */
+export const key = {
+  get: () => sessionStorage.getItem(KEY) ?? "",
+  set: (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
+};
+
+/** An absolute address of one of the service's paths. */
+export function address(path, parameters = {}) {
+  const url = new URL(path.replace(/^\//, ""), ROOT);
+  for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
+  return url;
+}
+
+export const models = async () => (await request("/v1/models")).json();
+export const card = async (ref) => (await request(`/v1/models/${encodeURIComponent(ref)}/card`)).text();
+export const blob = async (path) => (await request(path)).blob();
+
+/**
+ * One picture, one answer.
+ * @returns {{model, entry, stages: {name, ms}[], batch, at, roundTripMs, provider, requestId}}
+ */
+export async function predict(endpoint, parameters, picture, signal) {
+  const started = performance.now();
+  const response = await request(address(endpoint, parameters), {
+    method: "POST",
+    body: picture,
+    headers: { "content-type": picture.type || "application/octet-stream" },
+    signal,
+  });
+  const at = performance.now(); // the head of the answer is here; reading it belongs to drawing it
+  const { model, results } = await response.json();
+  const timing = response.headers.get("server-timing") ?? "";
+  return {
+    model,
+    entry: results[0],
+    stages: [...timing.matchAll(/(\w+);dur=([\d.]+)/g)].map(([, name, ms]) => ({ name, ms: Number(ms) })),
+    batch: timing.match(/batch;desc="(\d+)"/)?.[1],
+    at,
+    roundTripMs: performance.now() - started,
+    provider: response.headers.get("x-foveal-provider"),
+    requestId: response.headers.get("x-request-id"),
+  };
+}
+
+async function request(path, options = {}) {
+  const headers = { ...options.headers };
+  if (key.get()) headers.authorization = `Bearer ${key.get()}`;
+  const url = path instanceof URL ? path : address(path);
+  let response;
+  try {
+    response = await fetch(url, { ...options, headers, credentials: "omit" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({ title: "The service does not answer", detail: `${url.host}: ${error.message}` });
+  }
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+async function problemOf(response) {
+  const told = await response.json().catch(() => ({})); // a proxy in between may answer with anything
+  return new Problem({
+    title: told.title ?? response.statusText,
+    detail: told.detail ?? `HTTP ${response.status} from ${new URL(response.url).host}`,
+    status: response.status,
+    requestId: response.headers.get("x-request-id") ?? "",
+    retryAfterS: Number(response.headers.get("retry-after") ?? 0),
+  });
+}

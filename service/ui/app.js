@@ -1,0 +1,292 @@
+/** The page: which model, which picture, what is asked and what is shown. Everything else is in the other modules. */
+
+import * as api from "./api.js";
+import { defaultLook, showControls } from "./controls.js";
+import { colourOf } from "./colour.js";
+import { $, debounced, el } from "./dom.js";
+import { showExamples, showFilm } from "./film.js";
+import { closeButton, listenForPictures } from "./intake.js";
+import { openModelPage, summary } from "./modelpage.js";
+import { inWords, markRow, showResult } from "./panel.js";
+import { Picture } from "./picture.js";
+import { defaultWish, parameters, readEntry, serves, visibleRows } from "./result.js";
+import { keyDialog, listenForTheme } from "./settings.js";
+import { Stage } from "./stage.js";
+import { listenForExports } from "./takeaway.js";
+import { timingView } from "./timing.js";
+
+const ASK_AFTER_MS = 200; // a slider that moves asks once it rests
+const LOADING_MS = 1500;
+const STARTING = { title: "Starting", detail: "the models are being loaded and checked", status: 503 };
+const UNSHOWN = " This browser cannot show the picture; what was found stands on grey.";
+
+const state = {
+  models: [],
+  model: null,
+  choices: new Map(), // model's ref -> {wish, look}: each model keeps its own
+  pictures: [],
+  current: null,
+  lit: null, // id of the row pointed at
+};
+const examples = new Map(); // path -> Picture
+const dialog = $("#dialog");
+const stage = new Stage($("#canvases"), (row) => light(row?.id ?? null, { fromPicture: true }));
+const askSoon = debounced(() => refresh(), ASK_AFTER_MS);
+
+const refOf = (model) => `${model.name}@${model.version}`;
+const choice = () => state.choices.get(refOf(state.model));
+const examplesOf = (model) => model.examples.map((path) => examples.get(path)).filter(Boolean);
+const nameOf = (path) => decodeURIComponent(path.split("/").at(-1));
+
+// --- models ---
+
+async function loadModels() {
+  try {
+    const { models, failed } = await api.models();
+    if (!models.length && !failed.length) throw new api.Problem(STARTING);
+    showModels(models, failed);
+  } catch (problem) {
+    showProblem(problem);
+    say("No models yet.");
+    if (problem.status === 401) askForKey();
+    if (problem.status === 503) setTimeout(loadModels, LOADING_MS);
+  }
+}
+
+function showModels(models, failed) {
+  showProblem(null);
+  state.models = models;
+  const tasks = Map.groupBy(models, ({ task }) => task);
+  const option = (model) => el("option", { value: refOf(model) }, `${model.name} · ${model.version}`);
+  const broken = ({ model, reason }) => el("option", { disabled: true }, `${model}: ${reason}`);
+  $("#model").replaceChildren(
+    ...[...tasks].map(([task, those]) => el("optgroup", { label: task.replaceAll("-", " ") }, those.map(option))),
+    ...(failed.length ? [el("optgroup", { label: "not served" }, failed.map(broken))] : []),
+  );
+  if (models.length) chooseModel(models[0]);
+}
+
+function chooseModel(model) {
+  state.model = model;
+  $("#model").value = refOf(model);
+  if (!state.choices.has(refOf(model))) {
+    state.choices.set(refOf(model), { wish: defaultWish(model), look: defaultLook(model) });
+  }
+  $("#summary").textContent = summary(model);
+  $("#model-page").disabled = $("#run").disabled = false;
+  const { wish, look } = choice();
+  showControls($("#controls"), model, wish, look, { wished: refreshGently, looked: render });
+  say(state.current ? "" : "Ready. Choose a picture.");
+  loadExamples(model);
+  refresh();
+}
+
+async function loadExamples(model) {
+  $("#examples").replaceChildren();
+  for (const path of model.examples) {
+    if (examples.has(path)) continue;
+    try {
+      const picture = new Picture(await api.blob(path), nameOf(path), path);
+      await picture.open();
+      examples.set(path, picture);
+    } catch (problem) {
+      showProblem(problem);
+    }
+  }
+  if (state.model !== model) return;
+  showExamples($("#examples"), examplesOf(model), takeExample);
+  $("#or-example").hidden = !examplesOf(model).length;
+}
+
+function takeExample({ file, name, source }) {
+  if (dialog.open) dialog.close();
+  add([new Picture(file, name, source)]);
+}
+
+// --- pictures ---
+
+async function add(added) {
+  state.pictures.push(...added);
+  const shown = select(added[0]);
+  for (const picture of added) {
+    await picture.open();
+    if (picture !== state.current) picture.close(); // its thumb stays
+    film();
+  }
+  await shown;
+  if (added.length > 1) await runAll();
+}
+
+async function select(picture) {
+  for (const other of state.pictures) if (other !== picture) other.close();
+  state.current = picture;
+  state.lit = null;
+  $("#welcome").hidden = Boolean(picture);
+  $("#tools").hidden = $("#film").hidden = !picture;
+  film();
+  await picture?.open();
+  if (state.current === picture) await refresh();
+}
+
+function remove(picture) {
+  picture.asking?.abort();
+  picture.close();
+  const at = state.pictures.indexOf(picture);
+  state.pictures.splice(at, 1);
+  if (state.current === picture) select(state.pictures[Math.min(at, state.pictures.length - 1)] ?? null);
+  else film();
+}
+
+function film() {
+  showFilm($("#thumbs"), state.pictures, { current: state.current, badge, choose: select, remove });
+  $("#run-all").hidden = state.pictures.length < 2;
+}
+
+function badge(picture) {
+  const run = picture.run;
+  if (picture.asking) return "…";
+  if (!run || run.ref !== refOf(state.model)) return "";
+  if (run.problem) return String(run.problem.status || "!");
+  const rows = visibleRows(run.result, choice().wish);
+  return run.result.kind === "classes" ? (rows[0]?.label ?? "") : String(rows.length);
+}
+
+// --- asking ---
+
+const isAnswered = ({ run }) =>
+  run?.result && run.ref === refOf(state.model) && serves(run.asked, run.result, choice().wish);
+
+/** Shows the current picture; asks first when the answer at hand does not serve. */
+async function refresh() {
+  const { current, model } = state;
+  if (current && model && !isAnswered(current)) await ask(current);
+  else render();
+}
+
+/** After a slider moved: at once when the answer serves, else once it rests. */
+function refreshGently() {
+  if (state.current && !isAnswered(state.current)) askSoon();
+  else render();
+}
+
+async function ask(picture) {
+  const { model } = state;
+  const { wish } = choice();
+  const asked = { ...wish, hidden: new Set(picture.run?.result?.capped ? wish.hidden : []) };
+  picture.asking?.abort();
+  const asking = (picture.asking = new AbortController());
+  render();
+  let run;
+  try {
+    const question = parameters(model, asked, { classes: asked.hidden.size > 0 });
+    const answer = await api.predict(model.endpoint, question, picture.file, asking.signal);
+    run = { ref: refOf(model), asked, answer, result: readEntry(answer.entry, model) };
+  } catch (problem) {
+    if (problem.name === "AbortError") return; // a newer question took its place, or the picture was removed
+    if (!(problem instanceof api.Problem)) throw problem;
+    run = { ref: refOf(model), problem };
+  }
+  picture.asking = null;
+  picture.run = run;
+  if (picture !== state.current) return film();
+  state.lit = null;
+  render();
+  const answeredAt = run.answer?.at;
+  if (answeredAt) stage.drawn().then(() => performance.measure("foveal answer to pixels", { start: answeredAt }));
+  if (run.problem?.status === 401) askForKey();
+}
+
+async function runAll() {
+  for (const picture of [...state.pictures]) {
+    if (state.pictures.includes(picture) && !isAnswered(picture)) await ask(picture);
+  }
+}
+
+// --- showing ---
+
+function render() {
+  const picture = state.current;
+  const run = picture?.run?.ref === (state.model && refOf(state.model)) ? picture.run : null;
+  film();
+  $("#busy").hidden = !picture?.asking;
+  showProblem(run?.problem ?? null);
+  const size = run?.result ?? (picture?.levels.length ? picture : null);
+  if (size) stage.showPicture(picture.of(size), size);
+  else stage.clear();
+  const shown = run?.result && sceneOf(run);
+  stage.showScene(shown ? { ...shown, lit: state.lit } : null);
+  for (const part of ["#result", "#timing", "#exports"]) $(part).hidden = !shown;
+  const alternative = shown ? `${picture.name}: ${inWords(shown)}` : (picture?.name ?? "No picture yet");
+  $("#overlay").setAttribute("aria-label", alternative);
+  if (!shown) {
+    if (picture) say(picture.asking ? "Asking the model…" : run?.problem ? "The service refused this picture." : "");
+    return;
+  }
+  showResult($("#result"), { ...shown, wish: choice().wish, model: state.model }, { light, hide });
+  $("#timing").replaceChildren(...timingView(run.answer));
+  $("[data-export=coco]").hidden = !("detections" in run.answer.entry);
+  showJson();
+  say(`${inWords(shown)}.${picture.of(size).levels.length ? "" : UNSHOWN}`);
+}
+
+/** What of an answer is to be drawn and listed under the present wish and look. */
+function sceneOf({ result }) {
+  const { wish, look } = choice();
+  const painted = (row) => (look.byObject && row.box ? { ...row, colour: colourOf(row.id) } : row);
+  return { kind: result.kind, result, rows: visibleRows(result, wish).map(painted), look, lit: null };
+}
+
+/** @param {number | null} id of the row that is pointed at, in the picture or in the list */
+function light(id, { fromPicture = false } = {}) {
+  if (id === state.lit) return;
+  state.lit = id;
+  stage.light(id);
+  markRow($("#result"), id, { scroll: fromPicture });
+}
+
+function hide(label) {
+  const { hidden } = choice().wish;
+  if (!hidden.delete(label)) hidden.add(label);
+  refreshGently();
+}
+
+function showProblem(problem) {
+  const place = $("#problem");
+  place.hidden = !problem;
+  if (!problem) return;
+  const facts = [
+    problem.status && `HTTP ${problem.status}`,
+    problem.retryAfterS && `try again in ${problem.retryAfterS} s`,
+    problem.requestId && `request ${problem.requestId}`,
+  ];
+  const told = el("small", {}, facts.filter(Boolean).join(" · "));
+  place.replaceChildren(el("b", {}, problem.title), ` ${problem.detail} `, told);
+}
+
+const say = (text) => ($("#status").textContent = text);
+
+// --- key, theme, wiring ---
+
+const askForKey = () => keyDialog(dialog, () => (state.models.length ? refresh() : loadModels()));
+
+$("#model").addEventListener("change", ({ target }) => {
+  chooseModel(state.models.find((model) => refOf(model) === target.value));
+});
+$("#model-page").addEventListener("click", () => openModelPage(dialog, state.model));
+$("#key").addEventListener("click", askForKey);
+$("#run").addEventListener("click", () => (state.current ? ask(state.current) : $("#files").click()));
+$("#run-all").addEventListener("click", runAll);
+$("#example-menu").addEventListener("click", () => {
+  const place = el("div", { class: "row" });
+  showExamples(place, examplesOf(state.model), takeExample);
+  dialog.replaceChildren(el("h2", {}, `Examples for ${state.model.name}`), place, closeButton(dialog));
+  dialog.showModal();
+});
+const showJson = listenForExports(dialog, say, () => {
+  const { current: picture, model } = state;
+  const run = picture?.run;
+  return run?.result && { picture, model, run, wish: choice().wish, scene: sceneOf(run) };
+});
+listenForPictures((files) => add(files.map((file) => new Picture(file, file.name || "picture"))), dialog);
+listenForTheme($("#theme"));
+loadModels();

@@ -1,0 +1,90 @@
+/** A picture that the visitor chose: its bytes as they go to the service, and its pixels while it is looked at. */
+
+const SMALLEST_LEVEL_PX = 1500;
+const THUMB_PX = 128;
+
+export class Picture {
+  /**
+   * @param {Blob} file the bytes; they are sent as they are
+   * @param {string} name
+   * @param {string} [source] path on the service, for an example
+   */
+  constructor(file, name, source) {
+    Object.assign(this, { file, name, source });
+    this.small = document.createElement("canvas");
+    this.run = null; // the last answer: see app.js
+    this.levels = [];
+    this.unreadable = false; // by this browser; the service may still read it
+  }
+
+  /** Decodes, upright (EXIF), once; then levels[0] is the whole picture and each next one half of it. */
+  async open() {
+    if (this.levels.length || this.unreadable) return;
+    this.opening ??= this.#decode();
+    await this.opening;
+  }
+
+  async #decode() {
+    try {
+      const levels = [await createImageBitmap(this.file)];
+      while (Math.max(levels.at(-1).width, levels.at(-1).height) > SMALLEST_LEVEL_PX) {
+        levels.push(await half(levels.at(-1))); // drawn small, a large picture would shimmer
+      }
+      this.#shrink(levels.at(-1));
+      this.levels = levels;
+    } catch {
+      this.unreadable = true;
+    }
+    this.opening = null;
+  }
+
+  get width() {
+    return this.levels[0]?.width;
+  }
+
+  get height() {
+    return this.levels[0]?.height;
+  }
+
+  /** Itself if the browser turned it as the service did (EXIF in odd containers); else a picture without pixels. */
+  of({ width, height }) {
+    if (this.width === width && this.height === height) return this;
+    this.blank ??= { levels: [] };
+    return this.blank;
+  }
+
+  /** The smallest level that is not coarser than the screen. */
+  levelFor(scale) {
+    let best = 0;
+    while (best + 1 < this.levels.length && this.levels[best + 1].width >= this.width * scale) best++;
+    return this.levels[best];
+  }
+
+  /** Frees the pixels; the bytes, the thumb and the answer stay. */
+  close() {
+    for (const level of this.levels) level.close();
+    this.levels = [];
+  }
+
+  #shrink(level) {
+    const scale = THUMB_PX / Math.min(level.width, level.height);
+    const [width, height] = [level.width * scale, level.height * scale];
+    this.small.width = this.small.height = THUMB_PX;
+    const context = this.small.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(level, (THUMB_PX - width) / 2, (THUMB_PX - height) / 2, width, height);
+  }
+
+  /** A new canvas with the middle of the picture, small. */
+  thumb() {
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = THUMB_PX;
+    if (this.small.width === THUMB_PX) canvas.getContext("2d").drawImage(this.small, 0, 0);
+    return canvas;
+  }
+}
+
+function half(bitmap) {
+  const size = { resizeWidth: Math.max(1, bitmap.width >> 1), resizeHeight: Math.max(1, bitmap.height >> 1) };
+  return createImageBitmap(bitmap, { ...size, resizeQuality: "medium" });
+}

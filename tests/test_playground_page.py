@@ -1,0 +1,221 @@
+"""The playground around its results: what can be saved, keys, pictures from everywhere, keyboard, phone, contrast."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser
+from pycocotools import mask as coco_mask
+
+from foveal import draw
+from foveal.formats import Entry
+from foveal.formats.coco import CocoResults
+from foveal.options import Options
+from foveal.package import ModelPackage
+from foveal.predictor import Predictor
+from tests.browser import ANSWERED, Visitor, visit
+from tests.playground_zoo import PICTURE, PIXELS, png, write_zoo
+from tests.servers import Server
+
+CLASS = [np.array(draw.colour_of(i)) for i in range(3)]
+
+
+def saved(visitor: Visitor, kind: str) -> Path:
+    with visitor.page.expect_download() as download:
+        visitor.page.click(f"[data-export={kind}]")
+    return Path(download.value.path())
+
+
+def test_json_and_coco_are_those_of_service_and_command_line(
+    visitor: Visitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visitor.open("halves").drop_and_wait(PICTURE)
+    served = httpx.post(f"{visitor.url}/v1/instances?model=halves@1", content=PICTURE).json()
+    assert json.loads(saved(visitor, "json").read_bytes()) == served
+    predictor = Predictor(ModelPackage.open(write_zoo(tmp_path / "zoo") / "halves" / "1"))
+    written = CocoResults(predictor.manifest, Options())
+    entry = Entry("scene.png", predictor(PICTURE))
+    text = written.open() + written.write(entry) + written.close()
+    assert json.loads(saved(visitor, "coco").read_bytes()) == json.loads(text)
+
+
+def test_the_overlay_is_saved_at_full_size(visitor: Visitor) -> None:
+    visitor.open("halves").drop_and_wait(PICTURE)
+    visitor.page.uncheck("#switch-labels")
+    visitor.page.mouse.wheel(0, -500)  # what is saved does not depend on the view
+    with Image.open(saved(visitor, "overlay")) as opened:
+        overlay = np.asarray(opened.convert("RGB")).astype(int)
+    assert overlay.shape == PIXELS.shape
+    blended = CLASS[1] * 0.45 + PIXELS[80, 96] * 0.55
+    assert np.abs(overlay[80, 96] - blended).max() <= 3
+    assert np.abs(overlay[80, 130] - PIXELS[80, 130]).max() <= 1, "right half: no mask"
+    assert np.abs(overlay[80, 80] - CLASS[1]).max() <= 3, "the box"
+
+
+def test_colours_are_the_servers(visitor: Visitor) -> None:
+    visitor.open()
+    got = visitor.evaluate(
+        "async () => { const {colourOf} = await import('/ui/colour.js'); return [...Array(60).keys()].map(colourOf); }"
+    )
+    assert np.abs(np.array(got) - np.array([draw.colour_of(i) for i in range(60)])).max() <= 1
+
+
+@pytest.mark.parametrize("density", [0.0, 0.02, 0.5, 0.98, 1.0])
+def test_run_lengths_are_read_as_pycocotools_reads_them(visitor: Visitor, density: float) -> None:
+    bitmap = (np.random.default_rng(7).random((37, 53)) < density).astype(np.uint8)
+    rle = coco_mask.encode(np.asfortranarray(bitmap))
+    visitor.open()
+    got = visitor.evaluate(
+        """async ({size, counts}) => {
+            const {Runs, paintRuns} = await import('/ui/rle.js');
+            const runs = new Runs({size, counts});
+            const image = new ImageData(size[1], size[0]);
+            paintRuns(image, runs, {scale: 1, x: 0, y: 0}, {rgb: [9, 9, 9], fill: 1});
+            const pixels = [...Array(size[0] * size[1]).keys()];
+            return [pixels.map((i) => image.data[4 * i + 3] / 255),
+                    pixels.map((i) => Number(runs.has(i % size[1], Math.floor(i / size[1]))))];
+        }""",
+        {"size": rle["size"], "counts": rle["counts"].decode()},
+    )
+    for pixels in got:
+        assert np.array_equal(np.array(pixels).reshape(bitmap.shape), bitmap)
+
+
+def test_an_api_key_is_asked_for_and_used(browser: Browser, tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"open sesame").hexdigest()
+    server = Server(write_zoo(tmp_path / "zoo"), tmp_path / "log", api_keys=digest)
+    with server, visit(browser, server.url) as visitor:
+        visitor.expected = ["the server responded with a status of 401"]
+        visitor.page.goto(visitor.url + "/ui")
+        for key in ("wrong", "open sesame"):
+            visitor.page.wait_for_selector("#problem:has-text('HTTP 401')")
+            visitor.page.fill("dialog[open] input", key)
+            with visitor.page.expect_response("**/v1/models"):
+                visitor.page.press("dialog input", "Enter")
+        visitor.page.wait_for_selector("#run:not([disabled])")
+        visitor.page.click("#examples .thumb")  # a golden picture: data, so it came with the key
+        visitor.page.wait_for_selector(ANSWERED)
+        visitor.page.evaluate("delete Navigator.prototype.clipboard")  # as on plain http: shown instead of copied
+        visitor.page.click("[data-export=curl]")
+        copied = visitor.page.locator("dialog textarea").input_value()
+        assert "$FOVEAL_KEY" in copied
+        assert "sesame" not in copied
+
+
+def test_examples_paste_choice_and_camera(visitor: Visitor) -> None:
+    visitor.open("rectangles")
+    visitor.page.click("#examples .thumb")
+    visitor.page.wait_for_selector(ANSWERED)
+    visitor.page.set_input_files("#files", [{"name": "chosen.png", "mimeType": "image/png", "buffer": PICTURE}])
+    visitor.page.wait_for_selector("#thumbs li:nth-child(2) .badge:has-text('3')")
+    visitor.evaluate(
+        """async (url) => {
+            const blob = await (await fetch(url)).blob();
+            const clipboardData = new DataTransfer();
+            clipboardData.items.add(new File([blob], "pasted.png", {type: blob.type}));
+            document.dispatchEvent(new ClipboardEvent("paste", {clipboardData}));
+        }""",
+        "/v1/models/rectangles@1/golden/scene.png",
+    )
+    visitor.page.wait_for_selector("#thumbs li:nth-child(3) .badge:has-text('3')")
+    visitor.page.click(".film [data-add=camera]")
+    visitor.page.click("dialog button.primary:not([disabled])")
+    visitor.page.wait_for_selector("#thumbs li:nth-child(4) .badge:not(:has-text('…'))")
+    visitor.page.click("#thumbs li:nth-child(2) .away")
+    assert visitor.page.locator("#thumbs li").count() == 3
+
+
+def test_several_pictures_are_run_one_after_the_other(visitor: Visitor) -> None:
+    visitor.expected = ["the server responded with a status of 422"]
+    files = [png(np.roll(PIXELS, 4 * i, axis=1)) for i in range(3)] + [PICTURE[:50]]
+    payloads = [{"name": f"{i}.png", "mimeType": "image/png", "buffer": data} for i, data in enumerate(files)]
+    visitor.open("rectangles").page.set_input_files("#files", payloads)
+    visitor.page.wait_for_selector("#thumbs li:nth-child(4) .badge.bad:has-text('422')")
+    assert visitor.page.locator("#thumbs .badge").all_inner_texts() == ["3", "3", "3", "422"]
+    assert len(visitor.asked) == 4
+    visitor.page.click("#thumbs li:nth-child(4) .thumb")
+    visitor.page.wait_for_selector("#problem:has-text('HTTP 422')")
+
+
+def test_the_model_page_tells_what_the_service_knows(visitor: Visitor) -> None:
+    visitor.open("rectangles").page.click("#model-page")
+    visitor.page.wait_for_selector("dialog article h2")
+    text = visitor.page.locator("dialog").inner_text()
+    model = httpx.get(f"{visitor.url}/v1/models/rectangles").json()
+    for told in (*model["labels"], model["digest"], model["architecture"], model["provider"]["actual"], "3 pictures"):
+        assert told in text
+    assert model["parity"]["criterion"] in text
+    assert visitor.page.locator("dialog article b").inner_text() == "what is drawn"
+    assert visitor.page.locator("dialog article td").all_inner_texts() == ["1", "2"]
+
+
+def test_everything_is_reached_by_keyboard(visitor: Visitor) -> None:
+    visitor.open("rectangles").drop_and_wait(PICTURE)
+    reached = []
+    for _ in range(60):
+        visitor.page.keyboard.press("Tab")
+        reached.append(visitor.evaluate("() => document.activeElement.id || document.activeElement.textContent.trim()"))
+    for wanted in (
+        "model",
+        "model-page",
+        "overlay",
+        "run",
+        "slider-score",
+        "slider-iou",
+        "switch-boxes",
+        "Copy as curl",
+    ):
+        assert wanted in reached
+    visitor.page.locator(".line").first.focus()
+    visitor.page.keyboard.press("ArrowDown")
+    assert visitor.page.locator(".line.lit").inner_text().split()[0] == "green"
+    before = visitor.page.locator("#overlay").get_attribute("data-view")
+    visitor.page.locator("#overlay").focus()
+    visitor.page.keyboard.press("+")
+    visitor.page.keyboard.press("ArrowLeft")
+    visitor.settle()
+    assert visitor.page.locator("#overlay").get_attribute("data-view") != before
+    visitor.page.keyboard.press("0")
+    visitor.settle()
+    assert visitor.page.locator("#overlay").get_attribute("data-view") == before
+
+
+CONTRASTS = """() => {
+    const context = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+    const paint = (...colours) => {
+        context.clearRect(0, 0, 1, 1);
+        for (const colour of colours) { context.fillStyle = colour; context.fillRect(0, 0, 1, 1); }
+        return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    };
+    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const luminance = (rgb) => rgb.reduce((sum, c, i) => sum + linear(c / 255) * [0.2126, 0.7152, 0.0722][i], 0);
+    const low = [];
+    for (const element of document.querySelectorAll("body *")) {
+        const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+        if (!own || !element.checkVisibility() || element.matches(":disabled, option, optgroup")) continue;
+        const grounds = [];
+        for (let at = element; at; at = at.parentElement) grounds.unshift(getComputedStyle(at).backgroundColor);
+        const [a, b] = [paint(...grounds), paint(...grounds, getComputedStyle(element).color)].map(luminance);
+        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (ratio < 4.5) low.push(`${element.tagName} ${element.textContent.slice(0, 30)}: ${ratio.toFixed(2)}`);
+    }
+    return low;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_readable_at_every_width_in_both_schemes(browser: Browser, playground: Server, scheme: str, width: int) -> None:
+    viewport = {"width": width, "height": 844}
+    with visit(browser, playground.url, viewport=viewport, color_scheme=scheme) as visitor:
+        visitor.open("halves").drop_and_wait(PICTURE)
+        assert visitor.evaluate("() => document.documentElement.scrollWidth") <= width, "nothing sticks out"
+        assert visitor.evaluate(CONTRASTS) == []
+        visitor.page.click("#model-page")
+        visitor.page.wait_for_selector("dialog article h2")
+        assert visitor.evaluate(CONTRASTS) == []
+        assert visitor.evaluate("() => document.documentElement.scrollWidth") <= width
