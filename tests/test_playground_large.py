@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from playwright.sync_api import Browser
@@ -90,9 +89,8 @@ def test_a_large_photo_with_300_instances_stays_usable(browser: Browser, tmp_pat
                     visitor.page.click("[data-zoom=in]")
             frames[name] = np.array(visitor.evaluate(PAN))
         for name, ms in frames.items():
-            print(
-                f"{name}: median {np.median(ms):.1f} ms, 95 % {np.percentile(ms, 95):.1f} ms, worst {ms.max():.1f} ms"
-            )
+            median, late, worst = np.percentile(ms, [50, 95, 100])
+            print(f"{name}: frame times median {median:.1f} ms, 95 % {late:.1f} ms, worst {worst:.1f} ms")
         print(f"answer to pixels: {drawn_ms:.0f} ms")
         assert drawn_ms < 2000
 
