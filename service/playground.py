@@ -61,6 +61,7 @@ def routes() -> list[Route]:
     return [
         Route("/", _root),
         Route("/ui", _file),
+        Route("/ui/", _page),  # its files are named relative to /ui
         Route("/ui/{name}", _file),
         Route("/ui/examples/{name}", _example),
     ]
@@ -75,6 +76,10 @@ async def _root(request: Request) -> Response:
     if "text/html" in request.headers.get("accept", ""):
         return RedirectResponse("ui", 307)
     raise NoSuchPath("nothing at '/'; /v1/docs lists what there is, /ui shows it")
+
+
+async def _page(_request: Request) -> Response:
+    return RedirectResponse("../ui", 307)
 
 
 async def _file(request: Request) -> Response:

@@ -80,9 +80,9 @@ def test_instances(visitor: Visitor) -> None:
     assert near(visitor.pixel(4, 4), np.zeros(3))
     contour = visitor.pixel(111.9, 80)  # the last pixels of the mask, at its right edge
     assert near(contour, CLASS[1])
-    x1, y1, x2, y2 = RECTANGLES["green"]
-    area = (x2 - x1) // 2 * (y2 - y1)
-    assert f"{area // 1000}\u2009{area % 1000:03} px" in visitor.page.locator(".line", has_text="green").inner_text()
+    answer = httpx.post(f"{visitor.url}/v1/instances?model=halves", content=PICTURE).json()["results"][0]["detections"]
+    areas = [f"{row['label']} {row['area_px'] // 1000} {row['area_px'] % 1000:03} px" for row in answer]
+    assert [row.rpartition(" ")[0] for row in visitor.rows()] == areas
 
     visitor.slide("opacity", 0.8)
     assert near(visitor.pixel(*inside), blend(CLASS[1], 0.8, GREEN))
