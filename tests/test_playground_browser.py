@@ -81,7 +81,7 @@ def test_instances(visitor: Visitor) -> None:
     contour = visitor.pixel(111.9, 80)  # the last pixels of the mask, at its right edge
     assert near(contour, CLASS[1])
     answer = httpx.post(f"{visitor.url}/v1/instances?model=halves", content=PICTURE).json()["results"][0]["detections"]
-    areas = [f"{row['label']} {row['area_px'] // 1000} {row['area_px'] % 1000:03} px" for row in answer]
+    areas = [f"{row['label']} {row['area_px']:,} px".replace(",", " ") for row in answer]
     assert [row.rpartition(" ")[0] for row in visitor.rows()] == areas
 
     visitor.slide("opacity", 0.8)

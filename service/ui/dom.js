@@ -13,7 +13,7 @@ export function el(tag, attributes = {}, ...children) {
     else if (typeof value === "boolean") element[name] = value;
     else if (value != null) element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child != null));
+  element.append(...children.flat(Infinity).filter((child) => child != null));
   return element;
 }
 
