@@ -1,10 +1,10 @@
 """`foveal predict` against the raw pipeline and against one picture at a time; its memory at 1,000 and 10,000 pictures.
 
-    python benchmarks/batch.py speed PACKAGE PHOTOS [--count 1000] [--rounds 3]
+    python benchmarks/batch.py speed PACKAGE PHOTOS [--count 1000] [--rounds 3] [--slices 10]
     python benchmarks/batch.py memory PACKAGE PHOTOS [--counts 1000 10000]
 
 PHOTOS is a folder of photos; what is measured are crops of them, encoded anew as JPEG, in a temporary folder. Ways take
-turns on slices of a tenth of the pictures, in one process, so that a busy machine slows all of them alike; ratios are
+turns on slices of the pictures, in one process, so that a busy machine slows all of them alike; ratios are
 medians over slices of the ratio within a slice.
 """
 
@@ -73,13 +73,13 @@ def foveal_predict(job: Job, predictor: Predictor, folder: Path, paths: Sequence
     to_file(job, sources, partial(job.pieces, predictor), folder / "out.jsonl", resume=False)
 
 
-def slices(paths: Sequence[Path], rounds: int) -> Iterator[Sequence[Path]]:
-    size = max(1, len(paths) // 10)
+def sliced(paths: Sequence[Path], rounds: int, slices: int) -> Iterator[Sequence[Path]]:
+    size = -(-len(paths) // slices)
     for _ in range(rounds):
         yield from (paths[start : start + size] for start in range(0, len(paths), size))
 
 
-def speed(package: ModelPackage, paths: Sequence[Path], folder: Path, rounds: int) -> None:
+def speed(package: ModelPackage, paths: Sequence[Path], folder: Path, rounds: int, slices: int) -> None:
     job = Job(package, Options().resolved(package.manifest), threads=THREADS)
     predictor = job.predictor()
     ways: dict[str, Way] = {
@@ -91,7 +91,7 @@ def speed(package: ModelPackage, paths: Sequence[Path], folder: Path, rounds: in
     cpu: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         way(paths[:20])  # warm
-    for number, part in enumerate(slices(paths, rounds)):
+    for number, part in enumerate(sliced(paths, rounds, slices)):
         order = list(ways)[number % 3 :] + list(ways)[: number % 3]
         for name in order:
             start_wall, start_cpu = time.perf_counter(), time.process_time()
@@ -129,6 +129,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--slices", type=int, default=10)
     parser.add_argument("--counts", type=int, nargs="+", default=(1000, 10_000))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="foveal-batch-") as temporary:
@@ -137,7 +138,7 @@ def main() -> None:
         total = sum(path.stat().st_size for path in paths)
         print(f"{len(paths)} JPEG files, {total / len(paths) / 1000:.0f} kB each in the mean", file=sys.stderr)
         if given.what == "speed":
-            speed(ModelPackage.open(given.package), paths, folder, given.rounds)
+            speed(ModelPackage.open(given.package), paths, folder, given.rounds, given.slices)
         else:
             memory(given.package, paths, folder, given.counts)
 

@@ -16,6 +16,8 @@ from foveal.predictor import Pipeline
 from foveal.sources import Source
 from foveal.tasks import Prepared
 
+AHEAD = 8  # pictures a thread that may be decoded before the session wants them
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -42,11 +44,14 @@ def run(
         except FovealError as error:
             return _Job(source.name, error)
 
+    # Decoding far ahead keeps the session from waiting (and ONNX Runtime's threads from spinning meanwhile); canvases
+    # are small. With `tile` a whole large picture waits, so fewer do.
+    ahead = threads + 2 * batch_size if options.tile else AHEAD * threads + 2 * batch_size
     queue: deque[Future[_Job]] = deque()
     pending = iter(sources)
     with ThreadPoolExecutor(threads, "decode") as pool:
         try:
-            queue.extend(pool.submit(prepare, source) for source in islice(pending, threads + 2 * batch_size))
+            queue.extend(pool.submit(prepare, source) for source in islice(pending, ahead))
             while queue:
                 jobs = [queue.popleft().result() for _ in range(min(batch_size, len(queue)))]
                 queue.extend(pool.submit(prepare, source) for source in islice(pending, len(jobs)))

@@ -171,7 +171,7 @@ def _connected(address: str) -> Iterator[Any]:
     try:
         _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (OSError, ValueError) as error:  # ray raises ConnectionError where no cluster is found
+    except Exception as error:  # ray raises ConnectionError, ValueError and, when a node does not start, bare Exception
         hint = "start one (`ray start --head`), name one by --ray-address, or use --ray-address local"
         raise BadRequest(f"--engine ray: expected a Ray cluster at {address!r}: {error}; {hint}") from None
     try:

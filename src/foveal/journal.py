@@ -15,7 +15,7 @@ from typing import BinaryIO
 from foveal.errors import BadOutput
 from foveal.tally import Tally
 
-EVERY_S = 0.5  # how much work a kill may cost
+EVERY_S = 2.0  # how much work a kill may cost; each time the disk is waited for, against power cuts
 NOTHING = Tally()
 
 
