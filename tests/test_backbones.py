@@ -11,17 +11,52 @@ from foveal.errors import BadCheckpoint, BadRecipe, UnknownName
 from foveal.models.backbones import BACKBONES, load_features, multi_scale
 from foveal.models.backbones.efficientnet import efficientnet_lite0
 
-IN_TORCHVISION = sorted(set(BACKBONES) - {"efficientnet_lite0"})
+OURS = {"efficientnet_lite0", "lenet5", "lenet5_modern", "nin"}
+IN_TORCHVISION = sorted(set(BACKBONES) - OURS)
+OTHER_MAPS = {  # of a 96 x 128 canvas; all others end at stride 32, padded
+    "alexnet": (2, 3),
+    "inception_v3": (1, 2),
+    "lenet5": (17, 25),
+    "lenet5_modern": (17, 25),
+    "nin": (24, 32),
+    "squeezenet1_1": (5, 7),
+}
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_trunk_gives_what_the_spec_promises(name: str) -> None:
-    trunk = load_features(name, "none").eval()
+    spec, trunk = BACKBONES[name], load_features(name, "none").eval()
     with torch.inference_mode():
-        features = trunk(torch.rand(2, 3, 64, 96))
-    assert features.shape[:2] == (2, trunk.out_channels)
-    if name != "squeezenet1_1":
-        assert features.shape[2:] == (2, 3)
+        features = trunk(torch.rand(1, 3, 96, 128))
+        assert features.shape == (1, trunk.out_channels, *OTHER_MAPS.get(name, (3, 4)))
+        assert min(trunk(torch.rand(1, 3, spec.smallest_px, spec.smallest_px)).shape[2:]) >= 1
+        if spec.smallest_px > 32:
+            with pytest.raises(RuntimeError, match=r"too small|greater than actual input size"):
+                trunk(torch.rand(1, 3, spec.smallest_px - 1, spec.smallest_px - 1))
+
+
+def test_lenet_is_the_papers_on_its_canvas() -> None:
+    """One place at C5 and F6, and the paper's counts: C1 456 (of 3 channels), C5 48120, F6 10164 parameters."""
+    layers = dict(load_features("lenet5", "none").body.named_children())
+    counts = {name: sum(p.numel() for p in layers[name].parameters()) for name in ("c1", "c5", "f6")}
+    assert counts == {"c1": 6 * (3 * 25 + 1), "c5": 48120, "f6": 10164}
+    assert load_features("lenet5", "none")(torch.rand(1, 3, 32, 32)).shape == (1, 84, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["lenet5", "nin"])
+def test_what_nobody_published_says_so(name: str) -> None:
+    with pytest.raises(BadCheckpoint, match=f"none or a state_dict file for {name}"):
+        load_features(name, "imagenet")
+
+
+def test_densenets_published_names_are_translated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file says denselayer1.norm.1.weight, modules denselayer1.norm1.weight."""
+    state = BACKBONES["densenet121"].build().state_dict()
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", key): value for key, value in state.items()}
+    assert old.keys() != state.keys()
+    weights = torchvision_models.DenseNet121_Weights
+    monkeypatch.setattr(weights, "get_state_dict", lambda *_, **__: old)
+    assert BACKBONES["densenet121"].imagenet().keys() == state.keys()
 
 
 @pytest.mark.parametrize("name", [n for n, spec in BACKBONES.items() if spec.taps])
@@ -47,19 +82,24 @@ def test_unknown_backbone_lists_the_choices() -> None:
         load_features("vgg99", "none")
 
 
+def head_of(whole: torch.nn.Module, features: torch.Tensor) -> torch.Tensor:
+    """torchvision's own layers behind the trunk."""
+    if isinstance(whole, torchvision_models.SqueezeNet):
+        return whole.classifier(features).flatten(1)
+    if isinstance(whole, (torchvision_models.AlexNet, torchvision_models.VGG)):
+        return whole.classifier(whole.avgpool(features).flatten(1))
+    return (whole.fc if hasattr(whole, "fc") else whole.classifier)(features.mean((2, 3)))
+
+
 @pytest.mark.parametrize("name", IN_TORCHVISION)
-def test_trunk_and_mean_are_torchvisions_own_classifier_without_its_head(name: str) -> None:
+def test_trunk_and_head_are_torchvisions_own_classifier(name: str) -> None:
     torch.manual_seed(0)
-    whole = getattr(torchvision_models, name)(num_classes=5).eval()
+    inception = {"init_weights": False, "transform_input": False} if name in ("googlenet", "inception_v3") else {}
+    whole = getattr(torchvision_models, name)(num_classes=5, **inception).eval()
     spec = BACKBONES[name]
-    images = torch.rand(1, 3, 64, 64)
+    images = torch.rand(1, 3, 96, 96)
     with torch.inference_mode():
-        features = spec.trunk(whole)(images)
-        if name == "squeezenet1_1":
-            logits = whole.classifier(features).flatten(1)
-        else:
-            logits = (whole.fc if spec.head == "fc." else whole.classifier)(features.mean((2, 3)))
-        torch.testing.assert_close(logits, whole(images))
+        torch.testing.assert_close(head_of(whole, spec.trunk(whole)(images)), whole(images))
 
 
 class TestWeights:

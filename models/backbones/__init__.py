@@ -1,23 +1,40 @@
 """Backbones by name; one line an entry."""
 
 from foveal.errors import BadRecipe, UnknownName
+from foveal.models.backbones.alexnet import ALEXNET
 from foveal.models.backbones.base import LEVELS, BackboneSpec, Features, MultiScale
+from foveal.models.backbones.densenet import DENSENET121
 from foveal.models.backbones.efficientnet import EFFICIENTNET_B0, EFFICIENTNET_LITE0
-from foveal.models.backbones.mobilenet import MOBILENET_V2
+from foveal.models.backbones.inception import GOOGLENET, INCEPTION_V3
+from foveal.models.backbones.lenet import LENET5, LENET5_MODERN
+from foveal.models.backbones.mobilenet import MOBILENET_V2, MOBILENET_V3_LARGE, MOBILENET_V3_SMALL
+from foveal.models.backbones.nin import NIN
 from foveal.models.backbones.resnet import RESNET18, RESNET34, RESNET50
 from foveal.models.backbones.squeezenet import SQUEEZENET1_1
+from foveal.models.backbones.vgg import VGG11_BN, VGG16_BN
 from foveal.models.backbones.weights import load_weights
 
 BACKBONES: dict[str, BackboneSpec] = {
     spec.name: spec
     for spec in (
+        ALEXNET,
+        DENSENET121,
         EFFICIENTNET_B0,
         EFFICIENTNET_LITE0,
+        GOOGLENET,
+        INCEPTION_V3,
+        LENET5,
+        LENET5_MODERN,
         MOBILENET_V2,
+        MOBILENET_V3_LARGE,
+        MOBILENET_V3_SMALL,
+        NIN,
         RESNET18,
         RESNET34,
         RESNET50,
         SQUEEZENET1_1,
+        VGG11_BN,
+        VGG16_BN,
     )
 }
 

@@ -15,21 +15,22 @@ LEVELS = ("c2", "c3", "c4", "c5")  # strides 4, 8, 16, 32
 class BackboneSpec:
     """One registered backbone.
 
-    `build` makes torchvision's whole classifier, so that its published weights fit; `trunk` takes the layers before the
-    head out of it, as a Sequential whose children run one after the other.
+    `build` makes the whole classifier, torchvision's where it has one, so that its published weights fit; `trunk` takes
+    the layers before the head out of it, as a Sequential whose children run one after the other.
     """
 
     name: str
     summary: str
     build: Callable[[], nn.Module]
     trunk: Callable[[nn.Module], nn.Sequential]
-    head: str  # prefix of the classifier's keys in the state_dict; a weights file may lack them
+    head: str | tuple[str, ...]  # prefixes of the classifiers' keys in the state_dict; a weights file may lack them
     out_channels: int
     imagenet: Callable[[], StateDict]  # published weights, from the cache or downloaded
     licence: str  # of those weights
     taps: Mapping[str, tuple[str, int]] | None  # level -> (last child of that stride, channels); None: no pyramid
     mean: Unit = IMAGENET_MEAN
     std: Unit = IMAGENET_STD
+    smallest_px: int = 32  # side of the smallest canvas that leaves a feature map
 
 
 def features_of(network: nn.Module) -> nn.Sequential:
@@ -40,7 +41,10 @@ def features_of(network: nn.Module) -> nn.Sequential:
 
 
 class Features(nn.Module):
-    """The trunk: normalised (N, 3, H, W) float32 -> (N, out_channels, H / 32, W / 32) (SqueezeNet: / 16)."""
+    """The trunk: normalised (N, 3, H, W) float32 -> (N, out_channels, H / 32, W / 32).
+
+    SqueezeNet ends at H / 16, LeNet and NiN at H / 4; LeNet, AlexNet, SqueezeNet and Inception v3 lose some border.
+    """
 
     def __init__(self, body: nn.Sequential, out_channels: int) -> None:
         super().__init__()

@@ -1,13 +1,22 @@
-"""MobileNetV2: inverted residuals with linear bottlenecks.
+"""MobileNetV2 and V3: inverted residuals with linear bottlenecks.
 
-It introduced the block that most small networks still use: a cheap 1x1 convolution widens a thin tensor, a 3x3
+V2 introduced the block that most small networks still use: a cheap 1x1 convolution widens a thin tensor, a 3x3
 depthwise convolution filters each channel on its own, and a 1x1 convolution without an activation narrows it again;
 the shortcut joins the thin ends. The last layer is linear because a ReLU destroys information in few dimensions.
 ReLU6 bounds activations for low-precision arithmetic. Sandler, Howard, Zhu, Zhmoginov, Chen, "MobileNetV2: Inverted
-Residuals and Linear Bottlenecks", CVPR 2018, https://arxiv.org/abs/1801.04381.
+Residuals and Linear Bottlenecks", CVPR 2018, https://arxiv.org/abs/1801.04381. V3 was found by search for
+phones' latency: squeeze-and-excitation in the block, hard-swish (a swish of straight lines), a cheaper stem and top.
+Howard et al., "Searching for MobileNetV3", ICCV 2019, https://arxiv.org/abs/1905.02244. It quantises badly.
 """
 
-from torchvision.models import MobileNet_V2_Weights, mobilenet_v2
+from torchvision.models import (
+    MobileNet_V2_Weights,
+    MobileNet_V3_Large_Weights,
+    MobileNet_V3_Small_Weights,
+    mobilenet_v2,
+    mobilenet_v3_large,
+    mobilenet_v3_small,
+)
 
 from foveal.models.backbones.base import BackboneSpec, features_of
 from foveal.models.backbones.weights import from_torchvision
@@ -22,4 +31,26 @@ MOBILENET_V2 = BackboneSpec(
     imagenet=from_torchvision(MobileNet_V2_Weights.IMAGENET1K_V2),
     licence="BSD-3-Clause (torchvision), trained on ImageNet-1k",
     taps={"c2": ("3", 24), "c3": ("6", 32), "c4": ("13", 96), "c5": ("18", 1280)},
+)
+MOBILENET_V3_LARGE = BackboneSpec(
+    name="mobilenet_v3_large",
+    summary="3.0 M parameters, 0.22 GMAC at 224 px",
+    build=mobilenet_v3_large,
+    trunk=features_of,
+    head="classifier.",
+    out_channels=960,
+    imagenet=from_torchvision(MobileNet_V3_Large_Weights.IMAGENET1K_V2),
+    licence="BSD-3-Clause (torchvision), trained on ImageNet-1k",
+    taps={"c2": ("3", 24), "c3": ("6", 40), "c4": ("12", 112), "c5": ("16", 960)},
+)
+MOBILENET_V3_SMALL = BackboneSpec(
+    name="mobilenet_v3_small",
+    summary="0.9 M parameters, 0.06 GMAC at 224 px; the fastest",
+    build=mobilenet_v3_small,
+    trunk=features_of,
+    head="classifier.",
+    out_channels=576,
+    imagenet=from_torchvision(MobileNet_V3_Small_Weights.IMAGENET1K_V1),
+    licence="BSD-3-Clause (torchvision), trained on ImageNet-1k",
+    taps={"c2": ("1", 16), "c3": ("3", 24), "c4": ("8", 48), "c5": ("12", 576)},
 )

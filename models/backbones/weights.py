@@ -32,6 +32,15 @@ def from_torchvision(weights: WeightsEnum) -> Callable[[], StateDict]:
     return load
 
 
+def unpublished(name: str) -> Callable[[], StateDict]:
+    """For backbones that nobody published weights of: BadCheckpoint when they are asked for."""
+
+    def refuse() -> StateDict:
+        raise BadCheckpoint(f"weights: expected none or a state_dict file for {name}, got imagenet: none are published")
+
+    return refuse
+
+
 def read_state_dict(path: Path) -> StateDict:
     """A state_dict file written by torch.save, tensors only.
 
