@@ -15,11 +15,13 @@ from torchvision.transforms import InterpolationMode, v2
 from foveal.errors import BadRecipe
 from foveal.manifest import TaskName
 from foveal.models.backbones import backbone, load_features
+from foveal.models.backbones.depth import drop_branches
 from foveal.models.canvases import Canvases
 from foveal.models.data import DataSet, Sample
 from foveal.models.data_folders import load_folders
 from foveal.models.inputs import Normalize
 from foveal.models.loading import Draw, seeded
+from foveal.models.losses import focal_loss
 from foveal.models.plots import draw_confusion
 from foveal.models.recipe import Recipe
 from foveal.preprocess import Preprocess
@@ -38,7 +40,26 @@ class ClassificationRecipe(Recipe):
         "center_crop", description="how a picture of another shape meets the canvas; center_crop cuts 12.5 % of it off"
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of pooled features dropped in training")
+    stochastic_depth: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="chance that the last residual branch is skipped in training, falling linearly to 0 at the first "
+        "(Huang et al. 2016); none: as the backbone has it",
+    )
+    loss: Literal["cross-entropy", "focal"] = Field(
+        "cross-entropy", description="focal: easy samples count less (Lin et al. 2017), for rare classes"
+    )
+    focal_gamma: float = Field(2.0, ge=0, description="of the focal loss; 0 is cross-entropy")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over all classes")
+    mixup: float = Field(
+        0.0, ge=0, description="alpha of Beta(alpha, alpha): batches blended with themselves (Zhang et al. 2018); 0 off"
+    )
+    cutmix: float = Field(
+        0.0,
+        ge=0,
+        description="alpha: rectangles exchanged instead (Yun et al. 2019); with mixup, a coin decides a batch",
+    )
 
     scale_min: float = Field(0.6, gt=0, le=1, description="random crop: smallest share of the canvas' area; 1 is off")
     flip: bool = Field(True, description="mirror half of the pictures left to right")
@@ -113,6 +134,26 @@ def augmentation(recipe: ClassificationRecipe, preprocess: Preprocess) -> v2.Tra
     return v2.Compose(steps)
 
 
+def blend(canvases: Tensor, truths: Tensor, recipe: ClassificationRecipe, *, classes: int) -> tuple[Tensor, Tensor]:
+    """The batch mixed with itself, by torchvision, as the recipe says.
+
+    Args:
+        canvases: (N, H, W, 3) uint8.
+        truths: (N,) int64.
+        recipe: mixup and cutmix; with neither, the batch comes back as it is.
+        classes: how many there are.
+
+    Returns:
+        (N, H, W, 3) float32 in [0, 255] and (N, classes) float32 shares that sum to 1.
+    """
+    choices = ((v2.MixUp, recipe.mixup), (v2.CutMix, recipe.cutmix))
+    ways = [way(alpha=alpha, num_classes=classes) for way, alpha in choices if alpha]
+    if not ways:
+        return canvases, truths
+    planes, shares = v2.RandomChoice(ways)(canvases.permute(0, 3, 1, 2).float(), truths)
+    return planes.permute(0, 2, 3, 1), shares
+
+
 class ClassificationTrainer:
     """Classification's plug into the training frame; foveal.models.tasks.TaskTrainer says what each method is for."""
 
@@ -143,9 +184,11 @@ class ClassificationTrainer:
     def build(self, recipe: ClassificationRecipe, labels: Sequence[str], *, weights: str) -> nn.Module:
         """Trunk with weights, new head."""
         spec = backbone(recipe.backbone)
-        if min(recipe.canvas_hw) < 32:
-            raise BadRecipe(f"canvas_hw: expected at least 32 px a side for {spec.name}, got {recipe.canvas_hw}")
+        if min(recipe.canvas_hw) < spec.smallest_px:
+            smallest = f"at least {spec.smallest_px} px a side for {spec.name}"
+            raise BadRecipe(f"canvas_hw: expected {smallest}, got {recipe.canvas_hw}")
         trunk = load_features(recipe.backbone, weights)
+        drop_branches(trunk, recipe.stochastic_depth, name=spec.name)
         return Classifier(Normalize(spec.mean, spec.std), trunk, spec.out_channels, len(labels), recipe.dropout)
 
     def backbone(self, network: nn.Module) -> nn.Module:
@@ -170,9 +213,16 @@ class ClassificationTrainer:
     def loss(
         self, network: nn.Module, batch: tuple[Tensor, Tensor], recipe: ClassificationRecipe
     ) -> Mapping[str, Tensor]:
-        """Cross-entropy with label smoothing (Szegedy et al., CVPR 2016)."""
+        """Cross-entropy or focal loss, with label smoothing (Szegedy et al., CVPR 2016), on blended batches."""
         canvases, truths = batch
-        return {"cross_entropy": F.cross_entropy(network(canvases), truths, label_smoothing=recipe.label_smoothing)}
+        if network.training:
+            head = network.head
+            assert isinstance(head, nn.Linear)
+            canvases, truths = blend(canvases, truths, recipe, classes=head.out_features)
+        logits, smoothing = network(canvases), recipe.label_smoothing
+        if recipe.loss == "focal":
+            return {"focal": focal_loss(logits, truths, gamma=recipe.focal_gamma, label_smoothing=smoothing)}
+        return {"cross_entropy": F.cross_entropy(logits, truths, label_smoothing=smoothing)}
 
     def predict(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> list[LogitsArray]:
         """Logits (C,) float32 a sample."""

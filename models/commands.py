@@ -13,7 +13,9 @@ def train(
     task: Annotated[str, typer.Option(help="classification, object-detection, …")],
     data: Annotated[Path, typer.Option(help="Folder of the data set; the layout is found out.")],
     out: Annotated[Path, typer.Option(help="Run folder to make; an interrupted run in it goes on.")],
-    recipe: Annotated[Path | None, typer.Option(help="TOML file with some of the recipe's fields.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="TOML file with some of the recipe's fields, or small, medium or large.")
+    ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="name=value; wins over the recipe file.")] = None,
     weights: Annotated[str | None, typer.Option(help="imagenet, none, or a state_dict file.")] = None,
     group_by: Annotated[

@@ -13,6 +13,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from foveal.errors import BadRecipe
+from foveal.models.distributed import ALONE, World
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -37,31 +40,58 @@ def derived_seed(*parts: int) -> int:
 
 
 class DrawSampler(Sampler[Draw]):
-    """A seeded permutation of `count` samples, another one each epoch. Lightning calls `set_epoch`."""
+    """A seeded permutation of `count` samples, another one each epoch. Lightning calls `set_epoch`.
 
-    def __init__(self, count: int, seed: int) -> None:
-        self._count, self._seed, self._epoch = count, seed, 0
+    Of several processes each draws its share: the same number, so that none waits for another.
+    """
+
+    def __init__(self, count: int, seed: int, world: World = ALONE) -> None:
+        self._count, self._seed, self._world, self._epoch = count, seed, world, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch the next iteration draws."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._count
+        return self._count // self._world.size
 
     def __iter__(self) -> Iterator[Draw]:
         epoch = self._epoch
         order = np.random.default_rng(derived_seed(self._seed, epoch)).permutation(self._count)
-        for index in order.tolist():
+        for index in self._world.share(order.tolist()[: len(self) * self._world.size]):
             yield Draw(index, derived_seed(self._seed, epoch, index), epoch)
 
 
-def train_loader(dataset: Dataset[Any], count: int, batch_size: int, collate: Any, *, seed: int, workers: int) -> Any:
-    """Draws in seeded order; the rest that fills no batch is left to other epochs (BatchNorm dislikes tiny batches)."""
+def train_loader(
+    dataset: Dataset[Any],
+    count: int,
+    batch_size: int,
+    collate: Any,
+    *,
+    seed: int,
+    workers: int,
+    world: World = ALONE,
+) -> Any:
+    """Draws in seeded order; the rest that fills no batch is left to other epochs (BatchNorm dislikes tiny batches).
+
+    Args:
+        dataset: answers draws.
+        count: of samples.
+        batch_size: over all processes; each has an equal share of every batch.
+        collate: items -> batch.
+        seed: of order and augmentation.
+        workers: processes that prepare items.
+        world: the processes that train together.
+
+    Raises:
+        BadRecipe: the processes cannot share a batch evenly.
+    """
+    if batch_size % world.size:
+        raise BadRecipe(f"batch_size: expected a multiple of the {world.size} processes, got {batch_size}")
     return DataLoader(
         dataset,
-        batch_size=batch_size,
-        sampler=DrawSampler(count, seed),
+        batch_size=batch_size // world.size,
+        sampler=DrawSampler(count, seed, world),
         drop_last=count > batch_size,
         collate_fn=collate,
         num_workers=workers,

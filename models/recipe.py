@@ -10,11 +10,13 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticUndefined
 
 from foveal.errors import BadRecipe
 from foveal.manifest import TaskName
+
+READY = Path(__file__).parent / "ready"  # <task>/<size of the data set>.toml
 
 
 class Recipe(BaseModel):
@@ -47,34 +49,82 @@ class Recipe(BaseModel):
     frozen_epochs: int = Field(1, ge=0, description="first epochs in which only the head learns")
     batch_size: int = Field(32, ge=1, description="samples a step")
     accumulate: int = Field(1, ge=1, description="batches whose gradients are averaged into one step")
-    optimizer: Literal["sgd", "adam", "adamw", "rmsprop"] = Field("adamw", description="how gradients become steps")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd (Nesterov) and rmsprop; beta1 of adam and adamw")
+    base_batch_size: int = Field(32, ge=1, description="samples a step that the two learning rates are meant for")
+    lr_scaling: Literal["none", "linear", "sqrt"] = Field(
+        "none",
+        description="multiply both rates by batch_size * accumulate / base_batch_size (linear: Goyal et al. 2017, for "
+        "sgd) or by its root (sqrt, for the Adam family); needs warm-up",
+    )
+    optimizer: Literal["sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"] = Field(
+        "adamw", description="how gradients become steps; momentum=0 makes sgd plain, nesterov=false Polyak's momentum"
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and rmsprop; beta1 of adam and adamw")
+    nesterov: bool = Field(True, description="sgd: take the gradient where momentum leads (Nesterov 1983)")
     lr_head: float = Field(1e-3, gt=0, description="peak learning rate of the new layers")
     lr_backbone: float = Field(1e-4, ge=0, description="peak learning rate of the trunk; 0 keeps it frozen")
-    weight_decay: float = Field(1e-4, ge=0, description="on weights; never on biases and norms")
-    schedule: Literal["constant", "linear", "cosine", "step"] = Field(
+    weight_decay: float = Field(
+        1e-4, ge=0, description="L2 on weights, decoupled in adamw; never on biases and norms; with l1: elastic net"
+    )
+    l1: float = Field(0.0, ge=0, description="times the sum of |weight|, added to the loss; same weights as the decay")
+    schedule: Literal["constant", "step", "exponential", "linear", "cosine", "inverse-sqrt", "one-cycle"] = Field(
         "cosine", description="the learning rate after warm-up; step: a tenth at 60 % and again at 85 %"
     )
+    lr_final: float = Field(0.01, gt=0, le=1, description="exponential: share of the peak rate left at the end")
     warmup_epochs: float = Field(0.5, ge=0, description="linear ramp, for the trunk again when it thaws")
     clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient; longer ones are shortened")
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="average of the weights over steps, used for evaluation; none: the last weights"
     )
+    swa_start: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="share of the run after which the weights at epochs' ends are averaged, used for evaluation (SWA, "
+        "Izmailov et al. 2018; keep the rate up: constant); not with ema_decay",
+    )
+    patience: int | None = Field(
+        None, ge=1, description="early stopping: epochs without a better val metric after which the run ends"
+    )
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field(
+        "32-true", description="arithmetic of the forward pass; weights stay float32; 16-mixed needs a GPU"
+    )
+    init: Literal["default", "xavier", "he"] = Field(
+        "default",
+        description="how a trunk without weights starts: as its authors have it, Xavier (Glorot, Bengio 2010) or He "
+        "(He et al. 2015); heads always start near their theoretical loss",
+    )
     freeze_batchnorm: bool = Field(False, description="keep the trunk's BatchNorm statistics (small batches)")
     seed: int = Field(0, ge=0, lt=2**31, description="of split, initialisation, order and augmentation")
+
+    @property
+    def lr_scale(self) -> float:
+        """What the large-batch rule multiplies both learning rates by."""
+        share = self.batch_size * self.accumulate / self.base_batch_size
+        return {"none": 1.0, "linear": share, "sqrt": share**0.5}[self.lr_scaling]
+
+    @model_validator(mode="after")
+    def _fields_agree(self) -> Self:
+        if self.lr_scaling != "none" and self.warmup_epochs == 0:
+            raise ValueError("lr_scaling: expected warmup_epochs above 0 with it, since large rates need a warm-up")
+        if self.ema_decay is not None and self.swa_start is not None:
+            raise ValueError("swa_start: expected ema_decay = none with it, since one average is evaluated")
+        if self.init != "default" and self.weights != "none":
+            raise ValueError(f"init: expected weights = none with {self.init!r}, got weights {self.weights!r}")
+        return self
 
     @classmethod
     def load(cls, path: Path | None = None, overrides: Sequence[str] = ()) -> Self:
         """Read a recipe.
 
         Args:
-            path: a TOML file with some of the fields; None: all defaults.
+            path: a TOML file with some of the fields, or the name of one of the task's ready recipes (small, medium,
+                large); None: all defaults.
             overrides: `name=value`, the value as in TOML (quotes may be left off); they win over the file.
 
         Raises:
             BadRecipe: unreadable file, unknown field (the choices are listed), wrong type or range.
         """
-        fields = _read_toml(path) if path is not None else {}
+        fields = _read_toml(cls._file(path)) if path is not None else {}
         for override in overrides:
             name, sign, text = override.partition("=")
             if not sign:
@@ -87,6 +137,11 @@ class Recipe(BaseModel):
             return cls.model_validate(fields)
         except ValidationError as error:
             raise BadRecipe("; ".join(_problem(e) for e in error.errors())) from None
+
+    @classmethod
+    def _file(cls, path: Path) -> Path:
+        ready = READY / str(cls.model_fields["task"].default) / f"{path}.toml"
+        return ready if not path.exists() and ready.exists() else path
 
     @classmethod
     def _value(cls, name: str, text: str) -> Any:

@@ -16,7 +16,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +50,10 @@ class RunInfo(BaseModel):
 
 
 class RunFolder:
-    """A run's files. `rows` are the epochs so far."""
+    """A run's files. `rows` are the epochs so far. Of several processes that train together only one `writes`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
+        self.path, self._writes = path, writes
         self.rows: list[Row] = _read_rows(path / "metrics.csv")
 
     @property
@@ -101,6 +101,8 @@ class RunFolder:
         """Add an epoch; True when it is the best so far: `rank` says by what."""
         best = all(rank(row, best_metric) > rank(earlier, best_metric) for earlier in self.rows)
         self.rows.append(row)
+        if not self._writes:
+            return best
         save_state(self.path / "last.pt", weights)
         if best:
             save_state(self.path / "best.pt", weights)
@@ -118,6 +120,16 @@ class RunFolder:
 def rank(row: Row, best_metric: str) -> tuple[float, float]:
     """What the best epoch has most of: the metric, then a low val_loss (small val splits tie); then it is the first."""
     return row[best_metric], -row.get("val_loss", 0.0)
+
+
+def best_epoch(rows: Sequence[Row], best_metric: str) -> int:
+    """The number of the best epoch, from 1; the first of equals."""
+    return int(max(rows, key=lambda row: rank(row, best_metric))["epoch"])
+
+
+def stale(rows: Sequence[Row], best_metric: str, patience: int | None) -> bool:
+    """Whether the best epoch lies `patience` epochs back (Prechelt, "Early Stopping: But When?", 1998)."""
+    return patience is not None and bool(rows) and rows[-1]["epoch"] - best_epoch(rows, best_metric) >= patience
 
 
 def read_info(run: Path) -> RunInfo:

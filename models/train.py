@@ -7,24 +7,29 @@ it and what is written down.
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
+from foveal.errors import BadRecipe
 from foveal.manifest import Data, Licences
 from foveal.models.backbones import backbone
 from foveal.models.checkpoint import load_run, predict_all
 from foveal.models.data import DataSet
+from foveal.models.distributed import ALONE, World, world
+from foveal.models.init import initialise
 from foveal.models.loading import eval_loader, train_loader
 from foveal.models.plots import draw_curves
 from foveal.models.recipe import Recipe
-from foveal.models.run_folder import Row, RunFolder, RunInfo, rank
+from foveal.models.run_folder import RunFolder, RunInfo, best_epoch
 from foveal.models.tasks import TaskTrainer, trainer_of
 from foveal.models.training_module import Say, TrainingModule
 
@@ -45,12 +50,20 @@ def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, say: 
     Raises:
         BadData, BadRecipe, BadCheckpoint, BadOutput: what the user can mend.
     """
-    task, data, folder = run_epochs(recipe, data_root, out, workers=workers, say=say)
-    return finish(task, data, recipe, folder)
+    with world() as processes:
+        heard = say if processes.is_first else _silent
+        task, data, folder = run_epochs(recipe, data_root, out, workers=workers, say=heard, processes=processes)
+        return processes.from_first(finish(task, data, recipe, folder) if processes.is_first else {})
 
 
 def run_epochs(
-    recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, say: Say = lambda _: None
+    recipe: Recipe,
+    data_root: Path,
+    out: Path,
+    *,
+    workers: int = 0,
+    say: Say = lambda _: None,
+    processes: World = ALONE,
 ) -> tuple[TaskTrainer, DataSet[Any], RunFolder]:
     """All of `train` but the last step: the test split is not looked at."""
     task = trainer_of(recipe.task)
@@ -58,12 +71,13 @@ def run_epochs(
     for note in data.notes:
         say(note)
     seed_everything(recipe.seed, verbose=False)
-    folder = RunFolder(out)
+    folder = RunFolder(out, writes=processes.is_first)
     network = task.build(recipe, data.labels, weights=recipe.weights)
+    initialise(task.backbone(network), recipe.init)
     info = describe_run(task, recipe, data, network)
-    resumed = folder.open(recipe, info, data, data_root)
+    resumed = processes.from_first(processes.is_first and folder.open(recipe, info, data, data_root))
     say(f"{info.architecture}, {info.parameters:,} parameters; {data.splits.counts()}")
-    fit(task, network, data, recipe, folder, resume=resumed, workers=workers, say=say)
+    fit(task, network, data, recipe, folder, resume=resumed, workers=workers, say=say, processes=processes)
     return task, data, folder
 
 
@@ -98,10 +112,15 @@ def fit(
     folder: RunFolder,
     *,
     resume: bool,
-    workers: int,
-    say: Say,
+    workers: int = 0,
+    say: Say = lambda _: None,
+    processes: World = ALONE,
 ) -> None:
-    """The loop: epochs with a validation after each, recorded in the folder."""
+    """The loop: epochs with a validation after each, recorded in the folder.
+
+    Raises:
+        BadRecipe: a loss that is not finite, or arithmetic that this machine does not have.
+    """
     splits = data.splits
     batches = train_loader(
         task.train_set(splits.train, recipe),
@@ -110,9 +129,11 @@ def fit(
         task.collate,
         seed=recipe.seed,
         workers=workers,
+        world=processes,
     )
-    validation = eval_loader(task.eval_set(splits.val, recipe), recipe.batch_size, task.collate)
-    module = TrainingModule(task, network, data, recipe, folder, steps_per_epoch(len(batches), recipe), say)
+    validation = eval_loader(task.eval_set(processes.share(splits.val), recipe), recipe.batch_size, task.collate)
+    steps = steps_per_epoch(len(batches), recipe)
+    module = TrainingModule(task, network, data, recipe, folder, steps, say, processes)
     keeper = ModelCheckpoint(
         folder.resume_file.parent, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
@@ -126,10 +147,31 @@ def fit(
             num_sanity_val_steps=0,
             gradient_clip_val=recipe.clip_norm,
             accumulate_grad_batches=recipe.accumulate,
+            precision=_precision(recipe),
             deterministic=True,
-            devices=1,
+            **_parallel(recipe, processes),
         )
         trainer.fit(module, batches, validation, ckpt_path=folder.resume_file if resume else None, weights_only=True)
+
+
+def _precision(recipe: Recipe) -> str:
+    if recipe.precision == "16-mixed" and not torch.cuda.is_available():
+        raise BadRecipe("precision: expected a GPU for 16-mixed, got none; bf16-mixed and 32-true run on CPUs")
+    return recipe.precision
+
+
+def _parallel(recipe: Recipe, processes: World) -> dict[str, Any]:
+    """Lightning's Trainer arguments: one device, or one a process of torchrun's."""
+    if processes.size == 1:
+        return {"devices": 1}
+    thaws = recipe.frozen_epochs > 0 or recipe.lr_backbone == 0  # then steps leave parameters out
+    return {
+        "devices": processes.local_size,
+        "num_nodes": processes.size // processes.local_size,
+        "strategy": DDPStrategy(find_unused_parameters=thaws),
+        "sync_batchnorm": torch.cuda.is_available(),
+        "use_distributed_sampler": False,  # loading.DrawSampler shares the batches
+    }
 
 
 def steps_per_epoch(batches: int, recipe: Recipe) -> int:
@@ -141,7 +183,7 @@ def finish(task: TaskTrainer, data: DataSet[Any], recipe: Recipe, folder: RunFol
     """Score the best checkpoint on val and, once, on test; draw the task's pictures of val."""
     draw_curves(folder.path / "curves.png", folder.rows)
     checkpoint = load_run(folder.path)
-    result: dict[str, Any] = {"best_epoch": _best_epoch(folder.rows, f"val_{task.best_metric}")}
+    result: dict[str, Any] = {"best_epoch": best_epoch(folder.rows, f"val_{task.best_metric}")}
     for split in ("val", "test"):
         samples = data.splits[split]
         if not samples:
@@ -173,5 +215,5 @@ def quiet_lightning() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _best_epoch(rows: Sequence[Row], metric: str) -> int:
-    return int(max(rows, key=lambda row: rank(row, metric))["epoch"])  # max keeps the first of equals
+def _silent(_: str) -> None:
+    """For processes beside the first."""

@@ -11,19 +11,24 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from foveal.errors import BadRecipe
 from foveal.models.data import DataSet
+from foveal.models.distributed import ALONE, World
 from foveal.models.loading import derived_seed
-from foveal.models.optim import configure
+from foveal.models.optim import configure, decays
 from foveal.models.plots import draw_curves
 from foveal.models.recipe import Recipe
-from foveal.models.run_folder import Row, RunFolder
+from foveal.models.run_folder import Row, RunFolder, stale
 from foveal.models.tasks import TaskTrainer
 
 Say = Callable[[str], None]
 CURVES_EVERY_S = 20  # drawing takes half a second: no reason to do it after each short epoch
 
 
+class LossLost(BadRecipe):
+    """The loss is no number any more."""
+
+
 class TrainingModule(LightningModule):
-    """The loop's content. `evaluated` is what validation, best.pt and last.pt see: the EMA weights if there are any."""
+    """The loop's content. `evaluated` is what validation, best.pt and last.pt see: averaged weights if any."""
 
     def __init__(
         self,
@@ -34,13 +39,12 @@ class TrainingModule(LightningModule):
         folder: RunFolder,
         steps: int,
         say: Say,
+        processes: World = ALONE,
     ) -> None:
         super().__init__()
         self.network = network
-        self.average = None
-        if recipe.ema_decay is not None:
-            self.average = AveragedModel(network, multi_avg_fn=ema(recipe.ema_decay), use_buffers=True)
-        self._task, self._data, self._recipe = task, data, recipe
+        self.average = average_of(network, recipe)
+        self._task, self._data, self._recipe, self._processes = task, data, recipe, processes
         self._folder, self._steps, self._say = folder, steps, say
         # what the task froze for good stays frozen
         self._learning = [p for p in self._backbone().parameters() if p.requires_grad]
@@ -53,7 +57,7 @@ class TrainingModule(LightningModule):
     @property
     def evaluated(self) -> nn.Module:
         """The network whose metrics count."""
-        return self.network if self.average is None else self.average.module
+        return self.average.module if self.average is not None and self.average.n_averaged > 0 else self.network
 
     def configure_optimizers(self) -> Any:
         """Called by Lightning once."""
@@ -64,11 +68,13 @@ class TrainingModule(LightningModule):
         """Forget rows of an epoch that a killed run recorded but did not save for resuming."""
         self._averaged_at = self.trainer.global_step
         self._folder.keep_epochs(self.current_epoch)
+        self._stop_when_stale()
 
     def on_train_epoch_start(self) -> None:
         """Freeze or thaw; seed dropout and the like, so that resuming needs no random state."""
         self._epoch_started = time.perf_counter()
-        torch.manual_seed(derived_seed(self._recipe.seed, self.current_epoch))
+        others = [self._processes.rank] if not self._processes.is_first else []  # each its own dropout
+        torch.manual_seed(derived_seed(self._recipe.seed, self.current_epoch, *others))
         self.network.train()
         frozen = self.current_epoch < self._recipe.frozen_epochs or self._recipe.lr_backbone == 0
         for parameter in self._learning:
@@ -82,10 +88,12 @@ class TrainingModule(LightningModule):
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        losses = self._task.loss(self.network, batch, self._recipe)
+        losses = dict(self._task.loss(self.network, batch, self._recipe))
+        if self._recipe.l1:
+            losses["l1"] = self._recipe.l1 * l1_norm(self.network)
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
-            raise BadRecipe(
+            raise LossLost(
                 f"the loss became {total.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}: "
                 "expected a finite number; try a lower lr_head and lr_backbone, more warmup_epochs, or clip_norm"
             )
@@ -93,10 +101,14 @@ class TrainingModule(LightningModule):
         return total
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Move the average after every optimiser step (not every batch: gradients may accumulate)."""
-        if self.average is not None and self.trainer.global_step > self._averaged_at:
+        """Move the average: EMA after every optimiser step (gradients may accumulate), SWA after an epoch's last."""
+        stepped = self.trainer.global_step > self._averaged_at
+        if self.average is None or not stepped:
+            return
+        start = self._recipe.swa_start
+        if start is None or (self.trainer.is_last_batch and self.current_epoch >= start * self._recipe.epochs):
             self.average.update_parameters(self.network)
-            self._averaged_at = self.trainer.global_step
+        self._averaged_at = self.trainer.global_step
 
     def on_validation_epoch_start(self) -> None:
         """Validation looks at the averaged weights."""
@@ -110,19 +122,47 @@ class TrainingModule(LightningModule):
     def on_train_epoch_end(self) -> None:
         """Score the epoch (its validation has run), write it down, say it."""
         rates = {f"lr_{g['name'].split(',')[0]}": g["lr"] for g in self.trainer.optimizers[0].param_groups}
-        row: Row = {"epoch": self.current_epoch + 1, **_mean(self._losses), **rates}
-        scores = self._task.score(self._predictions, self._data.splits.val, self._data.labels, self._recipe)
+        row: Row = {"epoch": self.current_epoch + 1, **_mean(self._processes.gathered(self._losses)), **rates}
+        predictions = self._processes.gathered(self._predictions)
+        scores = self._task.score(predictions, self._data.splits.val, self._data.labels, self._recipe)
         row |= {f"val_{name}": value for name, value in scores.items()}
         row["seconds"] = round(time.perf_counter() - self._epoch_started, 2)
         best = self._folder.record(row, self.evaluated.state_dict(), f"val_{self._task.best_metric}")
         self._losses = []
+        self._stop_when_stale()
         self._say(_epoch_line(row, self._recipe.epochs, self._task.best_metric, best))
-        if time.perf_counter() - self._drawn > CURVES_EVERY_S:
+        if self._processes.is_first and time.perf_counter() - self._drawn > CURVES_EVERY_S:
             draw_curves(self._folder.path / "curves.png", self._folder.rows)
             self._drawn = time.perf_counter()
 
     def _backbone(self) -> nn.Module:
         return self._task.backbone(self.network)
+
+    def _stop_when_stale(self) -> None:
+        """Early stopping; what it knows is in metrics.csv, so a resumed run decides as an uninterrupted one."""
+        if stale(self._folder.rows, f"val_{self._task.best_metric}", self._recipe.patience):
+            self.trainer.should_stop = True
+
+
+def average_of(network: nn.Module, recipe: Recipe) -> AveragedModel | None:
+    """The averaged copy that the recipe asks for: EMA or SWA, buffers too (BatchNorm statistics are averaged alike)."""
+    if recipe.ema_decay is None and recipe.swa_start is None:
+        return None
+    kind = {"multi_avg_fn": ema(recipe.ema_decay)} if recipe.ema_decay is not None else {"avg_fn": running_mean}
+    average = AveragedModel(network, use_buffers=True, **kind)
+    average.requires_grad_(False)
+    return average
+
+
+def running_mean(averaged: Tensor, current: Tensor, count: Tensor | int) -> Tensor:
+    """SWA: the mean of all weights so far (whole numbers, such as counters, are the last)."""
+    return averaged + (current - averaged) / (count + 1) if averaged.is_floating_point() else current
+
+
+def l1_norm(network: nn.Module) -> Tensor:
+    """Sum of |weight| over what learns now; biases and norms are left alone, as by weight decay."""
+    parts = [p.abs().sum() for p in network.parameters() if p.requires_grad and decays(p)]
+    return torch.stack(parts).sum()
 
 
 def ema(decay: float) -> Callable[..., None]:

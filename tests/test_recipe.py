@@ -1,6 +1,8 @@
+import json
 from pathlib import Path
 
 import pytest
+from commandline import foveal
 
 from foveal.errors import BadRecipe
 from foveal.models.classification import ClassificationRecipe
@@ -62,3 +64,34 @@ def test_shipped_recipes_load(path: Path) -> None:
 
     task = tomllib.loads(path.read_text())["task"]
     assert TRAINERS[task].recipe_type.load(path).data_licence != "not stated"
+
+
+@pytest.mark.parametrize("size", ["small", "medium", "large"])
+@pytest.mark.parametrize("task", TRAINERS)
+def test_ready_recipes_load_by_name(task: str, size: str) -> None:
+    recipe = TRAINERS[task].recipe_type.load(Path(size))
+    assert recipe != TRAINERS[task].recipe_type.load()
+
+
+def test_a_file_wins_over_a_ready_recipe_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "small").write_text("epochs = 77")
+    monkeypatch.chdir(tmp_path)
+    assert ClassificationRecipe.load(Path("small")).epochs == 77
+
+
+def test_show_prints_what_load_reads(tmp_path: Path) -> None:
+    code, printed, talk = foveal("recipe", "show", "--recipe", "large", "--set", "epochs=3")
+    assert code == 0
+    assert "by the sqrt rule: lr_head 0.002" in talk
+    (tmp_path / "shown.toml").write_text(printed)
+    shown = ClassificationRecipe.load(tmp_path / "shown.toml")
+    assert (shown.epochs, shown.batch_size) == (3, 128)
+    code, printed, _ = foveal("recipe", "show", "--task", "object-detection", "--json")
+    assert json.loads(printed)["architecture"] == "fasterrcnn"
+
+
+def test_recipes_of_earlier_versions_load(tmp_path: Path) -> None:
+    """What the first version wrote into run folders, word for word of its fields."""
+    (tmp_path / "r.toml").write_text('optimizer = "sgd"\nmomentum = 0.8\nschedule = "step"\nlabel_smoothing = 0.05\n')
+    recipe = ClassificationRecipe.load(tmp_path / "r.toml")
+    assert (recipe.nesterov, recipe.mixup, recipe.lr_scale, recipe.swa_start) == (True, 0, 1, None)

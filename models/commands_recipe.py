@@ -1,0 +1,32 @@
+"""`foveal recipe show`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def show(
+    task: Annotated[str, typer.Option(help="classification, object-detection, …")] = "classification",
+    recipe: Annotated[
+        Path | None, typer.Option(help="A TOML file, or a ready recipe: small, medium or large (data sets).")
+    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="name=value; wins over the recipe file.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Print the resolved recipe: every field with what it means, its default and the value a training would use."""
+    from foveal.models.tasks import trainer_of
+
+    resolved = trainer_of(task).recipe_type.load(recipe, set_ or [])
+    if json_:
+        typer.echo(json.dumps(resolved.model_dump(mode="json")))
+        return
+    typer.echo(resolved.to_toml(), nl=False)
+    if resolved.lr_scaling != "none":
+        head, backbone = (rate * resolved.lr_scale for rate in (resolved.lr_head, resolved.lr_backbone))
+        typer.echo(
+            f"peak rates by the {resolved.lr_scaling} rule: lr_head {head:g}, lr_backbone {backbone:g}", err=True
+        )

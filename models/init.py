@@ -1,0 +1,28 @@
+"""How a trunk without weights starts."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+INITS: dict[str, Callable[[Tensor], Tensor]] = {
+    # Glorot, Bengio, AISTATS 2010: the variance of activations and of gradients is kept, for symmetric activations
+    "xavier": nn.init.xavier_uniform_,
+    # He, Zhang, Ren, Sun, ICCV 2015: twice that variance, since a ReLU drops half of it
+    "he": lambda weight: nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu"),
+}
+
+
+def initialise(trunk: nn.Module, init: str) -> None:
+    """Draw every convolution's and linear layer's weights anew and set their biases to 0, in place.
+
+    Args:
+        trunk: the part of the network that would otherwise have come with weights.
+        init: "default" (nothing happens) or a key of INITS.
+    """
+    if init == "default":
+        return
+    for module in trunk.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            INITS[init](module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
