@@ -32,6 +32,11 @@ COMMANDS: dict[str, Command] = {
     "data anchors": Command("foveal.models.detection.commands:anchors", "Judge, tune and try out anchors.", "train"),
     "models": Command("foveal.commands.models:models", "List the models of the zoo."),
     "train": Command("foveal.models.commands:train", "Fine-tune a network on your pictures.", "train"),
+    "recipe show": Command(
+        "foveal.models.commands_recipe:show", "Print a resolved recipe, every field explained.", "train"
+    ),
+    "diagnose": Command("foveal.models.diagnose.commands:diagnose", "Six checks before a long training.", "train"),
+    "tune": Command("foveal.models.diagnose.commands:tune", "Search the best recipe, coarse then fine.", "train"),
     "evaluate": Command("foveal.export.commands:evaluate", "Score a package or a training run on a data set.", "train"),
     "export": Command("foveal.export.commands:export", "Turn a training run into a proved package.", "train"),
     "verify": Command("foveal.commands.verify:verify", "Prove a model package again, without torch."),
@@ -71,7 +76,7 @@ def build(argv: list[str]) -> typer.Typer:
     return app
 
 
-GROUPS = {"data": "Make, check and look at data sets."}
+GROUPS = {"data": "Make, check and look at data sets.", "recipe": "Look at the numbers of a training."}
 
 
 def _group(summary: str) -> typer.Typer:

@@ -1,0 +1,68 @@
+"""`foveal diagnose` and `foveal tune`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Task = Annotated[str, typer.Option(help="classification, object-detection, …")]
+Data = Annotated[Path, typer.Option(help="Folder of the data set; the layout is found out.")]
+RecipeFile = Annotated[Path | None, typer.Option(help="TOML file, or small, medium or large.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="name=value; wins over the recipe file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def diagnose(
+    task: Task,
+    data: Data,
+    recipe: RecipeFile = None,
+    set_: Set = None,
+    out: Annotated[Path, typer.Option(help="The report, one HTML file.")] = Path("diagnosis.html"),
+    epochs: Annotated[int, typer.Option(min=1, help="Of the short training that step 6 reads.")] = 6,
+    trials: Annotated[int, typer.Option(min=0, help="Of steps 4 and 5, one epoch each; 0 leaves them out.")] = 6,
+    optimal_error: Annotated[float, typer.Option(min=0, max=1, help="Nobody does better: bias counts from it.")] = 0.0,
+    json_: Json = False,
+) -> None:
+    """Look at a training before it is a long one, in six steps. Exit code 0 healthy, 1 faults found."""
+    from foveal.models.diagnose.diagnose import diagnose as run_steps
+    from foveal.models.diagnose.report import to_html
+    from foveal.models.diagnose.search import Plan
+
+    resolved = _recipe(task, recipe, [*(set_ or []), f"epochs={epochs}"])
+    plan = Plan(coarse=trials - trials // 3, fine=trials // 3, epochs=1)
+    found = run_steps(resolved, data, plan, optimal_error=optimal_error, say=lambda line: typer.echo(line, err=True))
+    out.write_text(to_html(found))
+    typer.echo(json.dumps(found.to_json()) if json_ else f"{out}: {'healthy' if found.healthy else 'faults found'}")
+    if not found.healthy:
+        raise typer.Exit(1)
+
+
+def tune(
+    task: Task,
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder for best.toml and the trials; an interrupted search goes on.")],
+    recipe: RecipeFile = None,
+    set_: Set = None,
+    coarse: Annotated[int, typer.Option(min=1, help="Trials drawn at random on log scales.")] = 12,
+    fine: Annotated[int, typer.Option(min=0, help="Trials around the winners.")] = 8,
+    epochs: Annotated[int, typer.Option(min=1, help="Of a trial.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Trials at a time, each in a process of its own.")] = 1,
+    json_: Json = False,
+) -> None:
+    """Search learning rates and weight decay, and write the best recipe."""
+    from foveal.models.diagnose.diagnose import tune as run_search
+    from foveal.models.diagnose.search import Plan
+
+    plan = Plan(coarse=coarse, fine=fine, epochs=epochs, jobs=jobs)
+    resolved = _recipe(task, recipe, set_ or [])
+    best = run_search(resolved, data, out, plan, say=lambda line: typer.echo(line, err=True))
+    typer.echo(json.dumps(best) if json_ else f"{out / 'best.toml'}: {best}")
+
+
+def _recipe(task: str, recipe: Path | None, overrides: list[str]) -> Any:
+    from foveal.models.tasks import trainer_of
+
+    return trainer_of(task).recipe_type.load(recipe, overrides)

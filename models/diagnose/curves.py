@@ -1,0 +1,173 @@
+"""Step 6: a short training read in words: bias or variance, under-trained, too high a rate, labels that do not fit.
+
+Bias is the training error beyond the optimal one, variance what the dev error adds to it (Ng, "Machine Learning
+Yearning", 2018). Both errors are taken in evaluation mode, on plain canvases, of the same weights.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from foveal.models.backbones.weights import read_state_dict
+from foveal.models.data import Sample
+from foveal.models.diagnose.bench import Bench, spread
+from foveal.models.diagnose.findings import Finding, Picture
+from foveal.models.diagnose.pictures import SHEET_COLUMNS, contact_sheet, curves_figure
+from foveal.models.loading import eval_loader
+from foveal.models.run_folder import Row, RunFolder
+from foveal.models.train import fit
+from foveal.models.training_module import LossLost
+
+SCORED = 400  # training samples whose error is measured
+HIGH = 0.1  # of bias and of variance
+STILL_FALLING = 0.1  # share of the loss lost in the last quarter of the epochs
+SURE = 0.8  # probability from which on an answer against a training label is a doubt about the label
+DOUBTFUL = 0.03  # share of doubtful training labels that is a fault
+SHEET_ROWS = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """A finished short training: its epochs, and errors (1 - the task's metric) in [0, 1]."""
+
+    rows: tuple[Row, ...]
+    train_error: float
+    dev_error: float
+    train_count: int
+    dev_count: int
+    optimal_error: float = 0.0
+    chance_error: float | None = None  # of always saying the commonest class; classification only
+    doubtful: float | None = None  # share of training labels that the network is sure are others
+
+
+def learn(bench: Bench, folder: Path, *, optimal_error: float) -> tuple[list[Finding], list[Picture]]:
+    """Train by the recipe, then read what came out."""
+    network, recipe, run = bench.network(), bench.recipe, RunFolder(folder)
+    try:
+        fit(bench.task, network, bench.data, recipe, run, resume=False)
+    except LossLost as error:
+        return [Finding(step=6, name="rate too high", verdict="fault", words=str(error))], []
+    network.load_state_dict(read_state_dict(folder / "last.pt"))
+    network.cpu().eval()
+    train, dev = spread(bench.data.splits.train, SCORED), bench.data.splits.val
+    on_train, on_dev = _predictions(bench, network, train), _predictions(bench, network, dev)
+    curves = Curves(
+        rows=tuple(run.rows),
+        train_error=_error(bench, on_train, train),
+        dev_error=_error(bench, on_dev, dev),
+        train_count=len(train),
+        dev_count=len(dev),
+        optimal_error=optimal_error,
+        chance_error=_chance(bench, dev),
+        doubtful=_doubtful(bench, on_train, train),
+    )
+    pictures = [Picture(6, "Losses and val metric", curves_figure(run.rows, f"val_{bench.task.best_metric}"))]
+    return read(curves), [*pictures, _top_losses(bench, network, [*train, *dev])]
+
+
+def read(curves: Curves) -> list[Finding]:
+    """The training in words; one finding that is ok when nothing is wrong."""
+    values = {
+        "train_error": curves.train_error,
+        "dev_error": curves.dev_error,
+        "bias": curves.train_error - curves.optimal_error,
+        "variance": curves.dev_error - curves.train_error,
+        "chance_error": curves.chance_error,
+        "doubtful_labels": curves.doubtful,
+    }
+    errors = f"train error {curves.train_error:.3f}, dev error {curves.dev_error:.3f}"
+    faults = [f for f in (_rate(curves), _labels(curves), _fit(curves), _variance(curves), _noise(curves)) if f]
+    if not faults:
+        return [Finding(step=6, name="healthy", verdict="ok", words=f"{errors}: learns and generalises", values=values)]
+    return [
+        Finding(step=6, name=name, verdict="fault", words=f"{errors}: {words}", values=values) for name, words in faults
+    ]
+
+
+Fault = tuple[str, str] | None
+
+
+def _rate(curves: Curves) -> Fault:
+    losses = [row["loss"] for row in curves.rows]
+    if len(losses) > 1 and losses[-1] > 1.2 * min(losses) and losses[-1] > 0.8 * losses[0]:
+        return "rate too high", f"the loss went from {losses[0]:.3g} over {min(losses):.3g} to {losses[-1]:.3g}"
+    return None
+
+
+def _labels(curves: Curves) -> Fault:
+    """Dev no better than chance: what was learnt, if anything, does not carry over."""
+    chance = curves.chance_error
+    if chance is None or curves.dev_error < chance - 2 * _sigma(chance, curves.dev_count):
+        return None
+    words = f"on dev no better than always saying the commonest class ({chance:.3f}): do the labels fit the pictures?"
+    return "labels do not fit", words
+
+
+def _fit(curves: Curves) -> Fault:
+    bias = curves.train_error - curves.optimal_error
+    if bias <= HIGH:
+        return None
+    losses = [row["loss"] for row in curves.rows]
+    before = losses[-1 - max(1, len(losses) // 4)] if len(losses) > 1 else losses[-1]
+    if len(losses) > 1 and losses[-1] < (1 - STILL_FALLING) * before:
+        return "under-trained", f"bias {bias:.3f}, and the loss is still falling: more epochs or a higher rate"
+    return "bias", f"bias {bias:.3f}: a larger network, a better start, less regularisation, a higher rate"
+
+
+def _variance(curves: Curves) -> Fault:
+    variance = curves.dev_error - curves.train_error
+    if variance <= max(HIGH, 2 * _sigma(curves.dev_error, curves.dev_count)):
+        return None
+    return "variance", f"variance {variance:.3f}: more data, more augmentation, more regularisation, a smaller network"
+
+
+def _noise(curves: Curves) -> Fault:
+    if curves.doubtful is None or curves.doubtful <= DOUBTFUL:
+        return None
+    share = f"{curves.doubtful:.1%} of training labels"
+    return "label noise", f"the network is sure that {share} are others; look at the contact sheet"
+
+
+def _sigma(error: float, count: int) -> float:
+    return math.sqrt(error * (1 - error) / count)
+
+
+def _predictions(bench: Bench, network: torch.nn.Module, samples: Sequence[Sample[Any]]) -> list[Any]:
+    batches = eval_loader(bench.task.eval_set(samples, bench.recipe), bench.recipe.batch_size, bench.task.collate)
+    with torch.inference_mode():
+        return [prediction for batch in batches for prediction in bench.task.predict(network, batch)]
+
+
+def _error(bench: Bench, predictions: Sequence[Any], samples: Sequence[Sample[Any]]) -> float:
+    scores = bench.task.score(predictions, samples, bench.data.labels, bench.recipe)
+    return 1.0 - scores[bench.task.best_metric]
+
+
+def _chance(bench: Bench, dev: Sequence[Sample[Any]]) -> float | None:
+    if bench.recipe.task != "classification":
+        return None
+    return 1.0 - max(Counter(sample.truth for sample in dev).values()) / len(dev)
+
+
+def _doubtful(bench: Bench, logits: Sequence[Any], samples: Sequence[Sample[Any]]) -> float | None:
+    if bench.recipe.task != "classification":
+        return None
+    probabilities = torch.from_numpy(np.stack(logits)).softmax(1)
+    truths = torch.tensor([sample.truth for sample in samples])
+    sure, answers = probabilities.max(1)
+    return ((answers != truths) & (sure >= SURE)).double().mean().item()
+
+
+def _top_losses(bench: Bench, network: torch.nn.Module, samples: Sequence[Sample[Any]]) -> Picture:
+    """The samples with the greatest losses: wrong labels gather here."""
+    losses = bench.sample_losses(network, samples)
+    worst = sorted(range(len(samples)), key=lambda i: -losses[i])[: SHEET_COLUMNS * SHEET_ROWS]
+    captions = [f"{samples[i].name[-28:]}\n{losses[i]:.2f}" for i in worst]
+    figure = contact_sheet([samples[i] for i in worst], captions, bench.task.preprocess(bench.recipe))
+    return Picture(6, "Greatest losses, of train and dev: wrong labels gather here", figure)

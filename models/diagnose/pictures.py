@@ -1,0 +1,89 @@
+"""Figures of a diagnosis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+
+from foveal.models.canvases import make_canvas
+from foveal.models.data import Sample
+from foveal.preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from foveal.models.diagnose.rate import RangeTest
+
+SHEET_COLUMNS = 6
+
+
+def line_figure(values: Sequence[float], x: str, y: str, *, log_y: bool = False) -> Figure:
+    """One line."""
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(values)
+    axes.set(xlabel=x, ylabel=y)
+    axes.grid(alpha=0.3)
+    if log_y and min(values) > 0:
+        axes.set_yscale("log")
+    return figure
+
+
+def rate_figure(test: RangeTest, rate: float) -> Figure:
+    """Loss over rate, with the suggested rate and the recipe's marked."""
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(test.rates, test.losses)
+    axes.axvline(test.suggested, color="green", label=f"suggested {test.suggested:.2g}")
+    axes.axvline(rate, color="black", linestyle=":", label=f"recipe {rate:.2g}")
+    if test.too_high is not None:
+        axes.axvspan(
+            test.too_high, max(test.rates[-1], test.too_high * 1.01), color="red", alpha=0.15, label="too high"
+        )
+    axes.set(xscale="log", xlabel="lr_head", ylabel="loss")
+    axes.legend()
+    return figure
+
+
+def trials_figure(trials: Sequence[Any], metric: str) -> Figure:
+    """Every trial's metric over each field that was searched; the finer search is filled."""
+    names = sorted({name for trial in trials for name in trial.fields})
+    figure = Figure(figsize=(4 * len(names), 3.4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        for phase, face in (("coarse", "none"), ("fine", "tab:orange")):
+            found = [t for t in trials if t.phase == phase]
+            xs, ys = [t.fields[name] for t in found], [t.metric for t in found]
+            axes.scatter(xs, ys, facecolors=face, edgecolors="black", label=phase)
+        axes.set(xscale="log", xlabel=name, ylabel=metric)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def curves_figure(rows: Sequence[dict[str, float]], metric: str) -> Figure:
+    """Losses and the val metric over epochs."""
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in rows]
+    for name in ("loss", "val_loss"):
+        if name in rows[0]:
+            left.plot(epochs, [row[name] for row in rows], marker=".", label=name)
+    right.plot(epochs, [row[metric] for row in rows], marker=".", label=metric)
+    for axes in (left, right):
+        axes.set_xlabel("epoch")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def contact_sheet(samples: Sequence[Sample[Any]], captions: Sequence[str], preprocess: Preprocess) -> Figure:
+    """Canvases side by side, each under its caption."""
+    rows = -(-len(samples) // SHEET_COLUMNS)
+    figure = Figure(figsize=(2 * SHEET_COLUMNS, 2.4 * rows), layout="constrained")
+    panels = figure.subplots(rows, SHEET_COLUMNS, squeeze=False).ravel()
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, sample, caption in zip(panels, samples, captions, strict=False):
+        axes.imshow(make_canvas(sample, preprocess))
+        axes.set_title(caption, fontsize="x-small")
+    return figure

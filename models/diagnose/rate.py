@@ -1,0 +1,99 @@
+"""Step 3: the learning-rate range test.
+
+The rate grows exponentially from batch to batch; where the loss falls fastest is a good peak rate, where it explodes is
+the end of what is possible. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017,
+https://arxiv.org/abs/1506.01186.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from foveal.models.diagnose.bench import Bench, total
+from foveal.models.diagnose.findings import Finding, Picture
+from foveal.models.diagnose.pictures import rate_figure
+from foveal.models.optim import configure
+
+BATCHES = 60
+LOWEST, HIGHEST = 1e-6, 10.0  # of the head; the trunk keeps its ratio to it
+SMOOTHING = 0.8
+EXPLODED = 3.0  # times the first loss: further batches tell nothing
+SKIPPED = 3  # first points, whose average is of one or two batches
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """The curve and what it says. Rates are the head's; `too_high` is None when the loss never came back up."""
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]  # smoothed
+    suggested: float
+    too_high: float | None
+
+
+def range_test(bench: Bench, *, batches: int = BATCHES) -> RangeTest:
+    """Train a fresh network while the rate grows."""
+    recipe = bench.recipe.model_copy(
+        update={"schedule": "constant", "warmup_epochs": 0.0, "frozen_epochs": 0, "lr_scaling": "none"}
+    )
+    network = bench.network().train()
+    optimizer, _ = configure(network, bench.task.backbone(network), recipe, steps_per_epoch=1)
+    shares = [group["lr"] / recipe.lr_head for group in optimizer.param_groups]
+    rates, losses = [], []
+    for i, batch in zip(range(batches), bench.batches(), strict=False):
+        rate = LOWEST * (HIGHEST / LOWEST) ** (i / (batches - 1))
+        for group, share in zip(optimizer.param_groups, shares, strict=True):
+            group["lr"] = rate * share
+        torch.manual_seed(recipe.seed + i)
+        loss = total(bench.task.loss(network, batch, recipe))
+        value = loss.item()
+        if not math.isfinite(value) or (losses and value > EXPLODED * losses[0]):
+            rates, losses = [*rates, rate], [*losses, EXPLODED * losses[0] if losses else math.inf]
+            break
+        rates.append(rate)
+        losses.append(value)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    return read_curve(rates, losses)
+
+
+def read_curve(rates: Sequence[float], losses: Sequence[float]) -> RangeTest:
+    """Smooth the losses; the steepest descent before the minimum, and the rate from which on the loss is lost."""
+    smooth = np.array(smoothed(losses))
+    lowest = int(np.argmin(smooth[:-1])) if len(smooth) > 1 else 0
+    slopes = np.gradient(smooth, np.log(rates)) if len(smooth) > 2 else np.zeros(len(smooth))
+    falling = slopes[SKIPPED : lowest + 1]
+    steepest = SKIPPED + int(np.argmin(falling)) if len(falling) else lowest
+    back_up = np.flatnonzero(smooth[lowest:] >= (smooth[0] + smooth[lowest]) / 2 + 1e-12)
+    too_high = float(rates[lowest + int(back_up[0])]) if len(back_up) and lowest else None
+    return RangeTest(tuple(rates), tuple(smooth.tolist()), float(rates[steepest]), too_high)
+
+
+def smoothed(losses: Sequence[float]) -> list[float]:
+    """Exponential moving average without its bias towards the start (as Adam's)."""
+    average, found = 0.0, []
+    for i, loss in enumerate(losses):
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        found.append(average / (1 - SMOOTHING ** (i + 1)))
+    return found
+
+
+def judge_rate(test: RangeTest, rate: float) -> tuple[Finding, Picture]:
+    """The recipe's peak rate of the head (large-batch rule included) against the curve."""
+    values = {"suggested": test.suggested, "too_high_from": test.too_high, "recipe": rate}
+    words = f"lr_head {rate:.2g}; the loss falls fastest at {test.suggested:.2g}"
+    if test.too_high is not None:
+        words += f" and is lost from {test.too_high:.2g} on"
+    verdict, name = "ok", "learning rate"
+    if test.too_high is not None and rate >= test.too_high:
+        verdict, name = "fault", "learning rate too high"
+        words += ": the recipe's rate is too high"
+    elif rate < test.suggested / 100:
+        verdict, name = "note", "learning rate low"
+        words += ": the recipe's rate is low, training will take long"
+    finding = Finding(step=3, name=name, verdict=verdict, words=words, values=values)  # type: ignore[arg-type]
+    return finding, Picture(3, "Loss (smoothed) while the rate grows", rate_figure(test, rate))
