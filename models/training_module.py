@@ -146,10 +146,12 @@ class TrainingModule(LightningModule):
 
 def average_of(network: nn.Module, recipe: Recipe) -> AveragedModel | None:
     """The averaged copy that the recipe asks for: EMA or SWA, buffers too (BatchNorm statistics are averaged alike)."""
-    if recipe.ema_decay is None and recipe.swa_start is None:
+    if recipe.ema_decay is not None:
+        average = AveragedModel(network, multi_avg_fn=ema(recipe.ema_decay), use_buffers=True)
+    elif recipe.swa_start is not None:
+        average = AveragedModel(network, avg_fn=running_mean, use_buffers=True)
+    else:
         return None
-    kind = {"multi_avg_fn": ema(recipe.ema_decay)} if recipe.ema_decay is not None else {"avg_fn": running_mean}
-    average = AveragedModel(network, use_buffers=True, **kind)
     average.requires_grad_(False)
     return average
 

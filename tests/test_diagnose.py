@@ -137,9 +137,11 @@ class TestRate:
 
     def test_a_rate_a_hundred_times_too_high_is_found(self, data: Path) -> None:
         test = range_test(bench(data))
-        assert judge_rate(test, 3e-3)[0].verdict == "ok"
+        good, _ = judge_rate(test, 3e-3)
+        assert good.verdict == "ok", good.words
         high, _ = judge_rate(test, 3e-1)
-        assert (high.verdict, high.name) == ("fault", "learning rate too high")
+        assert high.name == "learning rate too high", f"{high.words}; {test}"
+        assert high.verdict == "fault"
         assert judge_rate(test, 1e-7)[0].name == "learning rate low"
 
 

@@ -57,4 +57,5 @@ def _end_of_branch(module: nn.Module) -> nn.Module | None:
 
 
 def _skip(module: nn.Module, _: Any, output: Tensor, *, p: float) -> Tensor:
-    return stochastic_depth(output, p, "row", training=module.training)
+    kept: Tensor = stochastic_depth(output, p, "row", training=module.training)
+    return kept

@@ -48,6 +48,7 @@ class Curves:
 
 def learn(bench: Bench, folder: Path, *, optimal_error: float) -> tuple[list[Finding], list[Picture]]:
     """Train by the recipe, then read what came out."""
+    folder.mkdir(parents=True, exist_ok=True)
     network, recipe, run = bench.network(), bench.recipe, RunFolder(folder)
     try:
         fit(bench.task, network, bench.data, recipe, run, resume=False)

@@ -13,15 +13,14 @@ import numpy as np
 import torch
 
 from foveal.models.diagnose.bench import Bench, total
-from foveal.models.diagnose.findings import Finding, Picture
+from foveal.models.diagnose.findings import Finding, Picture, Verdict
 from foveal.models.diagnose.pictures import rate_figure
 from foveal.models.optim import configure
 
 BATCHES = 60
-LOWEST, HIGHEST = 1e-6, 10.0  # of the head; the trunk keeps its ratio to it
-SMOOTHING = 0.8
+LOWEST, HIGHEST = 1e-5, 10.0  # of the head; the trunk keeps its ratio to it
+WINDOW = 2  # batches either side that a point is averaged with: half a decade in all
 EXPLODED = 3.0  # times the first loss: further batches tell nothing
-SKIPPED = 3  # first points, whose average is of one or two batches
 
 
 @dataclass(frozen=True)
@@ -64,22 +63,18 @@ def range_test(bench: Bench, *, batches: int = BATCHES) -> RangeTest:
 def read_curve(rates: Sequence[float], losses: Sequence[float]) -> RangeTest:
     """Smooth the losses; the steepest descent before the minimum, and the rate from which on the loss is lost."""
     smooth = np.array(smoothed(losses))
-    lowest = int(np.argmin(smooth[:-1])) if len(smooth) > 1 else 0
-    slopes = np.gradient(smooth, np.log(rates)) if len(smooth) > 2 else np.zeros(len(smooth))
-    falling = slopes[SKIPPED : lowest + 1]
-    steepest = SKIPPED + int(np.argmin(falling)) if len(falling) else lowest
-    back_up = np.flatnonzero(smooth[lowest:] >= (smooth[0] + smooth[lowest]) / 2 + 1e-12)
-    too_high = float(rates[lowest + int(back_up[0])]) if len(back_up) and lowest else None
+    lowest = int(np.argmin(smooth))
+    slopes = np.gradient(smooth, np.log(rates)) if len(smooth) > 1 else np.zeros(1)
+    steepest = int(np.argmin(slopes[: lowest + 1]))
+    halfway = (smooth[0] + smooth[lowest]) / 2  # half of what was learnt is lost again
+    back_up = np.flatnonzero(smooth[lowest:] > halfway)
+    too_high = float(rates[lowest + int(back_up[0])]) if len(back_up) else None
     return RangeTest(tuple(rates), tuple(smooth.tolist()), float(rates[steepest]), too_high)
 
 
 def smoothed(losses: Sequence[float]) -> list[float]:
-    """Exponential moving average without its bias towards the start (as Adam's)."""
-    average, found = 0.0, []
-    for i, loss in enumerate(losses):
-        average = SMOOTHING * average + (1 - SMOOTHING) * loss
-        found.append(average / (1 - SMOOTHING ** (i + 1)))
-    return found
+    """The mean over a window around each point, cut off at the ends: no lag, unlike a running average."""
+    return [float(np.mean(losses[max(0, i - WINDOW) : i + WINDOW + 1])) for i in range(len(losses))]
 
 
 def judge_rate(test: RangeTest, rate: float) -> tuple[Finding, Picture]:
@@ -88,12 +83,13 @@ def judge_rate(test: RangeTest, rate: float) -> tuple[Finding, Picture]:
     words = f"lr_head {rate:.2g}; the loss falls fastest at {test.suggested:.2g}"
     if test.too_high is not None:
         words += f" and is lost from {test.too_high:.2g} on"
-    verdict, name = "ok", "learning rate"
+    verdict: Verdict = "ok"
+    name = "learning rate"
     if test.too_high is not None and rate >= test.too_high:
         verdict, name = "fault", "learning rate too high"
         words += ": the recipe's rate is too high"
     elif rate < test.suggested / 100:
         verdict, name = "note", "learning rate low"
         words += ": the recipe's rate is low, training will take long"
-    finding = Finding(step=3, name=name, verdict=verdict, words=words, values=values)  # type: ignore[arg-type]
+    finding = Finding(step=3, name=name, verdict=verdict, words=words, values=values)
     return finding, Picture(3, "Loss (smoothed) while the rate grows", rate_figure(test, rate))

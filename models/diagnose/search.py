@@ -22,7 +22,7 @@ from optuna.trial import TrialState
 
 from foveal.errors import BadOutput
 from foveal.models.diagnose.bench import Bench
-from foveal.models.diagnose.findings import Finding, Picture
+from foveal.models.diagnose.findings import Finding, Picture, Verdict
 from foveal.models.diagnose.pictures import trials_figure
 from foveal.models.run_folder import RunFolder, rank
 from foveal.models.train import fit
@@ -96,7 +96,7 @@ class Search:
     def trials(self) -> list[Trial]:
         """The finished ones, in order."""
         done = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return [Trial(t.user_attrs["phase"], dict(t.params), float(t.value), t.user_attrs["val_loss"]) for t in done]
+        return [Trial(t.user_attrs["phase"], dict(t.params), t.value or 0.0, t.user_attrs["val_loss"]) for t in done]
 
     def run(self, say: Say = lambda _: None) -> list[Trial]:
         """Both searches, or what is left of them."""
@@ -171,8 +171,8 @@ def judge_trials(trials: Sequence[Trial], metric: str) -> tuple[list[Finding], P
         words = f"{len(found)} trials, the best {metric} {best.metric:.4f} with {told(best.fields)}"
         words += f"; {lost} lost their loss" if lost else ""
         values = {"best": best.fields, "metric": best.metric, "trials": len(found), "lost": lost}
-        verdict = "fault" if lost == len(found) else "ok"
-        findings.append(Finding(step=step, name=f"{phase} search", verdict=verdict, words=words, values=values))  # type: ignore[arg-type]
+        verdict: Verdict = "fault" if lost == len(found) else "ok"
+        findings.append(Finding(step=step, name=f"{phase} search", verdict=verdict, words=words, values=values))
     return findings, Picture(4, "Trials: coarse and fine", trials_figure(trials, metric))
 
 
