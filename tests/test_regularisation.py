@@ -144,6 +144,8 @@ def test_swa_averages_the_ends_of_the_last_epochs(data: Path, tmp_path: Path) ->
     train(swa, data, tmp_path / "swa")
     found = torch.load(tmp_path / "swa" / "last.pt", weights_only=True)
     for name, value in found.items():
+        if not value.is_floating_point():  # BatchNorm's counter
+            continue
         torch.testing.assert_close(value, (ends[0][name] + ends[1][name]) / 2, rtol=1e-4, atol=1e-6)
     load_run(tmp_path / "swa")
 
@@ -170,7 +172,7 @@ def test_early_stopping_ends_a_run_that_does_not_improve(data: Path, tmp_path: P
 def test_half_precision_trains_and_is_refused_where_there_is_none(data: Path, tmp_path: Path) -> None:
     train(recipe("epochs=1", "precision=bf16-mixed"), data, tmp_path / "run")
     state = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
-    assert {value.dtype for value in state.values()} == {torch.float32}
+    assert {value.dtype for value in state.values() if value.is_floating_point()} == {torch.float32}
     if not torch.cuda.is_available():
         with pytest.raises(BadRecipe, match="expected a GPU for 16-mixed"):
             train(recipe("precision=16-mixed"), data, tmp_path / "other")
