@@ -4,6 +4,7 @@ The resolved recipe is written into the run folder, comments included, and can b
 """
 
 import json
+import math
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -100,7 +101,7 @@ class Recipe(BaseModel):
     def lr_scale(self) -> float:
         """What the large-batch rule multiplies both learning rates by."""
         share = self.batch_size * self.accumulate / self.base_batch_size
-        return {"none": 1.0, "linear": share, "sqrt": share**0.5}[self.lr_scaling]
+        return {"none": 1.0, "linear": share, "sqrt": math.sqrt(share)}[self.lr_scaling]
 
     @model_validator(mode="after")
     def _fields_agree(self) -> Self:

@@ -41,10 +41,10 @@ def drop_branches(trunk: nn.Module, chance: float | None, *, name: str) -> None:
 
 def _end_of_branch(module: nn.Module) -> nn.Module | None:
     """The last layer of a block's branch, just before the shortcut joins."""
-    if isinstance(module, StochasticDepth):  # EfficientNet has them from its authors
-        return module
     end: Any = None
-    if isinstance(module, resnet.BasicBlock):
+    if isinstance(module, StochasticDepth):  # EfficientNet has them from its authors
+        end = module
+    elif isinstance(module, resnet.BasicBlock):
         end = module.bn2
     elif isinstance(module, resnet.Bottleneck):
         end = module.bn3
