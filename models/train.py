@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import Trainer, seed_everything
@@ -154,7 +154,7 @@ def fit(
         trainer.fit(module, batches, validation, ckpt_path=folder.resume_file if resume else None, weights_only=True)
 
 
-def _precision(recipe: Recipe) -> str:
+def _precision(recipe: Recipe) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
     if recipe.precision == "16-mixed" and not torch.cuda.is_available():
         raise BadRecipe("precision: expected a GPU for 16-mixed, got none; bf16-mixed and 32-true run on CPUs")
     return recipe.precision

@@ -41,7 +41,8 @@ def range_test(bench: Bench, *, batches: int = BATCHES) -> RangeTest:
     network = bench.network().train()
     optimizer, _ = configure(network, bench.task.backbone(network), recipe, steps_per_epoch=1)
     shares = [group["lr"] / recipe.lr_head for group in optimizer.param_groups]
-    rates, losses = [], []
+    rates: list[float] = []
+    losses: list[float] = []
     for i, batch in zip(range(batches), bench.batches(), strict=False):
         rate = LOWEST * (HIGHEST / LOWEST) ** (i / (batches - 1))
         for group, share in zip(optimizer.param_groups, shares, strict=True):

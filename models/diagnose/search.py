@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -110,7 +110,9 @@ class Search:
         return self.trials
 
     def _phase(self, phase: str, count: int, box: Box, pool: Executor, say: Say) -> None:
-        space = {name: FloatDistribution(low, high, log=True) for name, (low, high) in box.items()}
+        space: dict[str, BaseDistribution] = {
+            name: FloatDistribution(low, high, log=True) for name, (low, high) in box.items()
+        }
         left = count - sum(trial.phase == phase for trial in self.trials)
         running: dict[Future[tuple[float, float]], optuna.Trial] = {}
         while left > 0 or running:
