@@ -224,16 +224,6 @@ def test_curves_in_words(losses: list[float], changed: dict, wanted: set[str]) -
     assert {finding.name for finding in read(Curves(rows=rows, **{**GOOD, **changed}))} == wanted
 
 
-def test_wrong_labels_gather_on_top(data: Path, tmp_path: Path) -> None:
-    shutil.copytree(data, tmp_path / "dots")
-    for i in range(12):  # 12 of 160
-        (tmp_path / "dots" / "dark-left" / f"{i:03}.png").rename(tmp_path / "dots" / "bright-right" / f"wrong{i}.png")
-    findings, pictures = learn(bench(tmp_path / "dots"), tmp_path / "run", optimal_error=0.0)
-    assert "label noise" in {finding.name for finding in findings}
-    titles = [axes.get_title() for axes in pictures[-1].figure.axes][:12]
-    assert sum("wrong" in title for title in titles) >= 10
-
-
 @pytest.mark.parametrize("task", TRAINERS)
 def test_plain_turns_everything_off_that_varies(task: str) -> None:
     """A new field that varies pictures must be named in bench.PLAIN: these are the fields that do not."""
