@@ -255,7 +255,7 @@ def started(contender: Contender, arguments: argparse.Namespace, core: int) -> I
 
 def write_mlserver_settings(work: Path, package: Path) -> None:
     ports = {"http_port": PORT, "grpc_port": PORT + 1, "metrics_port": PORT + 2}
-    (work / "settings.json").write_text(json.dumps(ports | {"host": "127.0.0.1", "parallel_workers": 1}))
+    (work / "settings.json").write_text(json.dumps(ports | {"host": "127.0.0.1", "parallel_workers": 0}))
     model = {"name": "detector", "implementation": "mlserver_obvious.Runtime", "parameters": {"uri": str(package)}}
     (work / "model-settings.json").write_text(json.dumps(model))
 
