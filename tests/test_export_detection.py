@@ -177,14 +177,16 @@ def test_candidates_and_the_kernels_nms_are_the_networks_forward(architecture: s
     reference = EXPORTER.reference(checkpoint)
     names = ["boxes", "scores", "class_ids"]
     outputs = reference.run(names, {"images": images.numpy(), "content_hw": content_hw.numpy()})
-    with torch.inference_mode():
-        for i, found in enumerate(checkpoint.network(images, content_hw)):
-            rows = suppressed({name: value[i] for name, value in zip(names, outputs, strict=True)}, AS_SERVED)
-            assert len(rows["scores"]) == len(found["scores"]) > 10
-            # float32 sums in another order (threads, batch) move a score by up to 2e-6; the contract allows 1e-4
-            np.testing.assert_allclose(rows["scores"], found["scores"].numpy(), atol=1e-5)
-            np.testing.assert_allclose(rows["boxes"], found["boxes"].numpy(), atol=0.002)
-            assert (rows["class_ids"] == found["labels"].numpy()).all()
+    for i in range(3):
+        # One picture at a time on both sides: the same sums in the same order, so not a bit may differ. (For a batch of
+        # three the convolutions add up in another order, which moves scores by up to 2e-6.)
+        with torch.inference_mode():
+            found = checkpoint.network(images[i : i + 1], content_hw[i : i + 1])[0]
+        rows = suppressed({name: value[i] for name, value in zip(names, outputs, strict=True)}, AS_SERVED)
+        assert len(rows["scores"]) == len(found["scores"]) > 10
+        np.testing.assert_array_equal(rows["scores"], found["scores"].numpy())
+        np.testing.assert_array_equal(rows["boxes"], found["boxes"].numpy())
+        assert (rows["class_ids"] == found["labels"].numpy()).all()
 
 
 def test_what_hangs_on_the_cut_of_proposals_is_said_and_only_that(mask_rcnn: Exported) -> None:
