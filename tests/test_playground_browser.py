@@ -169,8 +169,8 @@ def test_copied_commands_give_what_is_shown(
     for kind, runner in commands.items():
         visitor.page.evaluate("navigator.clipboard.writeText('')")
         visitor.page.click(f"[data-export={kind}]")
-        visitor.page.wait_for_function("() => document.getElementById('status').textContent === 'Copied.'")
-        text = visitor.page.evaluate("navigator.clipboard.readText()")
+        # not the status line, which still says "Copied." of the command before
+        text = visitor.page.wait_for_function("() => navigator.clipboard.readText()").json_value()
         done = subprocess.run([*runner, text], cwd=tmp_path, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout) == shown
