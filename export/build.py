@@ -96,7 +96,8 @@ def build(
 
     trained = exporter.reference(checkpoint)
     on_val = partial(evaluate, Pipeline(draft, trained, "torch"), val)
-    draft = draft.model_copy(update={"postprocess": exporter.tuned(draft.postprocess, on_val)})
+    if val:
+        draft = draft.model_copy(update={"postprocess": exporter.tuned(draft.postprocess, on_val)})
 
     reference = Pipeline(draft, trained, "torch")
     graph = Pipeline(draft, session, provider)

@@ -85,8 +85,9 @@ def _splits(run: Path, checkpoint: Checkpoint, data: Path | None) -> Splits[Any]
     """Those of the very data set that the run was trained with."""
     from foveal.errors import BadData
     from foveal.models.run_folder import data_root
+    from foveal.models.tasks import load_data
 
-    dataset = checkpoint.trainer.load_data(data or data_root(run), checkpoint.recipe)
+    dataset = load_data(checkpoint.recipe, data or data_root(run))
     if dataset.fingerprint != checkpoint.data.fingerprint:
         raise BadData(
             f"{data or data_root(run)}: expected the data set of training, {checkpoint.data.fingerprint}, got another"

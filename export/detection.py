@@ -57,11 +57,12 @@ class DetectionExporter:
         return TorchSession(outputs, partial(family.answer, checkpoint.network))
 
     def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
-        """The recipe's NMS; the score threshold is a guess until `tuned`."""
+        """The recipe's NMS; its score threshold stands where val does not tell a better one (`tuned`)."""
         masks = checkpoint.task == "instance-segmentation"
+        recipe = checkpoint.recipe.model_dump()
         return Postprocess(
-            score_threshold=0.5,
-            iou_threshold=checkpoint.recipe.model_dump()["iou_threshold"],
+            score_threshold=recipe["score_threshold"],
+            iou_threshold=recipe["iou_threshold"],
             max_detections=MAX_DETECTIONS,
             mask_format="rle" if masks else None,
         )

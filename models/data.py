@@ -46,6 +46,10 @@ class Splits(Generic[T]):
         """Split -> number of samples."""
         return {split: len(self[split]) for split in SPLITS}
 
+    def val_learnt(self) -> "Splits[T]":
+        """val's samples in train, none in val."""
+        return Splits((*self.train, *self.val), (), self.test)
+
 
 @dataclass(frozen=True)
 class DataSet(Generic[T]):

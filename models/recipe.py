@@ -45,6 +45,11 @@ class Recipe(BaseModel):
     split_file: str | None = Field(None, description="CSV with the columns name,split; instead of a seeded split")
     val_fraction: float = Field(0.15, gt=0, lt=1, description="of all samples; picks checkpoint and thresholds")
     test_fraction: float = Field(0.15, ge=0, lt=1, description="of all samples; scored once")
+    learn_val: bool = Field(
+        False,
+        description="learn val too, once it has chosen recipe and epochs in an earlier run: nothing is left to pick a "
+        "checkpoint, the last epoch counts",
+    )
 
     epochs: int = Field(20, ge=1, description="passes over the training split")
     frozen_epochs: int = Field(1, ge=0, description="first epochs in which only the head learns")
@@ -109,6 +114,8 @@ class Recipe(BaseModel):
             raise ValueError("lr_scaling: expected warmup_epochs above 0 with it, since large rates need a warm-up")
         if self.ema_decay is not None and self.swa_start is not None:
             raise ValueError("swa_start: expected ema_decay = none with it, since one average is evaluated")
+        if self.learn_val and self.patience is not None:
+            raise ValueError("patience: expected none with learn_val, since no val split says when to stop")
         if self.init != "default" and self.weights != "none":
             raise ValueError(f"init: expected weights = none with {self.init!r}, got weights {self.weights!r}")
         return self

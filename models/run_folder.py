@@ -118,8 +118,11 @@ class RunFolder:
 
 
 def rank(row: Row, best_metric: str) -> tuple[float, float]:
-    """What the best epoch has most of: the metric, then a low val_loss (small val splits tie); then it is the first."""
-    return row[best_metric], -row.get("val_loss", 0.0)
+    """What the best epoch has most of: the metric, then a low val_loss (small val splits tie); then it is the first.
+
+    Without a val split (learn_val) there is no metric, and later is better.
+    """
+    return row.get(best_metric, row["epoch"]), -row.get("val_loss", 0.0)
 
 
 def best_epoch(rows: Sequence[Row], best_metric: str) -> int:

@@ -1,6 +1,7 @@
 """The plug of a task into the training frame, and the tasks that are plugged in."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -98,4 +99,10 @@ def trainer_of(task: str) -> TaskTrainer:
     return TRAINERS[task]
 
 
-__all__ = ["TRAINERS", "Recipe", "TaskTrainer", "trainer_of"]
+def load_data(recipe: Recipe, root: Path) -> DataSet[Any]:
+    """The data set in the splits that the recipe trains with; errors are those of the task's `load_data`."""
+    data = trainer_of(recipe.task).load_data(root, recipe)
+    return replace(data, splits=data.splits.val_learnt()) if recipe.learn_val else data
+
+
+__all__ = ["TRAINERS", "Recipe", "TaskTrainer", "load_data", "trainer_of"]

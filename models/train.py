@@ -30,7 +30,7 @@ from foveal.models.loading import eval_loader, train_loader
 from foveal.models.plots import draw_curves
 from foveal.models.recipe import Recipe
 from foveal.models.run_folder import RunFolder, RunInfo, best_epoch
-from foveal.models.tasks import TaskTrainer, trainer_of
+from foveal.models.tasks import TaskTrainer, load_data, trainer_of
 from foveal.models.training_module import Say, TrainingModule
 
 
@@ -67,7 +67,7 @@ def run_epochs(
 ) -> tuple[TaskTrainer, DataSet[Any], RunFolder]:
     """All of `train` but the last step: the test split is not looked at."""
     task = trainer_of(recipe.task)
-    data = task.load_data(data_root, recipe)
+    data = load_data(recipe, data_root)
     for note in data.notes:
         say(note)
     seed_everything(recipe.seed, verbose=False)
@@ -131,7 +131,8 @@ def fit(
         workers=workers,
         world=processes,
     )
-    validation = eval_loader(task.eval_set(processes.share(splits.val), recipe), recipe.batch_size, task.collate)
+    val = task.eval_set(processes.share(splits.val), recipe) if splits.val else None
+    validation = eval_loader(val, recipe.batch_size, task.collate) if val is not None else None
     steps = steps_per_epoch(len(batches), recipe)
     module = TrainingModule(task, network, data, recipe, folder, steps, say, processes)
     keeper = ModelCheckpoint(
@@ -208,6 +209,8 @@ def quiet_lightning() -> Iterator[None]:
             # workers are the caller's choice: on two cores they compete with the training itself
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # we resume
+            # learn_val leaves no val split
+            warnings.filterwarnings("ignore", message="You defined a `validation_step` but have no `val_dataloader`")
             # Lightning 2.6 calls what torch 2.15 deprecates; nothing of ours
             warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\)", module="lightning.*")
             yield

@@ -123,9 +123,10 @@ class TrainingModule(LightningModule):
         """Score the epoch (its validation has run), write it down, say it."""
         rates = {f"lr_{g['name'].split(',')[0]}": g["lr"] for g in self.trainer.optimizers[0].param_groups}
         row: Row = {"epoch": self.current_epoch + 1, **_mean(self._processes.gathered(self._losses)), **rates}
-        predictions = self._processes.gathered(self._predictions)
-        scores = self._task.score(predictions, self._data.splits.val, self._data.labels, self._recipe)
-        row |= {f"val_{name}": value for name, value in scores.items()}
+        if val := self._data.splits.val:
+            predictions = self._processes.gathered(self._predictions)
+            scores = self._task.score(predictions, val, self._data.labels, self._recipe)
+            row |= {f"val_{name}": value for name, value in scores.items()}
         row["seconds"] = round(time.perf_counter() - self._epoch_started, 2)
         best = self._folder.record(row, self.evaluated.state_dict(), f"val_{self._task.best_metric}")
         self._losses = []
@@ -182,8 +183,6 @@ def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _epoch_line(row: Row, epochs: int, metric: str, best: bool) -> str:
-    mark = "  best so far" if best else ""
-    return (
-        f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss']:.4f}  "
-        f"val {metric} {row[f'val_{metric}']:.4f}  {row['seconds']:.1f} s{mark}"
-    )
+    scored = f"val {metric} {row[f'val_{metric}']:.4f}  " if f"val_{metric}" in row else ""
+    mark = "  best so far" if best and scored else ""
+    return f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss']:.4f}  {scored}{row['seconds']:.1f} s{mark}"

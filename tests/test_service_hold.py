@@ -73,8 +73,8 @@ def test_four_times_as_much_as_it_can_do(slow: Server) -> None:
     assert flooded.statuses["200"] > 0
     assert flooded.statuses["429"] > 0
     assert set(flooded.statuses) <= {"200", "429", "503", "504"}
-    # twice is what holds on a machine of its own (docs/BENCHMARKS.md); a queue without bound would give 50 times
-    assert flooded.p99_ms < 4 * calm.p99_ms
+    # in units of the same run, so that a slow machine does not matter; a queue without bound would wait for hundreds
+    assert flooded.stages_ms["queue"] < 4 * QUEUE * flooded.stages_ms["inference"]
     started = time.monotonic()
     assert httpx.post(slow.url + "/v1/classify", content=RED).status_code == 200
     assert time.monotonic() - started < 5

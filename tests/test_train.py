@@ -15,6 +15,7 @@ from foveal.models.backbones import BACKBONES
 from foveal.models.checkpoint import load_run, predict_all
 from foveal.models.classification import ClassificationRecipe
 from foveal.models.run_folder import RunFolder
+from foveal.models.tasks import load_data
 from foveal.models.train import steps_per_epoch, train
 from foveal.models.training_module import ema
 
@@ -71,6 +72,20 @@ def assert_same_weights(one: Path, other: Path) -> None:
     first, second = state(one), state(other)
     assert list(first) == list(second)
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+def test_val_can_be_learnt(data: Path, tmp_path: Path) -> None:
+    """Nothing is held out but test, whose pictures are those of a run with val; the last epoch counts."""
+    result = train(tiny("learn_val=true"), data, tmp_path / "run")
+    splits = json.loads((tmp_path / "run" / "data.json").read_text())["splits"]
+    before = load_data(tiny(), data).splits
+    assert splits["test"] == [sample.name for sample in before.test]
+    assert sorted(splits["train"]) == sorted(sample.name for sample in (*before.train, *before.val))
+    assert splits["val"] == []
+    assert result["best_epoch"] == 3
+    assert result.keys() == {"best_epoch", "test", "seconds"}
+    assert_same_weights(tmp_path / "run" / "best.pt", tmp_path / "run" / "last.pt")
+    assert not any(name.startswith("val_") for name in rows(tmp_path / "run")[0])
 
 
 def test_a_run_folder_holds_everything(run: Path, data: Path) -> None:

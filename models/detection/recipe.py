@@ -44,6 +44,9 @@ class DetectionRecipe(Recipe):
     sampled_boxes: int = Field(128, ge=1, description="proposals per picture that the box loss sees")
     box_head_width: int = Field(512, ge=8, description="two fully connected layers; most of the parameters")
     iou_threshold: float = Field(0.5, gt=0, le=1, description="of NMS; packages take it per request")
+    score_threshold: float = Field(
+        0.5, ge=0, lt=1, description="a package's default where no val split finds the best F1 (learn_val)"
+    )
 
     flip: bool = Field(True, description="mirror half of the pictures left to right, and half of them upside down")
     rotate_90: bool = Field(False, description="turn by a random multiple of 90 degrees")
