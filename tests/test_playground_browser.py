@@ -164,6 +164,7 @@ def test_copied_commands_give_what_is_shown(
     visitor.open(model).drop_and_wait(PICTURE, name)
     visitor.slide(slider, value)
     visitor.page.locator("#json-view summary").click()
+    visitor.page.wait_for_function("() => document.querySelector('#json-view pre').textContent")
     shown = json.loads(visitor.page.locator("#json-view pre").inner_text())
     commands = {"curl": ["/bin/sh", "-c"], "python": [sys.executable, "-c"]}
     for kind, runner in commands.items():

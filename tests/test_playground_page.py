@@ -70,7 +70,8 @@ def test_run_lengths_are_read_as_pycocotools_reads_them(visitor: Visitor, densit
     visitor.open()
     got = visitor.evaluate(
         """async ({size, counts}) => {
-            const {Runs, paintRuns} = await import('/ui/rle.js');
+            const {Runs} = await import('/ui/rle.js');
+            const {paintRuns} = await import('/ui/masks.js');
             const runs = new Runs({size, counts});
             const image = new ImageData(size[1], size[0]);
             paintRuns(image, runs, {scale: 1, x: 0, y: 0}, {rgb: [9, 9, 9], fill: 1});
@@ -82,6 +83,56 @@ def test_run_lengths_are_read_as_pycocotools_reads_them(visitor: Visitor, densit
     )
     for pixels in got:
         assert np.array_equal(np.array(pixels).reshape(bitmap.shape), bitmap)
+
+
+def test_a_moved_canvas_shows_what_a_new_one_would(visitor: Visitor) -> None:
+    """Panning shifts what is painted and paints only what comes into sight: the pixels must be those of a whole one."""
+    rng = np.random.default_rng(5)
+    rows = []
+    for i in range(12):
+        x, y = rng.integers(0, (120, 80))
+        bitmap = np.zeros((120, 160), np.uint8)
+        bitmap[y : y + 40, x : x + 40] = rng.random((40, 40)) < 0.9
+        mask = coco_mask.encode(np.asfortranarray(bitmap))
+        box = [float(x), float(y), float(x + 40), float(y + 40)]
+        rows.append({"id": i, "box": box, "mask": {"size": mask["size"], "counts": mask["counts"].decode()}})
+    visitor.open()
+    differences = visitor.evaluate(MOVES, {"rows": rows, "steps": rng.integers(-30, 30, (40, 2)).tolist()})
+    assert len(differences) == 40
+    assert max(differences) <= 1
+
+
+MOVES = """async ({rows, steps}) => {
+    const [{Sheet}, {Runs}, paint] = await Promise.all(["sheet", "rle", "paint"].map((n) => import(`/ui/${n}.js`)));
+    const canvas = () => Object.assign(document.createElement("canvas"), {width: 200, height: 150});
+    const source = canvas().getContext("2d");
+    for (let i = 0; i < 300; i++) {
+        source.fillStyle = `hsl(${i * 37} 80% 50%)`;
+        source.fillRect((i * 53) % 200, (i * 31) % 150, 17, 11);
+    }
+    const picture = {levels: [source.canvas], levelFor: () => source.canvas};
+    const look = {boxes: true, masks: true, labels: false, opacity: 0.45};
+    const scene = {kind: "instances", lit: 4, look,
+                   rows: rows.map((row) => ({...row, runs: new Runs(row.mask), colour: [20 * row.id, 90, 255]}))};
+    const painters = [
+        (context, view, area) => paint.paintObjects(context, scene, view, 1, area),
+        (context, view, area) => paint.paintPicture(context, picture, {width: 160, height: 120}, view, area),
+    ];
+    const moving = painters.map(() => new Sheet(canvas()));
+    const view = {scale: 1.7, x: -20, y: -10};
+    return steps.map(([right, down]) => {
+        view.x += right;
+        view.y += down;
+        return Math.max(...painters.map((painter, i) => {
+            const fresh = new Sheet(canvas());
+            for (const sheet of [moving[i], fresh]) {
+                sheet.draw(scene, view, (area) => painter(sheet.context, view, area));
+            }
+            const [a, b] = [moving[i], fresh].map(({context}) => context.getImageData(0, 0, 200, 150).data);
+            return a.reduce((most, value, at) => Math.max(most, Math.abs(value - b[at])), 0);
+        }));
+    });
+}"""
 
 
 def test_an_api_key_is_asked_for_and_used(browser: Browser, tmp_path: Path) -> None:
@@ -96,7 +147,7 @@ def test_an_api_key_is_asked_for_and_used(browser: Browser, tmp_path: Path) -> N
             with visitor.page.expect_response("**/v1/models"):
                 visitor.page.press("dialog input", "Enter")
         visitor.page.wait_for_selector("#run:not([disabled])")
-        visitor.page.click("#examples .thumb")  # a golden picture: data, so it came with the key
+        visitor.page.click("#examples [data-model=colours]")  # a golden picture: data, so it came with the key
         visitor.page.wait_for_selector(ANSWERED)
         visitor.page.evaluate("delete Navigator.prototype.clipboard")  # as on plain http: shown instead of copied
         visitor.page.click("[data-export=curl]")
@@ -106,8 +157,8 @@ def test_an_api_key_is_asked_for_and_used(browser: Browser, tmp_path: Path) -> N
 
 
 def test_examples_paste_choice_and_camera(visitor: Visitor) -> None:
-    visitor.open("rectangles")
-    visitor.page.click("#examples .thumb")
+    visitor.open()
+    visitor.page.click("#examples [data-model=rectangles]")
     visitor.page.wait_for_selector(ANSWERED)
     visitor.page.set_input_files("#files", [{"name": "chosen.png", "mimeType": "image/png", "buffer": PICTURE}])
     visitor.page.wait_for_selector("#thumbs li:nth-child(2) .badge:has-text('3')")
@@ -126,6 +177,19 @@ def test_examples_paste_choice_and_camera(visitor: Visitor) -> None:
     visitor.page.wait_for_selector("#thumbs li:nth-child(4) .badge:not(:has-text('…'))")
     visitor.page.click("#thumbs li:nth-child(2) .away")
     assert visitor.page.locator("#thumbs li").count() == 3
+    visitor.page.click("#example-menu")
+    visitor.page.click("dialog .example")
+    visitor.page.wait_for_selector("#thumbs li:nth-child(4) .badge:has-text('3')")
+
+
+def test_the_empty_page_offers_an_example_of_each_task(visitor: Visitor) -> None:
+    visitor.open("halves")
+    cards = visitor.page.locator("#examples .example")
+    assert [text.split("\n")[0] for text in cards.all_inner_texts()] == ["colours", "rectangles", "halves", "bright"]
+    visitor.page.click("#examples [data-model=bright]")
+    visitor.page.wait_for_selector(ANSWERED)
+    assert visitor.page.locator("#model").input_value() == "bright@1", "a card chooses its model, too"
+    assert "bright" in " ".join(visitor.rows())
 
 
 def test_several_pictures_are_run_one_after_the_other(visitor: Visitor) -> None:

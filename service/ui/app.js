@@ -4,8 +4,9 @@ import * as api from "./api.js";
 import { defaultLook, showControls } from "./controls.js";
 import { colourOf } from "./colour.js";
 import { $, debounced, el } from "./dom.js";
-import { showExamples, showFilm } from "./film.js";
-import { closeButton, listenForPictures } from "./intake.js";
+import { showCards, showMenu } from "./examples.js";
+import { showFilm } from "./film.js";
+import { listenForPictures } from "./intake.js";
 import { openModelPage, summary } from "./modelpage.js";
 import { inWords, markRow, showResult } from "./panel.js";
 import { Picture } from "./picture.js";
@@ -17,6 +18,7 @@ import { timingView } from "./timing.js";
 
 const ASK_AFTER_MS = 200; // a slider that moves asks once it rests
 const LOADING_MS = 1500;
+const TASKS = ["classification", "object-detection", "instance-segmentation", "semantic-segmentation"];
 const STARTING = { title: "Starting", detail: "the models are being loaded and checked", status: 503 };
 const UNSHOWN = " This browser cannot show the picture; what was found stands on grey.";
 
@@ -28,15 +30,13 @@ const state = {
   current: null,
   lit: null, // id of the row pointed at
 };
-const examples = new Map(); // path -> Picture
 const dialog = $("#dialog");
 const stage = new Stage($("#canvases"), (row) => light(row?.id ?? null, { fromPicture: true }));
 const askSoon = debounced(() => refresh(), ASK_AFTER_MS);
 
 const refOf = (model) => `${model.name}@${model.version}`;
 const choice = () => state.choices.get(refOf(state.model));
-const examplesOf = (model) => model.examples.map((path) => examples.get(path)).filter(Boolean);
-const nameOf = (path) => decodeURIComponent(path.split("/").at(-1));
+const byTask = (a, b) => TASKS.indexOf(a.task) - TASKS.indexOf(b.task);
 
 // --- models ---
 
@@ -55,15 +55,15 @@ async function loadModels() {
 
 function showModels(models, failed) {
   showProblem(null);
-  state.models = models;
-  const tasks = Map.groupBy(models, ({ task }) => task);
+  state.models = models.toSorted(byTask);
+  const tasks = Map.groupBy(state.models, ({ task }) => task);
   const option = (model) => el("option", { value: refOf(model) }, `${model.name} · ${model.version}`);
   const broken = ({ model, reason }) => el("option", { disabled: true }, `${model}: ${reason}`);
   $("#model").replaceChildren(
     ...[...tasks].map(([task, those]) => el("optgroup", { label: task.replaceAll("-", " ") }, those.map(option))),
     ...(failed.length ? [el("optgroup", { label: "not served" }, failed.map(broken))] : []),
   );
-  if (models.length) chooseModel(models[0]);
+  if (models.length) chooseModel(state.models[0]);
 }
 
 function chooseModel(model) {
@@ -77,31 +77,18 @@ function chooseModel(model) {
   const { wish, look } = choice();
   showControls($("#controls"), model, wish, look, { wished: refreshGently, looked: render });
   say(state.current ? "" : "Ready. Choose a picture.");
-  loadExamples(model);
+  $("#or-example").hidden = !showCards($("#examples"), state.models, model, offered);
   refresh();
 }
 
-async function loadExamples(model) {
-  $("#examples").replaceChildren();
-  for (const path of model.examples) {
-    if (examples.has(path)) continue;
-    try {
-      const picture = new Picture(await api.blob(path), nameOf(path), path);
-      await picture.open();
-      examples.set(path, picture);
-    } catch (problem) {
-      showProblem(problem);
-    }
-  }
-  if (state.model !== model) return;
-  showExamples($("#examples"), examplesOf(model), takeExample);
-  $("#or-example").hidden = !examplesOf(model).length;
-}
-
-function takeExample({ file, name, source }) {
-  if (dialog.open) dialog.close();
-  add([new Picture(file, name, source)]);
-}
+/** What happens to an example that is clicked: its model looks at it. */
+const offered = {
+  take(model, picture) {
+    if (model !== state.model) chooseModel(model);
+    add([picture]);
+  },
+  failed: (problem) => showProblem(problem),
+};
 
 // --- pictures ---
 
@@ -124,6 +111,7 @@ async function select(picture) {
   $("#welcome").hidden = Boolean(picture);
   $("#tools").hidden = $("#film").hidden = !picture;
   film();
+  if (!picture || !isAnswered(picture)) render(); // what was found in another picture must not stay on screen
   await picture?.open();
   if (state.current === picture) await refresh();
 }
@@ -276,12 +264,7 @@ $("#model-page").addEventListener("click", () => openModelPage(dialog, state.mod
 $("#key").addEventListener("click", askForKey);
 $("#run").addEventListener("click", () => (state.current ? ask(state.current) : $("#files").click()));
 $("#run-all").addEventListener("click", runAll);
-$("#example-menu").addEventListener("click", () => {
-  const place = el("div", { class: "row" });
-  showExamples(place, examplesOf(state.model), takeExample);
-  dialog.replaceChildren(el("h2", {}, `Examples for ${state.model.name}`), place, closeButton(dialog));
-  dialog.showModal();
-});
+$("#example-menu").addEventListener("click", () => showMenu(dialog, state.model, offered));
 const showJson = listenForExports(dialog, say, () => {
   const { current: picture, model } = state;
   const run = picture?.run;

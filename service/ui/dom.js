@@ -39,13 +39,13 @@ export function bar(fraction, colour) {
   return el("span", { class: "meter", "aria-hidden": "true" }, inner);
 }
 
-/** 1234567 -> "1 234 567" (thin spaces), the same in every locale. */
+/** 1234567 -> "1 234 567" (narrow spaces that never break), the same in every locale. */
 export function thousands(number) {
-  return Math.round(number).toString().replace(/\B(?=(\d{3})+$)/g, "\u2009");
+  return Math.round(number).toString().replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
 export function percent(fraction) {
-  return `${(100 * fraction).toFixed(fraction < 0.1 ? 2 : 1)} %`;
+  return `${(100 * fraction).toFixed(fraction < 0.1 ? 2 : 1)}\u202f%`;
 }
 
 /** Calls `action` once, `ms` after the last call. */

@@ -22,14 +22,3 @@ export function showFilm(strip, pictures, { current, badge, choose, remove }) {
     }),
   );
 }
-
-/** Buttons with the example pictures of a model. */
-export function showExamples(place, examples, choose) {
-  place.replaceChildren(
-    ...examples.map((picture) => {
-      const { name } = picture;
-      const about = { type: "button", class: "thumb", title: name, "aria-label": `Example ${name}` };
-      return el("button", { ...about, onclick: () => choose(picture) }, picture.thumb());
-    }),
-  );
-}

@@ -6,10 +6,12 @@ import { closeButton } from "./intake.js";
 import { colourOf } from "./colour.js";
 import { markdown } from "./markdown.js";
 
+const WORDS = { miou: "mIoU", top1: "top-1" }; // how people write them
+
 /** One line: the task, and the first figure with how many pictures it rests on. */
 export function summary({ task, metrics: { split, images, values } }) {
   const [figure] = Object.entries(values);
-  const measured = figure ? ` · ${figure[0]} ${number(figure[1])} on ${images} ${split} pictures` : "";
+  const measured = figure ? ` · ${WORDS[figure[0]] ?? figure[0]} ${figure[1].toFixed(3)} on ${images} ${split} pictures` : "";
   return `${task.replaceAll("-", " ")}${measured}`;
 }
 

@@ -11,7 +11,7 @@ export function showResult(section, shown, told) {
   const scrolled = section.querySelector(".rows")?.scrollTop ?? 0;
   rebuild(section, ...view(shown, told));
   const list = section.querySelector(".rows");
-  if (list) list.scrollTop = scrolled; // a slider that filters must not lose one's place
+  if (list && scrolled) list.scrollTop = scrolled; // a slider that filters must not lose one's place
 }
 
 /** Marks the row of an object (null: of none), and brings it into the list's sight when asked. */
@@ -72,7 +72,7 @@ function objectsView({ result, rows, wish, model }, told) {
       el("b", {}, row.score.toFixed(3)),
     ]),
   );
-  const sum = masks && rows.length ? `, ${percent(total / pixels)} of the picture (${thousands(total)} px)` : "";
+  const sum = masks && rows.length ? `, ${percent(total / pixels)} of the picture (${thousands(total)}\u00a0px)` : "";
   const title = el("h2", {}, `${rows.length} ${rows.length === 1 ? "object" : "objects"}${sum}`);
   return [title, el("ul", { class: "chips" }, chips), list(items)];
 }

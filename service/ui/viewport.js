@@ -1,9 +1,13 @@
-/** Which part of a picture is on screen, and the gestures that change it. All lengths are device pixels. */
+/**
+ * Which part of a picture is on screen, and the gestures that change it. All lengths are device pixels; x and y are
+ * whole ones, so that a canvas can be moved instead of painted anew.
+ */
 
 const FARTHEST = 0.5; // of the scale that fits
 const NEAREST = 40; // screen pixels for one of the picture
 const STEP = 1.25;
 const PAN_PX = 60;
+const MARGIN = { around: 12, below: 58 }; // CSS pixels that stay free when all is shown; below are the tools
 
 export class Viewport {
   scale = 1;
@@ -47,9 +51,11 @@ export class Viewport {
   }
 
   fit() {
+    const { height } = this.#free();
     this.scale = this.#fitScale();
-    this.x = (this.#screen.width - this.#content.width * this.scale) / 2;
-    this.y = (this.#screen.height - this.#content.height * this.scale) / 2;
+    this.x = Math.round((this.#screen.width - this.#content.width * this.scale) / 2);
+    const inset = MARGIN.around * devicePixelRatio;
+    this.y = Math.round(inset + (height - this.#content.height * this.scale) / 2);
     this.#fitted = true;
     this.changed();
   }
@@ -61,7 +67,8 @@ export class Viewport {
 
   zoom(factor, at = { x: this.#screen.width / 2, y: this.#screen.height / 2 }) {
     const fit = this.#fitScale();
-    const scale = Math.min(Math.max(this.scale * factor, fit * FARTHEST), Math.max(NEAREST, fit));
+    const farthest = Math.min(1, fit * FARTHEST); // a small picture's own pixels can always be seen
+    const scale = Math.min(Math.max(this.scale * factor, farthest), Math.max(NEAREST, fit));
     this.x = at.x - ((at.x - this.x) * scale) / this.scale;
     this.y = at.y - ((at.y - this.y) * scale) / this.scale;
     this.scale = scale;
@@ -80,8 +87,15 @@ export class Viewport {
     return { x: (x - this.x) / this.scale, y: (y - this.y) / this.scale };
   }
 
+  /** The part of the screen that a whole picture may take. */
+  #free() {
+    const { around, below } = MARGIN;
+    const less = (screen, ...margins) => Math.max(1, screen - devicePixelRatio * margins.reduce((a, b) => a + b));
+    return { width: less(this.#screen.width, around, around), height: less(this.#screen.height, around, below) };
+  }
+
   #fitScale() {
-    const { width, height } = this.#screen;
+    const { width, height } = this.#free();
     return Math.min(width / this.#content.width, height / this.#content.height, 8);
   }
 
@@ -89,7 +103,7 @@ export class Viewport {
   #settle() {
     const hold = (at, content, screen) => {
       const rest = Math.min(content, screen) * 0.25;
-      return Math.min(Math.max(at, rest - content), screen - rest);
+      return Math.round(Math.min(Math.max(at, rest - content), screen - rest));
     };
     this.x = hold(this.x, this.#content.width * this.scale, this.#screen.width);
     this.y = hold(this.y, this.#content.height * this.scale, this.#screen.height);
@@ -110,14 +124,16 @@ export class Viewport {
 
   #down(event) {
     this.surface.setPointerCapture(event.pointerId);
-    this.#pointers.set(event.pointerId, this.#place(event));
+    const { x, y } = this.#place(event);
+    this.#pointers.set(event.pointerId, { x: Math.round(x), y: Math.round(y) });
   }
 
   /** One pointer pans; two pan and zoom, so that the picture stays under both fingers. */
   #move(event) {
     const before = this.#pointers.get(event.pointerId);
     if (!before) return;
-    const now = this.#place(event);
+    const { x, y } = this.#place(event);
+    const now = { x: Math.round(x), y: Math.round(y) }; // the place, not the step: slow moves add up
     const other = [...this.#pointers].find(([id]) => id !== event.pointerId)?.[1];
     this.#pointers.set(event.pointerId, now);
     if (!other) return this.pan(now.x - before.x, now.y - before.y);

@@ -1,0 +1,36 @@
+/** A canvas that keeps what it shows when the view only moves: then it paints no more than what came into sight. */
+export class Sheet {
+  #shown = {};
+
+  /** @param {HTMLCanvasElement} canvas */
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.context = canvas.getContext("2d");
+  }
+
+  /** A canvas that is resized is empty. */
+  resize(width, height) {
+    Object.assign(this.canvas, { width, height });
+    this.#shown = {};
+  }
+
+  /**
+   * @param {object | null} what painted anew whenever it is another object than the last time
+   * @param {{scale, x, y}} view x and y whole device pixels
+   * @param {(area: {left, top, width, height}) => void} paint clears and paints that part of the canvas and no other
+   */
+  draw(what, { scale, x, y }, paint) {
+    const { width, height } = this.canvas;
+    const last = this.#shown;
+    this.#shown = { what, scale, x, y };
+    const [right, down] = [x - last.x, y - last.y]; // by which the picture moved
+    const moved = last.what === what && last.scale === scale && Math.abs(right) < width && Math.abs(down) < height;
+    if (!moved) return paint({ left: 0, top: 0, width, height });
+    if (!right && !down) return;
+    this.context.globalCompositeOperation = "copy";
+    this.context.drawImage(this.canvas, right, down);
+    this.context.globalCompositeOperation = "source-over";
+    if (right) paint({ left: right > 0 ? 0 : width + right, top: 0, width: Math.abs(right), height });
+    if (down) paint({ left: 0, top: down > 0 ? 0 : height + down, width, height: Math.abs(down) });
+  }
+}

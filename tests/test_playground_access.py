@@ -1,0 +1,89 @@
+"""The playground for everybody: by keyboard, on a phone, in light and dark, with enough contrast."""
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser import Visitor, visit
+from tests.playground_zoo import PICTURE
+from tests.servers import Server
+
+FOCUSED = "() => document.activeElement.id || document.activeElement.textContent.trim()"
+WIDTHS_PX = (1280, 390, 320)
+
+
+def test_everything_is_reached_by_tab(visitor: Visitor) -> None:
+    visitor.open("halves").drop_and_wait(PICTURE)
+    reached = set()
+    for _ in range(60):
+        visitor.page.keyboard.press("Tab")
+        reached.add(visitor.evaluate(FOCUSED))
+    controls = {"model", "model-page", "key", "theme", "overlay", "run", "example-menu", "slider-opacity"}
+    controls |= {f"slider-{name}" for name in ("score", "iou")} | {f"switch-{name}" for name in ("boxes", "masks")}
+    words = {"Copy as curl", "Copy as Python", "Overlay PNG", "COCO", "Answer as JSON", "+ Add", "Fit", "×"}
+    assert controls | words <= reached
+
+
+def test_objects_and_view_follow_the_keys(visitor: Visitor) -> None:
+    visitor.open("rectangles").drop_and_wait(PICTURE)
+    visitor.page.locator(".line").first.focus()
+    visitor.page.keyboard.press("ArrowDown")
+    assert visitor.page.locator(".line.lit").inner_text().split()[0] == "green"
+    overlay = visitor.page.locator("#overlay")
+    views = [overlay.get_attribute("data-view")]
+    overlay.focus()
+    for key in ("+", "ArrowLeft", "1", "0"):
+        visitor.page.keyboard.press(key)
+        visitor.settle()
+        views.append(overlay.get_attribute("data-view"))
+    fit, closer, moved, actual, again = ([float(part) for part in view.split()] for view in views)
+    assert closer[0] == pytest.approx(1.25 * fit[0])
+    assert moved == [closer[0], closer[1] + 60, closer[2]]
+    assert actual[0] == 1
+    assert again == fit
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_readable_and_nothing_sticks_out(browser: Browser, playground: Server, scheme: str) -> None:
+    with visit(browser, playground.url, color_scheme=scheme) as visitor:
+        visitor.open("halves")
+        for state in ("empty", "answered", "model page"):
+            if state == "answered":
+                visitor.drop_and_wait(PICTURE)
+            elif state == "model page":
+                visitor.page.click("#model-page")
+                visitor.page.wait_for_selector("dialog article h2")
+            assert visitor.evaluate(LOW_CONTRASTS) == [], state
+            for width in WIDTHS_PX:
+                visitor.page.set_viewport_size({"width": width, "height": 844})
+                assert visitor.evaluate("() => document.documentElement.scrollWidth") <= width, state
+                cut_off = visitor.evaluate(CUT_OFF)
+                assert cut_off == [], (state, width)
+
+
+# The contrast of WCAG 2.1 between each text and what lies under it; at least 4.5 is asked for.
+LOW_CONTRASTS = """() => {
+    const context = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
+    const paint = (...colours) => {
+        context.clearRect(0, 0, 1, 1);
+        for (const colour of colours) { context.fillStyle = colour; context.fillRect(0, 0, 1, 1); }
+        return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    };
+    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const luminance = (rgb) => rgb.reduce((sum, c, i) => sum + linear(c / 255) * [0.2126, 0.7152, 0.0722][i], 0);
+    const low = [];
+    for (const element of document.querySelectorAll("body *")) {
+        const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+        if (!own || !element.checkVisibility() || element.matches(":disabled, option, optgroup")) continue;
+        const grounds = [];
+        for (let at = element; at; at = at.parentElement) grounds.unshift(getComputedStyle(at).backgroundColor);
+        const [a, b] = [paint(...grounds), paint(...grounds, getComputedStyle(element).color)].map(luminance);
+        const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+        if (ratio < 4.5) low.push(`${element.tagName} ${element.textContent.slice(0, 30)}: ${ratio.toFixed(2)}`);
+    }
+    return low;
+}"""
+
+# Buttons and selects whose text does not fit into them: nobody can read what they do.
+CUT_OFF = """() => [...document.querySelectorAll("button, select")]
+    .filter((each) => each.checkVisibility() && each.scrollWidth > each.clientWidth + 1)
+    .map((each) => each.id || each.textContent)"""
