@@ -1,8 +1,9 @@
-"""README's pictures: the playground and an overlay for each model, from the repository's own examples.
+"""README's pictures: the playground and an overlay for each task, from the repository's own example pictures.
 
 `make screenshots` runs it: it serves zoo/, opens /ui in a headless Chromium as the tests do, and writes docs/pictures/.
 """
 
+import io
 import tempfile
 from pathlib import Path
 
@@ -10,56 +11,61 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Browser
 
-from tests.browser import ANSWERED, chromium, visit
+from tests.browser import ANSWERED, Visitor, chromium, visit
 from tests.servers import Server
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "docs" / "pictures"
-SHOWN = ("nuclei", "blood-cells")  # the first of these that is served stands for the whole page
-OVERLAY_PX = 420
-MAX_BYTES = 150_000
+WHOLE = "blood-cells"  # the model that the picture of the whole page shows
+VIEWPORT = {"width": 1200, "height": 750}
+OVERLAY_PX = (400, 300)
+MAX_BYTES = 160_000
+
+
+def main() -> None:
+    """The default model of each task, looking at its first example."""
+    OUT.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, Server(ROOT / "zoo", Path(folder) / "log") as server:
+        models = [model for model in httpx.get(f"{server.url}/v1/models").json()["models"] if model["default"]]
+        with chromium() as browser:
+            for model in models:
+                photograph(browser, server.url, model["name"], model["task"])
+
+
+def photograph(browser: Browser, url: str, model: str, task: str) -> None:
+    """The overlay as the page saves it, and for one model the page itself."""
+    with visit(browser, url, viewport=VIEWPORT, color_scheme="light") as visitor:
+        visitor.open().page.click(f"#examples [data-model={model}]")
+        visitor.page.wait_for_selector(ANSWERED)
+        visitor.settle()
+        if model == WHOLE:
+            write(Image.open(io.BytesIO(visitor.page.screenshot())), OUT / "playground.png")
+        write(thumbnail(saved_overlay(visitor)), OUT / f"{task}.png")
+
+
+def saved_overlay(visitor: Visitor) -> Image.Image:
+    """What the button "Overlay PNG" saves."""
+    with visitor.page.expect_download() as download:
+        visitor.page.click("[data-export=overlay]")
+    return Image.open(download.value.path()).convert("RGB")
+
+
+def thumbnail(overlay: Image.Image) -> Image.Image:
+    """The middle of the overlay in the one size that all have in README."""
+    scale = max(side / length for side, length in zip(OVERLAY_PX, overlay.size, strict=True))
+    small = overlay.resize([round(length * scale) for length in overlay.size], Image.Resampling.LANCZOS)
+    left, top = ((length - side) // 2 for side, length in zip(OVERLAY_PX, small.size, strict=True))
+    return small.crop((left, top, left + OVERLAY_PX[0], top + OVERLAY_PX[1]))
 
 
 def write(picture: Image.Image, path: Path) -> None:
     """As a PNG with as many colours as keep it small."""
     for colours in (256, 128, 64, 32):
-        picture.convert("RGB").quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-            path, optimize=True
-        )
+        few = picture.convert("RGB").quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG)
+        few.save(path, optimize=True)
         if path.stat().st_size < MAX_BYTES:
             break
     print(path.relative_to(ROOT), path.stat().st_size, "bytes")
-
-
-def photograph(browser: Browser, url: str, model: dict[str, str], *, whole: bool) -> None:
-    """The overlay of a model's first example as the page saves it; and with `whole` the page itself."""
-    with visit(browser, url, viewport={"width": 1160, "height": 760}, color_scheme="light") as visitor:
-        visitor.open()
-        visitor.page.select_option("#model", f"{model['name']}@{model['version']}")
-        visitor.page.click("#examples .thumb")
-        visitor.page.wait_for_selector(ANSWERED)
-        visitor.settle()
-        if whole:
-            shot = Path(tempfile.mkdtemp()) / "shot.png"
-            visitor.page.screenshot(path=shot)
-            write(Image.open(shot), OUT / "playground.png")
-        with visitor.page.expect_download() as download:
-            visitor.page.click("[data-export=overlay]")
-        overlay = Image.open(download.value.path())
-        overlay.thumbnail((OVERLAY_PX, OVERLAY_PX))
-        write(overlay, OUT / f"{model['name']}.png")
-
-
-def main() -> None:
-    """Every model that has an example picture of its own."""
-    OUT.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, Server(ROOT / "zoo", Path(folder) / "log") as server:
-        models = [m for m in httpx.get(f"{server.url}/v1/models").json()["models"] if "/ui/" in m["examples"][0]]
-        names = {model["name"] for model in models}
-        chosen = next((name for name in SHOWN if name in names), models[0]["name"])
-        with chromium() as browser:
-            for model in models:
-                photograph(browser, server.url, model, whole=model["name"] == chosen)
 
 
 if __name__ == "__main__":

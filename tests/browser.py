@@ -108,9 +108,28 @@ class Visitor:
         )
         self.settle()
 
+    def wait_until_lit(self, label: str | None) -> None:
+        """Wait until the row of an object is lit (None: no row is), and its object drawn so."""
+        if label is None:
+            self.page.wait_for_selector(".line.lit", state="detached")
+        else:
+            self.page.wait_for_selector(f".line.lit:has-text('{label}')")
+        self.settle()
+
+    @contextmanager
+    def moving(self) -> Iterator[None]:
+        """Wait until what is done inside has moved or zoomed the picture."""
+        before = self.page.locator("#overlay").get_attribute("data-view")
+        yield
+        self.page.wait_for_function("(view) => document.querySelector('#overlay').dataset.view !== view", arg=before)
+
     def rows(self) -> list[str]:
         """The text of each row of the result's list."""
         return [" ".join(text.split()) for text in self.page.locator("#result .line").all_inner_texts()]
+
+    def scale(self) -> float:
+        """Screen pixels for one of the picture."""
+        return float(self.page.locator("#overlay").get_attribute("data-view").split()[0])
 
     def on_screen(self, x: float, y: float) -> tuple[float, float]:
         """A place of the picture (continuous pixels) in CSS pixels of the page."""
@@ -140,4 +159,4 @@ def visit(browser: Browser, url: str, **context: Any) -> Iterator[Visitor]:
     with browser.new_context(**({"viewport": {"width": 1280, "height": 800}} | context)) as opened:
         visitor = Visitor(opened, url)
         yield visitor
-        assert visitor.faults == []
+        assert not visitor.faults, "\n".join(visitor.faults)

@@ -1,5 +1,6 @@
 """The playground for everybody: by keyboard, on a phone, in light and dark, with enough contrast."""
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser
 
@@ -27,19 +28,50 @@ def test_objects_and_view_follow_the_keys(visitor: Visitor) -> None:
     visitor.open("rectangles").drop_and_wait(PICTURE)
     visitor.page.locator(".line").first.focus()
     visitor.page.keyboard.press("ArrowDown")
-    assert visitor.page.locator(".line.lit").inner_text().split()[0] == "green"
+    visitor.wait_until_lit("green")
     overlay = visitor.page.locator("#overlay")
     views = [overlay.get_attribute("data-view")]
     overlay.focus()
     for key in ("+", "ArrowLeft", "1", "0"):
-        visitor.page.keyboard.press(key)
-        visitor.settle()
+        with visitor.moving():
+            visitor.page.keyboard.press(key)
         views.append(overlay.get_attribute("data-view"))
     fit, closer, moved, actual, again = ([float(part) for part in view.split()] for view in views)
     assert closer[0] == pytest.approx(1.25 * fit[0])
     assert moved == [closer[0], closer[1] + 60, closer[2]]
     assert actual[0] == 1
     assert again == fit
+
+
+def test_the_wheel_zooms_into_what_is_under_the_pointer(visitor: Visitor) -> None:
+    visitor.open("rectangles").drop_and_wait(PICTURE)
+    place = (600, 400)  # whole pixels, as pointers report them
+    left, top = visitor.on_screen(0, 0)
+    before = visitor.scale()
+    x, y = (place[0] - left) / before, (place[1] - top) / before  # of the picture
+    visitor.page.mouse.move(*place)
+    for _ in range(3):
+        with visitor.moving():
+            visitor.page.mouse.wheel(0, -200)
+    assert visitor.scale() == pytest.approx(before * np.exp(3 * 200 / 400))
+    assert visitor.on_screen(x, y) == pytest.approx(place, abs=3), "the first view was rounded to whole pixels"
+    visitor.page.mouse.down()
+    with visitor.moving():
+        visitor.page.mouse.move(place[0] + 50, place[1] - 30)
+    visitor.page.mouse.up()
+    assert visitor.on_screen(x, y) == pytest.approx((place[0] + 50, place[1] - 30), abs=3)
+
+
+def test_a_chosen_theme_is_kept(visitor: Visitor) -> None:
+    ground = "() => getComputedStyle(document.body).backgroundColor"
+    visitor.open()
+    light = visitor.evaluate(ground)  # headless Chromium's own scheme
+    for _ in ("light", "dark"):
+        visitor.page.click("#theme")
+    assert visitor.evaluate(ground) != light
+    visitor.page.reload()
+    assert visitor.page.locator("#theme").inner_text() == "Theme: dark"
+    assert visitor.evaluate(ground) != light
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

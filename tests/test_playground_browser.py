@@ -62,12 +62,11 @@ def test_detection(visitor: Visitor) -> None:
 def test_hovering_lights_both_ways(visitor: Visitor) -> None:
     visitor.open("rectangles").drop_and_wait(PICTURE)
     visitor.page.mouse.move(*visitor.on_screen(112, 72))  # green's middle
-    visitor.settle()
-    assert visitor.page.locator(".line.lit").inner_text().split()[0] == "green"
+    visitor.wait_until_lit("green")
     assert near(on_edge(visitor, "green"), CLASS[1])
     assert near(on_edge(visitor, "red"), blend(CLASS[0], DIMMED, RED))
     visitor.page.locator(".line").first.hover()
-    visitor.settle()
+    visitor.wait_until_lit("red")
     assert near(on_edge(visitor, "red"), CLASS[0])
     assert near(on_edge(visitor, "green"), blend(CLASS[1], DIMMED, GREEN))
 
@@ -91,12 +90,10 @@ def test_instances(visitor: Visitor) -> None:
     assert len(visitor.asked) == 1
     visitor.slide("score", 0.5)
     visitor.page.mouse.move(*visitor.on_screen(30, 30))  # red's mask
-    visitor.settle()
-    assert visitor.page.locator(".line.lit").inner_text().split()[0] == "red"
+    visitor.wait_until_lit("red")
     assert near(visitor.pixel(*inside), blend(CLASS[1], 0.8 * DIMMED, GREEN))
     visitor.page.mouse.move(*visitor.on_screen(60, 30))  # in red's box, but outside of its mask
-    visitor.settle()
-    assert visitor.page.locator(".line.lit").count() == 0
+    visitor.wait_until_lit(None)
 
 
 def test_semantic(visitor: Visitor) -> None:
@@ -110,12 +107,11 @@ def test_semantic(visitor: Visitor) -> None:
     visitor.slide("opacity", 0.2)
     assert near(visitor.pixel(40, 40), blend(CLASS[1], 0.2, RED))
     visitor.page.mouse.move(*visitor.on_screen(40, 40))
-    visitor.settle()
-    assert "bright" in visitor.page.locator(".line.lit").inner_text()
+    visitor.wait_until_lit("bright")
     assert near(visitor.pixel(112, 72), blend(CLASS[0], 0.2 * DIMMED, GREEN))
     visitor.page.locator(".chip", has_text="bright").click()
     visitor.page.mouse.move(5, 5)
-    visitor.settle()
+    visitor.wait_until_lit(None)
     assert near(visitor.pixel(40, 40), RED), "the class is switched off"
     assert len(visitor.asked) == 1
 
@@ -128,7 +124,7 @@ def test_classification(visitor: Visitor) -> None:
     best = answer[0]["class_id"]
     assert near(visitor.pixel(0.2, 0.2), CLASS[best]), "the plate of the best class, in the corner"
     visitor.page.locator(".line").nth(1).hover()
-    visitor.settle()
+    visitor.wait_until_lit(answer[1]["label"])
     assert near(visitor.pixel(0.2, 0.2), blend(CLASS[best], DIMMED, np.zeros(3)))
     visitor.slide("top", 1)
     assert visitor.rows() == rows[:1]

@@ -1,6 +1,6 @@
 """A photo of 24 megapixels with 300 instances stays usable: drawn soon after the answer, and panning does not stutter.
 
-The bounds are those of must-show 3, for a machine that does nothing else; frame times are printed (`pytest -s`).
+The bounds are for a machine that does nothing else; frame times are printed (`make test-slow`, with `-s`).
 """
 
 import io
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from playwright.sync_api import Browser
@@ -66,7 +67,31 @@ def photo() -> bytes:
     return file.getvalue()
 
 
-def test_a_large_photo_with_300_instances_stays_usable(browser: Browser, tmp_path: Path) -> None:
+@pytest.mark.slow  # figures need a machine that does nothing else
+@pytest.mark.parametrize("pixel_ratio", [1, 2])
+def test_a_large_photo_with_300_instances_stays_usable(browser: Browser, tmp_path: Path, pixel_ratio: int) -> None:
+    write_crowd(tmp_path / "zoo")
+    server = Server(tmp_path / "zoo", tmp_path / "log")
+    with server, visit(browser, server.url, device_scale_factor=pixel_ratio) as visitor:
+        visitor.open("crowd").drop_and_wait(photo(), "photo.jpg")
+        assert len(visitor.rows()) == 300
+        drawn_ms = visitor.evaluate("() => performance.getEntriesByName('foveal answer to pixels').at(-1).duration")
+        print(f"\n{pixel_ratio} device pixels for one of CSS: answer to pixels {drawn_ms:.0f} ms")
+        assert drawn_ms < 2000
+        for name, steps in (("whole picture", 0), ("close up", 6)):
+            for _ in range(steps):
+                visitor.page.click("[data-zoom=in]")
+            frames_ms = np.array(visitor.evaluate(PAN))
+            median, late, worst = np.percentile(frames_ms, [50, 95, 100])
+            print(
+                f"panning, {name}: frames take {median:.1f} ms (median), {late:.1f} ms (95 %), {worst:.1f} ms (worst)"
+            )
+            assert median < 34, "30 frames a second"
+            assert late < 100, "a pause that one sees"
+
+
+def write_crowd(zoo: Path) -> None:
+    """A package whose model finds 300 objects in every picture."""
     graph = crowd_graph()
     manifest = detector_manifest(
         graph,
@@ -75,26 +100,10 @@ def test_a_large_photo_with_300_instances_stays_usable(browser: Browser, tmp_pat
         preprocess=Preprocess(mode="letterbox", canvas_hw=CANVAS),
         postprocess=Postprocess(score_threshold=0.5, iou_threshold=0.5, max_detections=300, mask_format="rle"),
     )
-    write_package(tmp_path / "zoo", manifest, graph)
-    server = Server(tmp_path / "zoo", tmp_path / "log")
-    with server, visit(browser, server.url) as visitor:
-        visitor.open("crowd")
-        visitor.drop_and_wait(photo(), "photo.jpg")
-        assert len(visitor.rows()) == 300
-        drawn_ms = visitor.evaluate("() => performance.getEntriesByName('foveal answer to pixels').at(-1).duration")
-        frames = {}
-        for name, zoom in (("whole", None), ("close", 6)):
-            if zoom:
-                for _ in range(zoom):
-                    visitor.page.click("[data-zoom=in]")
-            frames[name] = np.array(visitor.evaluate(PAN))
-        for name, ms in frames.items():
-            median, late, worst = np.percentile(ms, [50, 95, 100])
-            print(f"{name}: frame times median {median:.1f} ms, 95 % {late:.1f} ms, worst {worst:.1f} ms")
-        print(f"answer to pixels: {drawn_ms:.0f} ms")
-        assert drawn_ms < 2000
+    write_package(zoo, manifest, graph)
 
 
+# Drags the picture to and fro and tells how long each frame took.
 PAN = """async () => {
     const canvas = document.getElementById("overlay");
     const bounds = canvas.getBoundingClientRect();

@@ -3,11 +3,13 @@
 import hashlib
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
 import numpy as np
-import pytest
 from PIL import Image
 from playwright.sync_api import Browser
 from pycocotools import mask as coco_mask
@@ -45,7 +47,9 @@ def test_json_and_coco_are_those_of_service_and_command_line(visitor: Visitor, t
 def test_the_overlay_is_saved_at_full_size(visitor: Visitor) -> None:
     visitor.open("halves").drop_and_wait(PICTURE)
     visitor.page.uncheck("#switch-labels")
-    visitor.page.mouse.wheel(0, -500)  # what is saved does not depend on the view
+    visitor.page.locator("#overlay").hover()
+    with visitor.moving():
+        visitor.page.mouse.wheel(0, -500)  # what is saved does not depend on the view
     with Image.open(saved(visitor, "overlay")) as opened:
         overlay = np.asarray(opened.convert("RGB")).astype(int)
     assert overlay.shape == PIXELS.shape
@@ -63,26 +67,29 @@ def test_colours_are_the_servers(visitor: Visitor) -> None:
     assert np.abs(np.array(got) - np.array([draw.colour_of(i) for i in range(60)])).max() <= 1
 
 
-@pytest.mark.parametrize("density", [0.0, 0.02, 0.5, 0.98, 1.0])
-def test_run_lengths_are_read_as_pycocotools_reads_them(visitor: Visitor, density: float) -> None:
-    bitmap = (np.random.default_rng(7).random((37, 53)) < density).astype(np.uint8)
-    rle = coco_mask.encode(np.asfortranarray(bitmap))
+def test_run_lengths_are_read_as_pycocotools_reads_them(visitor: Visitor) -> None:
+    rng = np.random.default_rng(7)
+    bitmaps = [(rng.random((37, 53)) < density).astype(np.uint8) for density in (0.0, 0.02, 0.5, 0.98, 1.0)]
+    rles = [coco_mask.encode(np.asfortranarray(bitmap)) for bitmap in bitmaps]
     visitor.open()
     got = visitor.evaluate(
-        """async ({size, counts}) => {
+        """async (rles) => {
             const {Runs} = await import('/ui/rle.js');
             const {paintRuns} = await import('/ui/masks.js');
-            const runs = new Runs({size, counts});
-            const image = new ImageData(size[1], size[0]);
-            paintRuns(image, runs, {scale: 1, x: 0, y: 0}, {rgb: [9, 9, 9], fill: 1});
-            const pixels = [...Array(size[0] * size[1]).keys()];
-            return [pixels.map((i) => image.data[4 * i + 3] / 255),
-                    pixels.map((i) => Number(runs.has(i % size[1], Math.floor(i / size[1]))))];
+            return rles.map(({size, counts}) => {
+                const runs = new Runs({size, counts});
+                const image = new ImageData(size[1], size[0]);
+                paintRuns(image, runs, {scale: 1, x: 0, y: 0}, {rgb: [9, 9, 9], fill: 1});
+                const pixels = [...Array(size[0] * size[1]).keys()];
+                return [pixels.map((i) => image.data[4 * i + 3] / 255),
+                        pixels.map((i) => Number(runs.has(i % size[1], Math.floor(i / size[1]))))];
+            });
         }""",
-        {"size": rle["size"], "counts": rle["counts"].decode()},
+        [{"size": rle["size"], "counts": rle["counts"].decode()} for rle in rles],
     )
-    for pixels in got:
-        assert np.array_equal(np.array(pixels).reshape(bitmap.shape), bitmap)
+    for bitmap, (painted, told) in zip(bitmaps, got, strict=True):
+        assert np.array_equal(np.array(painted).reshape(bitmap.shape), bitmap)
+        assert np.array_equal(np.array(told).reshape(bitmap.shape), bitmap)
 
 
 def test_a_moved_canvas_shows_what_a_new_one_would(visitor: Visitor) -> None:
@@ -104,7 +111,11 @@ def test_a_moved_canvas_shows_what_a_new_one_would(visitor: Visitor) -> None:
 
 MOVES = """async ({rows, steps}) => {
     const [{Sheet}, {Runs}, paint] = await Promise.all(["sheet", "rle", "paint"].map((n) => import(`/ui/${n}.js`)));
-    const canvas = () => Object.assign(document.createElement("canvas"), {width: 200, height: 150});
+    const canvas = () => {
+        const made = Object.assign(document.createElement("canvas"), {width: 200, height: 150});
+        made.getContext("2d", {willReadFrequently: true}); // else Chromium warns
+        return made;
+    };
     const source = canvas().getContext("2d");
     for (let i = 0; i < 300; i++) {
         source.fillStyle = `hsl(${i * 37} 80% 50%)`;
@@ -149,11 +160,27 @@ def test_an_api_key_is_asked_for_and_used(browser: Browser, tmp_path: Path) -> N
         visitor.page.wait_for_selector("#run:not([disabled])")
         visitor.page.click("#examples [data-model=colours]")  # a golden picture: data, so it came with the key
         visitor.page.wait_for_selector(ANSWERED)
+        shown = json.loads(saved(visitor, "json").read_bytes())
         visitor.page.evaluate("delete Navigator.prototype.clipboard")  # as on plain http: shown instead of copied
-        visitor.page.click("[data-export=curl]")
-        copied = visitor.page.locator("dialog textarea").input_value()
-        assert "$FOVEAL_KEY" in copied
-        assert "sesame" not in copied
+        for kind, runner in {"curl": ["/bin/sh", "-c"], "python": [sys.executable, "-c"]}.items():
+            visitor.page.click(f"[data-export={kind}]")
+            copied = visitor.page.locator("dialog textarea").input_value()
+            visitor.page.click("dialog button")
+            assert "sesame" not in copied, "the key stays out of clipboards"
+            environment = os.environ | {"FOVEAL_KEY": "open sesame"}
+            answer = subprocess.check_output([*runner, copied], env=environment, text=True, timeout=120)
+            assert json.loads(answer)["results"] == shown["results"], "the example is fetched, then sent"
+
+
+def test_a_page_opened_too_early_waits_for_the_service(visitor: Visitor) -> None:
+    visitor.expected = ["the server responded with a status of 503"]
+    problem = {"title": "Not ready", "detail": "models are being loaded", "status": 503}
+    early = {"status": 503, "headers": {"retry-after": "1"}, "content_type": "application/problem+json"}
+    visitor.page.route("**/v1/models", lambda route: route.fulfill(**early, body=json.dumps(problem)), times=1)
+    visitor.page.goto(visitor.url + "/ui")
+    visitor.page.wait_for_selector("#problem:has-text('models are being loaded')")
+    visitor.page.wait_for_selector("#run:not([disabled])")
+    assert visitor.page.locator("#problem").is_hidden()
 
 
 def test_examples_paste_choice_and_camera(visitor: Visitor) -> None:

@@ -202,6 +202,7 @@ function render() {
   if (size) stage.showPicture(picture.of(size), size);
   else stage.clear();
   const shown = run?.result && sceneOf(run);
+  if (!shown?.rows.some(({ id }) => id === state.lit)) state.lit = null; // filtered away under the pointer
   stage.showScene(shown ? { ...shown, lit: state.lit } : null);
   for (const part of ["#result", "#timing", "#exports"]) $(part).hidden = !shown;
   const alternative = shown ? `${picture.name}: ${inWords(shown)}` : (picture?.name ?? "No picture yet");
@@ -211,6 +212,7 @@ function render() {
     return;
   }
   showResult($("#result"), { ...shown, wish: choice().wish, model: state.model }, { light, hide });
+  markRow($("#result"), state.lit, { scroll: false });
   $("#timing").replaceChildren(...timingView(run.answer));
   $("[data-export=coco]").hidden = !("detections" in run.answer.entry);
   showJson();

@@ -11,8 +11,8 @@ const MARGIN = { around: 12, below: 58 }; // CSS pixels that stay free when all 
 
 export class Viewport {
   scale = 1;
-  x = 0;
-  y = 0;
+  #x = 0; // exact: rounded at each step, places would drift
+  #y = 0;
   #content = { width: 1, height: 1 };
   #screen = { width: 1, height: 1 };
   #pointers = new Map();
@@ -35,6 +35,14 @@ export class Viewport {
     surface.addEventListener("keydown", (event) => this.#key(event));
   }
 
+  get x() {
+    return Math.round(this.#x);
+  }
+
+  get y() {
+    return Math.round(this.#y);
+  }
+
   get dragging() {
     return this.#pointers.size > 0;
   }
@@ -53,9 +61,9 @@ export class Viewport {
   fit() {
     const { height } = this.#free();
     this.scale = this.#fitScale();
-    this.x = Math.round((this.#screen.width - this.#content.width * this.scale) / 2);
+    this.#x = (this.#screen.width - this.#content.width * this.scale) / 2;
     const inset = MARGIN.around * devicePixelRatio;
-    this.y = Math.round(inset + (height - this.#content.height * this.scale) / 2);
+    this.#y = inset + (height - this.#content.height * this.scale) / 2;
     this.#fitted = true;
     this.changed();
   }
@@ -69,15 +77,15 @@ export class Viewport {
     const fit = this.#fitScale();
     const farthest = Math.min(1, fit * FARTHEST); // a small picture's own pixels can always be seen
     const scale = Math.min(Math.max(this.scale * factor, farthest), Math.max(NEAREST, fit));
-    this.x = at.x - ((at.x - this.x) * scale) / this.scale;
-    this.y = at.y - ((at.y - this.y) * scale) / this.scale;
+    this.#x = at.x - ((at.x - this.#x) * scale) / this.scale;
+    this.#y = at.y - ((at.y - this.#y) * scale) / this.scale;
     this.scale = scale;
     this.#settle();
   }
 
   pan(dx, dy) {
-    this.x += dx;
-    this.y += dy;
+    this.#x += dx;
+    this.#y += dy;
     this.#settle();
   }
 
@@ -103,10 +111,10 @@ export class Viewport {
   #settle() {
     const hold = (at, content, screen) => {
       const rest = Math.min(content, screen) * 0.25;
-      return Math.round(Math.min(Math.max(at, rest - content), screen - rest));
+      return Math.min(Math.max(at, rest - content), screen - rest);
     };
-    this.x = hold(this.x, this.#content.width * this.scale, this.#screen.width);
-    this.y = hold(this.y, this.#content.height * this.scale, this.#screen.height);
+    this.#x = hold(this.#x, this.#content.width * this.scale, this.#screen.width);
+    this.#y = hold(this.#y, this.#content.height * this.scale, this.#screen.height);
     this.#fitted = false;
     this.changed();
   }
@@ -124,16 +132,14 @@ export class Viewport {
 
   #down(event) {
     this.surface.setPointerCapture(event.pointerId);
-    const { x, y } = this.#place(event);
-    this.#pointers.set(event.pointerId, { x: Math.round(x), y: Math.round(y) });
+    this.#pointers.set(event.pointerId, this.#place(event));
   }
 
   /** One pointer pans; two pan and zoom, so that the picture stays under both fingers. */
   #move(event) {
     const before = this.#pointers.get(event.pointerId);
     if (!before) return;
-    const { x, y } = this.#place(event);
-    const now = { x: Math.round(x), y: Math.round(y) }; // the place, not the step: slow moves add up
+    const now = this.#place(event);
     const other = [...this.#pointers].find(([id]) => id !== event.pointerId)?.[1];
     this.#pointers.set(event.pointerId, now);
     if (!other) return this.pan(now.x - before.x, now.y - before.y);
