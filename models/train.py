@@ -25,7 +25,7 @@ from foveal.models.backbones import backbone
 from foveal.models.checkpoint import load_run, predict_all
 from foveal.models.data import DataSet
 from foveal.models.distributed import ALONE, World, world
-from foveal.models.init import initialise
+from foveal.models.init import hasten_statistics, initialise
 from foveal.models.loading import eval_loader, train_loader
 from foveal.models.plots import draw_curves
 from foveal.models.recipe import Recipe
@@ -74,6 +74,8 @@ def run_epochs(
     folder = RunFolder(out, writes=processes.is_first)
     network = task.build(recipe, data.labels, weights=recipe.weights)
     initialise(task.backbone(network), recipe.init)
+    if recipe.weights == "none":
+        hasten_statistics(task.backbone(network))
     info = describe_run(task, recipe, data, network)
     resumed = processes.from_first(processes.is_first and folder.open(recipe, info, data, data_root))
     say(f"{info.architecture}, {info.parameters:,} parameters; {data.splits.counts()}")

@@ -15,7 +15,7 @@ from foveal.models.backbones import load_features
 from foveal.models.backbones.depth import drop_branches
 from foveal.models.checkpoint import load_run
 from foveal.models.classification import ClassificationRecipe, ClassificationTrainer, blend
-from foveal.models.init import initialise
+from foveal.models.init import hasten_statistics, initialise
 from foveal.models.losses import focal_loss
 from foveal.models.run_folder import RunFolder, stale
 from foveal.models.segmentation.trainer import dice_loss
@@ -123,6 +123,22 @@ def test_initialisation_has_its_published_variance(init: str, variance: float) -
     assert trunk[0].weight.var().item() == pytest.approx(variance, rel=0.05)
     assert trunk[0].bias.abs().max() == 0
     assert torch.equal(trunk[1].weight, torch.ones(40))
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "efficientnet_lite0"])
+def test_statistics_of_a_trunk_without_weights_follow_within_tens_of_steps(name: str) -> None:
+    """Published with a momentum of 0.01: after 60 steps more than half of the starting variance of 1 would be left."""
+    torch.manual_seed(0)
+    trunk = load_features(name, "none")
+    first = next(module for module in trunk.modules() if isinstance(module, nn.BatchNorm2d))
+    assert first.momentum == 0.01
+    hasten_statistics(trunk)
+    inputs = torch.randn(256, first.num_features, 4, 4) * 0.05
+    for _ in range(60):
+        first.train()(inputs)
+    assert first.running_var.mean().item() == pytest.approx(0.05**2, rel=0.9)
+    slower = [m for m in trunk.modules() if isinstance(m, nn.BatchNorm2d) and m.momentum < 0.1]
+    assert not slower
 
 
 def test_swa_is_the_mean_of_the_weights() -> None:
