@@ -1,0 +1,166 @@
+"""Every classification backbone under one short recipe: accuracy, parity as export measures it, ONNX Runtime latency.
+
+Each network starts from random weights (`weights=none`) on the leak-free split of recipes/sign-digits.toml, at 32 px or
+the smallest canvas that it takes, and is trained, traced and proved as `foveal train` and `foveal export` do it, free
+of the zoo's limit of 30 MB. The graphs for latency are the trained networks traced once more at 224 px; they take their
+turns round by round in one process, so that a busy machine slows all of them alike.
+
+    python benchmarks/backbones.py WORK --data DIR [NAME …]   # what WORK/backbones.json lacks; a kill loses little
+    python benchmarks/backbones.py WORK --latency             # (again) for all rows, on a quiet machine if there is one
+    python benchmarks/backbones.py WORK --table               # Markdown on stdout
+
+A name is a backbone's, or BACKBONE=FILE to start from a file of weights (a row of its own).
+"""
+
+import argparse
+import json
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from foveal.export.build import describe, parity_pictures
+from foveal.export.evaluate import evaluate, same_metrics
+from foveal.export.exporters import exporter_of
+from foveal.export.parity import prove
+from foveal.models.backbones import BACKBONES
+from foveal.models.checkpoint import Checkpoint, load_run
+from foveal.models.classification import ClassificationRecipe
+from foveal.models.run_folder import data_root, read_info
+from foveal.models.train import train
+from foveal.predictor import Pipeline
+from foveal.session import SessionSettings, open_session
+
+RECIPE = Path(__file__).parent.parent / "recipes" / "sign-digits.toml"  # the split comes from here
+SMALLEST_PX = 32
+LATENCY_PX = 224
+MAX_BATCH = 16
+SHORT = (
+    "epochs=4",
+    "frozen_epochs=0",
+    "batch_size=16",
+    "lr_head=1e-3",
+    "lr_backbone=1e-3",
+    "warmup_epochs=0.5",
+    "scale_min=0.8",
+    "rotate_deg=10",
+    "erase=0",
+)
+
+
+def short_recipe(name: str, weights: str) -> ClassificationRecipe:
+    """The same for all but backbone and canvas."""
+    side = max(SMALLEST_PX, BACKBONES[name].smallest_px)
+    init = "he" if weights == "none" else "default"
+    own = (f"backbone={name}", f"weights={weights}", f"init={init}", f"canvas_hw=[{side}, {side}]")
+    return ClassificationRecipe.load(RECIPE, [*own, *SHORT])
+
+
+def measure(name: str, weights: str, data: Path, run: Path) -> dict[str, Any]:
+    """Train (or go on), prove the graph, score it on test; leaves RUN/latency.onnx."""
+    if not (run / "result.json").exists():
+        train(short_recipe(name, weights), data, run, say=lambda line: print(line, flush=True))
+    checkpoint = load_run(run)
+    exporter = exporter_of(checkpoint.task)
+    test = checkpoint.trainer.load_data(data_root(run), checkpoint.recipe).splits.test
+    draft = describe(checkpoint, name="row", number=1, max_batch=MAX_BATCH)
+    reference = Pipeline(draft, exporter.reference(checkpoint), "torch")
+    graph = Pipeline(draft, *open_session(exporter.trace(checkpoint), SessionSettings(threads=1)))
+    parity = prove(exporter, reference, graph, parity_pictures(test, draft), max_batch=MAX_BATCH)
+    metrics = same_metrics(evaluate(reference, test), evaluate(graph, test), "test")
+    (run / "latency.onnx").write_bytes(exporter.trace(at(checkpoint, LATENCY_PX)))
+    return {
+        "parameters": read_info(run).parameters,
+        "canvas_px": checkpoint.preprocess.canvas_hw[0],
+        "train_seconds": json.loads((run / "result.json").read_text())["seconds"],
+        "top1": metrics.values["top1"],
+        "top1_95": metrics.intervals_95["top1"],
+        "images": metrics.images,
+        "parity": parity.measured,
+        "parity_pictures": parity.images,
+    }
+
+
+def at(checkpoint: Checkpoint, side_px: int) -> Checkpoint:
+    """The same network for another canvas."""
+    preprocess = checkpoint.preprocess.model_copy(update={"canvas_hw": (side_px, side_px)})
+    return replace(checkpoint, preprocess=preprocess)
+
+
+def latencies(graphs: dict[str, Path], rounds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds from one uint8 canvas to logits, one thread; the order turns from round to round."""
+    settings = SessionSettings(threads=1)
+    sessions = {name: open_session(path.read_bytes(), settings)[0] for name, path in graphs.items()}
+    canvas = np.random.default_rng(0).integers(0, 256, (1, LATENCY_PX, LATENCY_PX, 3), dtype=np.uint8)
+    times: dict[str, list[float]] = {name: [] for name in sessions}
+    for number in range(-2, rounds):  # two rounds to warm up
+        names = list(sessions)
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            start = time.perf_counter()
+            sessions[name].run(["logits"], {"images": canvas})
+            if number >= 0:
+                times[name].append((time.perf_counter() - start) * 1000)
+    return {
+        name: {"median_ms": round(statistics.median(taken), 2), "fastest_ms": round(min(taken), 2), "rounds": rounds}
+        for name, taken in times.items()
+    }
+
+
+def table(rows: dict[str, Any]) -> str:
+    """Rows by falling accuracy."""
+    lines = [
+        "| backbone | parameters | canvas, px | top-1 on test | 95 % interval | training, s "
+        f"| parity: worst logit (bound) | ORT at {LATENCY_PX} px: fastest, median ms |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in sorted(rows.items(), key=lambda item: (-item[1]["top1"], item[1]["parameters"])):
+        low, high = row["top1_95"]
+        worst, bound = row["parity"]["logits_max_abs"], row["parity"]["logits_bound"]
+        latency = f"{row['fastest_ms']:.1f}, {row['median_ms']:.1f}" if "fastest_ms" in row else ""
+        lines.append(
+            f"| `{name}` | {row['parameters']:,} | {row['canvas_px']} | {row['top1']:.3f} | {low:.3f} – {high:.3f} "
+            f"| {row['train_seconds']:.0f} | {worst:.1g} ({bound:.1g}) | {latency} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("names", nargs="*", default=list(BACKBONES))
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--latency", action="store_true")
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--table", action="store_true")
+    args = parser.parse_intermixed_args()
+    path = args.work / "backbones.json"
+    rows: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+
+    def keep() -> None:
+        path.with_suffix(".partial").write_text(json.dumps(rows, indent=2))
+        path.with_suffix(".partial").rename(path)
+
+    if args.data:
+        args.work.mkdir(parents=True, exist_ok=True)
+        for given in args.names:
+            name, _, weights = given.partition("=")
+            row = f"{name}, pretrained" if weights else name
+            if row not in rows:
+                print(f"--- {row}", flush=True)
+                rows[row] = measure(name, weights or "none", args.data, args.work / row.replace(", ", "-"))
+                keep()
+                print(rows[row], flush=True)
+    if args.latency:
+        graphs = {row: args.work / row.replace(", ", "-") / "latency.onnx" for row in rows}
+        for row, measured in latencies(graphs, args.rounds).items():
+            rows[row] |= measured
+        keep()
+    if args.table:
+        print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
