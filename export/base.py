@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from foveal.export.trace import BATCH
 from foveal.manifest import Manifest, Postprocess, Tensor
-from foveal.metrics import Scores
 from foveal.models.checkpoint import Checkpoint
+from foveal.models.data import Sample
 from foveal.options import Options
+from foveal.predictor import Pipeline
 from foveal.session import Node, Session
 from foveal.tasks.base import Outputs
 
@@ -34,10 +35,18 @@ class Proof:
     compare: Callable[[Sequence[Outputs], Sequence[Outputs]], Comparison]  # of the reference, of the graph
 
 
-class Exporter(Protocol):
-    """One task's part of an export. Stateless."""
+class Prover(Protocol):
+    """What a graph has to hold. Stateless."""
 
     criterion: str  # what the proofs hold the graph to, in words and numbers
+
+    def proofs(self, manifest: Manifest) -> Sequence[Proof]:
+        """What has to hold; `manifest` is the draft of `describe`."""
+        ...
+
+
+class Exporter(Prover, Protocol):
+    """One task's part of an export."""
 
     def inputs(self, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
         """What the graph will read, as the kernel's task feeds it."""
@@ -55,16 +64,12 @@ class Exporter(Protocol):
         """Defaults of the per-request options."""
         ...
 
-    def tuned(self, defaults: Postprocess, on_val: Callable[[], Scores]) -> Postprocess:
-        """The defaults, with what the trained network's scores on the val split say; `on_val` measures them."""
+    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> Mapping[str, Any]:
+        """Fields of the manifest that the trained network's answers on val decide; at least one sample."""
         ...
 
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
         """Golden pictures: name -> small (H, W, 3) uint8 RGB, two or three, sides and answers that differ."""
-        ...
-
-    def proofs(self, manifest: Manifest) -> Sequence[Proof]:
-        """What has to hold; `manifest` is the draft of `describe`."""
         ...
 
 
@@ -75,9 +80,9 @@ class CanvasExporter:
         """Canvases."""
         return (Tensor(name="images", dtype="uint8", shape=(BATCH, *checkpoint.preprocess.canvas_hw, 3)),)
 
-    def tuned(self, defaults: Postprocess, on_val: Callable[[], Scores]) -> Postprocess:
+    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> Mapping[str, Any]:
         """Nothing to tune."""
-        return defaults
+        return {}
 
     def proofs(self, manifest: Manifest) -> Sequence[Proof]:
         """One: no option changes what such a graph computes."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from foveal.errors import BadOutput
+from foveal.export.calibrate import with_error_before
 from foveal.export.card import card
 from foveal.export.evaluate import evaluate, same_metrics
 from foveal.export.exporters import exporter_of
@@ -95,9 +95,8 @@ def build(
     say(f"traced: {len(model) / 1e6:.1f} MB, opset {opset_of(model)}")
 
     trained = exporter.reference(checkpoint)
-    on_val = partial(evaluate, Pipeline(draft, trained, "torch"), val)
     if val:
-        draft = draft.model_copy(update={"postprocess": exporter.tuned(draft.postprocess, on_val)})
+        draft = draft.model_copy(update=exporter.tuned(Pipeline(draft, trained, "torch"), val))
 
     reference = Pipeline(draft, trained, "torch")
     graph = Pipeline(draft, session, provider)
@@ -107,6 +106,7 @@ def build(
     say(f"metrics: {metrics.images} pictures of {split!r}: {metrics.values}; before export {metrics.checkpoint_values}")
 
     final = {"inputs": inputs, "outputs": outputs, "opset": opset_of(model), "parity": parity, "metrics": metrics}
+    final["calibration"] = with_error_before(graph, held_out)
     manifest = Manifest.model_validate({**dict(draft), **final})
     golden = golden_files(Pipeline(manifest, session, provider), exporter.drawings(checkpoint))
     text = card(manifest, about=about)

@@ -33,6 +33,9 @@ THRESHOLD = """
 
 Objects with a score above {:g} are given unless a request says otherwise (`score_threshold`): on the `val` split that
 threshold has the best F1."""
+CALIBRATED = """\
+Scores are calibrated: logits are divided by a temperature of {:.4g}, fitted on {} pictures of the `val` split (Guo et
+al., ICML 2017). That never changes which class is first."""
 WHOLE = ("support", "objects")  # figures by class that count things
 LIMITS = {
     "classification": "It always answers with one of its classes, also for a picture that shows none of them.",
@@ -91,11 +94,35 @@ def _metrics(manifest: Manifest) -> str:
         interval = f"{low_high[0]:.4f} – {low_high[1]:.4f}" if low_high else ""
         before = f"{metrics.checkpoint_values[name]:.4f}" if name in metrics.checkpoint_values else ""
         rows.append(f"| {name} | {value:.4f} | {interval} | {before} | {FIGURES.get(name, '')} |")
+    before = "the members' own answers, averaged" if manifest.members else "the trained PyTorch model"
     intro = (
         f"Measured on {metrics.images} pictures of the `{metrics.split}` split, which took no part in training, "
-        "through this package as it is served; *before export* is the trained PyTorch model under the same code."
+        f"through this package as it is served; *before export* is {before} under the same code."
     )
-    return "\n".join(["## How good it is", "", intro, "", *rows, *_per_class(metrics)])
+    more = [*_calibrated(manifest), *_members(manifest), *_per_class(metrics)]
+    return "\n".join(["## How good it is", "", intro, "", *rows, *more])
+
+
+def _calibrated(manifest: Manifest) -> list[str]:
+    found = manifest.calibration
+    if found.temperature is None:
+        return []
+    before = ""
+    if found.ece_before is not None and found.ece_before_95 is not None:
+        low, high = found.ece_before_95
+        before = f" Without it `ece` would be {found.ece_before:.4f} ({low:.4f} – {high:.4f})."
+    return ["", CALIBRATED.format(found.temperature, found.images) + before]
+
+
+def _members(manifest: Manifest) -> list[str]:
+    if not manifest.members:
+        return []
+    lines = ["", "Its scores are the mean of its members' scores. Alone, on the same pictures, they have:", ""]
+    names = list(manifest.metrics.values)
+    lines += [f"| member | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for member in manifest.members:
+        lines.append(f"| {member.ref} | {' | '.join(f'{member.values[name]:.4f}' for name in names)} |")
+    return lines
 
 
 def _per_class(metrics: Metrics) -> list[str]:
@@ -127,6 +154,9 @@ def _limits(manifest: Manifest) -> str:
 
 def _made(manifest: Manifest) -> str:
     counts = ", ".join(f"{count} {split}" for split, count in manifest.data.images.items())
+    training = f"the recipe and the seed ({manifest.seed}) are in `manifest.json`."
+    if manifest.members:
+        training = f"as the cards of {', '.join(member.ref for member in manifest.members)} say."
     parity = manifest.parity
     worst = ", ".join(f"{name} {_measured(value)}" for name, value in parity.measured.items())
     versions = ", ".join(f"{name} {version}" for name, version in manifest.created_with.items())
@@ -135,7 +165,7 @@ def _made(manifest: Manifest) -> str:
 - Data: `{manifest.data.name}` ({manifest.data.layout}): {counts} pictures; fingerprint `{manifest.data.fingerprint}`.
 - Licence of the data: {manifest.licences.data}
 - Licence of the weights: {manifest.licences.weights}
-- Training: the recipe and the seed ({manifest.seed}) are in `manifest.json`.
+- Training: {training}
 - Export proved against {parity.reference}, on {parity.images} pictures in batches of
   {", ".join(map(str, parity.batch_sizes))}. Had to hold: {parity.criterion}. Measured: {worst}.
 - Made with {versions}."""

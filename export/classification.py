@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +11,12 @@ from torch import nn
 
 from foveal import scenes
 from foveal.export.base import Array, CanvasExporter, Comparison, TorchSession
+from foveal.export.calibrate import calibrate
 from foveal.export.trace import trace
 from foveal.manifest import Postprocess
 from foveal.models.checkpoint import Checkpoint
+from foveal.models.data import Sample
+from foveal.predictor import Pipeline
 from foveal.session import Session
 from foveal.tasks.base import Outputs
 
@@ -49,6 +53,10 @@ class ClassificationExporter(CanvasExporter):
     def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
         """Five classes, or all when there are fewer."""
         return Postprocess(top_k=min(5, len(checkpoint.labels)))
+
+    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> Mapping[str, Any]:
+        """The temperature of the scores."""
+        return {"calibration": calibrate(trained, val)}
 
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
         """Single shapes, one picture wide and one high, so that a swapped axis shows."""

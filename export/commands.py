@@ -39,6 +39,30 @@ def export(
     typer.echo(f"{out} {digest}")
 
 
+def ensemble(
+    packages: Annotated[list[str], typer.Argument(metavar="PACKAGE…", help="Two or more: NAME, NAME@VERSION, folder.")],
+    data: Annotated[Path, typer.Option(help="The data set that they were trained with; its test split is scored.")],
+    out: Annotated[Path, typer.Option(help="The package: zoo/NAME/VERSION; must not exist.")],
+    split_file: Annotated[Path | None, typer.Option(help="CSV name,split that they were trained with.")] = None,
+    about: Annotated[str, typer.Option(help="What the model is for, in your words; goes on the card.")] = "",
+    zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
+) -> None:
+    """Make one package of several classifiers: its scores are the mean of theirs, temperatures included.
+
+    They must have the same labels and the same way from picture to canvas, and must not have learnt from each other's
+    test pictures. When the graph is not their mean nothing is written, and the exit code is 1.
+    """
+    from foveal.export.build import Target
+    from foveal.export.ensemble import build_ensemble
+    from foveal.package import ModelPackage
+    from foveal.zoo import locate
+
+    target = Target.of(out)
+    members = [ModelPackage.open(locate(package, zoo)) for package in packages]
+    digest = build_ensemble(members, data, target, split_file=split_file, about=about, say=_say)
+    typer.echo(f"{out} {digest}")
+
+
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="PACKAGE|RUN", help="NAME, NAME@VERSION, package or run folder.")],
     data: Annotated[Path, DATA],

@@ -1,7 +1,8 @@
 """Export of detectors and instance segmenters; foveal.tasks.object_detection names the graphs' tensors."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,14 @@ from foveal import scenes
 from foveal.export.base import Comparison, Proof, TorchSession
 from foveal.export.detection_families import family_of
 from foveal.export.detection_match import Tolerance, judge
+from foveal.export.evaluate import evaluate
 from foveal.export.nms_op import onnx_translations
 from foveal.export.trace import BATCH, trace
 from foveal.manifest import Manifest, Postprocess, Tensor
-from foveal.metrics import Scores
 from foveal.models.checkpoint import Checkpoint
+from foveal.models.data import Sample
 from foveal.options import MAX_DETECTIONS, Options
+from foveal.predictor import Pipeline
 from foveal.session import Session
 from foveal.tasks.base import Outputs
 from foveal.tasks.nms import nms
@@ -67,10 +70,10 @@ class DetectionExporter:
             mask_format="rle" if masks else None,
         )
 
-    def tuned(self, defaults: Postprocess, on_val: Callable[[], Scores]) -> Postprocess:
-        """The score threshold with the best F1 over all classes on the val split, of the trained network."""
-        best = on_val().details["best_f1"]["score_threshold"]
-        return defaults.model_copy(update={"score_threshold": round(best, 4)})
+    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> Mapping[str, Any]:
+        """The score threshold with the best F1 over all classes."""
+        best = evaluate(trained, val).details["best_f1"]["score_threshold"]
+        return {"postprocess": trained.manifest.postprocess.model_copy(update={"score_threshold": round(best, 4)})}
 
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
         """Scenes in the styles that know one of the model's labels, else in two others; one wide, one high."""

@@ -3,7 +3,7 @@
 Needs no torch: a package is scored where it is served.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 from foveal.models.recipe import Recipe
 from foveal.models.segmentation.data import load_class_maps
 from foveal.models.segmentation.recipe import SegmentationRecipe
+from foveal.options import Options
 from foveal.predictor import Pipeline
 from foveal.progress import track
+from foveal.tasks.base import Outputs, Prepared
 
 AGREEMENT = 0.0005  # how far a metric may move from checkpoint to package
 
@@ -54,11 +56,17 @@ def evaluate(pipeline: Pipeline, samples: Sequence[Sample[Any]]) -> Scores:
         raise BadData("expected pictures to evaluate on, got none")
     task = scoring(pipeline.manifest.task)
     options = task.options.resolved(pipeline.manifest)
-    results = []
+    results = [pipeline.finish(raw, prepared, options) for prepared, raw in outputs_of(pipeline, samples, options)]
+    return task.score(results, [sample.truth for sample in samples], pipeline.manifest.labels)
+
+
+def outputs_of(
+    pipeline: Pipeline, samples: Sequence[Sample[Any]], options: Options
+) -> Iterator[tuple[Prepared, Outputs]]:
+    """Every sample, read from its file's bytes, and the network's raw outputs for it; `options` are resolved ones."""
     for sample in track(samples, total=len(samples), what="evaluate"):
         prepared = pipeline.prepare(sample.path)
-        results.append(pipeline.finish(pipeline.infer([prepared], [options])[0], prepared, options))
-    return task.score(results, [sample.truth for sample in samples], pipeline.manifest.labels)
+        yield prepared, pipeline.infer([prepared], [options])[0]
 
 
 def read_data(manifest: Manifest, root: Path, split_file: Path | None = None) -> DataSet[Any]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 
 from foveal.errors import ParityFailure
-from foveal.export.base import Comparison, Exporter
+from foveal.export.base import Comparison, Prover
 from foveal.manifest import Parity
 from foveal.options import Options
 from foveal.predictor import Picture, Pipeline
@@ -13,19 +13,27 @@ from foveal.tasks import Prepared
 from foveal.tasks.base import Outputs
 
 SHOWN = 8  # failures that a message names
+TRAINED = f"torch {torch.__version__} eager on CPU, the trained model itself"
 
 
 def prove(
-    exporter: Exporter, reference: Pipeline, graph: Pipeline, pictures: Mapping[str, Picture], *, max_batch: int
+    exporter: Prover,
+    reference: Pipeline,
+    graph: Pipeline,
+    pictures: Mapping[str, Picture],
+    *,
+    max_batch: int,
+    against: str = TRAINED,
 ) -> Parity:
-    """Run the trained model picture by picture and the graph in batches of 1, 2 and `max_batch`; compare.
+    """Run the reference picture by picture and the graph in batches of 1, 2 and `max_batch`; compare.
 
     Args:
         exporter: knows the criterion.
-        reference: the pipeline around the unwrapped PyTorch model.
+        reference: the pipeline around what the graph has to equal: the unwrapped PyTorch model.
         graph: the pipeline around the exported bytes.
         pictures: name -> held-out photos, and probes whose content and size were not traced.
         max_batch: largest batch to prove.
+        against: what the reference is, in words.
 
     Returns:
         What the manifest says about it: criterion and worst differences.
@@ -48,7 +56,7 @@ def prove(
         more = f" and {len(failures) - SHOWN} more" if len(failures) > SHOWN else ""
         raise ParityFailure(f"over {len(prepared)} pictures: {'; '.join(failures[:SHOWN])}{more}")
     return Parity(
-        reference=f"torch {torch.__version__} eager on CPU, the trained model itself",
+        reference=against,
         images=len(prepared),
         batch_sizes=sizes,
         criterion=exporter.criterion,

@@ -31,8 +31,10 @@ def encoded(image: Image.Image, container: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def mean_colour_graph(canvas_hw: tuple[int, int], *, cost: int = 0) -> bytes:
-    """images (N, H, W, 3) uint8 -> logits (N, 3): GAIN x the mean of each channel in [0, 1].
+def mean_colour_graph(
+    canvas_hw: tuple[int, int], *, cost: int = 0, gain: float | tuple[float, float, float] = GAIN
+) -> bytes:
+    """images (N, H, W, 3) uint8 -> logits (N, 3): `gain` x the mean of each channel in [0, 1].
 
     cost: how many Abs nodes the pixels pass on their way; they change nothing and make the graph slow.
     """
@@ -49,7 +51,7 @@ def mean_colour_graph(canvas_hw: tuple[int, int], *, cost: int = 0) -> bytes:
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
         [
             numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
-            numpy_helper.from_array(np.array(GAIN / 255, np.float32), "gain"),
+            numpy_helper.from_array((np.array(gain) / 255).astype(np.float32), "gain"),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
@@ -88,6 +90,7 @@ def write_colours(
     *,
     canvas_hw: tuple[int, int] = (8, 8),
     cost: int = 0,
+    gain: float | tuple[float, float, float] = GAIN,
     golden: dict[str, bytes] | None = None,
     **changes: Any,
 ) -> Path:
@@ -96,7 +99,7 @@ def write_colours(
     golden: replaces the golden files, e.g. to make a package that fails its own check.
     """
     manifest = colour_manifest(canvas_hw=canvas_hw, name=name, version=version, **changes)
-    model = mean_colour_graph(canvas_hw, cost=cost)
+    model = mean_colour_graph(canvas_hw, cost=cost, gain=gain)
     path = zoo / name / str(version)
     ModelPackage.write(
         path, manifest=manifest, model=model, card=f"# {name}\n", golden=golden or golden_files(manifest, model)

@@ -39,6 +39,7 @@ COMMANDS: dict[str, Command] = {
     "tune": Command("foveal.models.diagnose.commands:tune", "Search the best recipe, coarse then fine.", "train"),
     "evaluate": Command("foveal.export.commands:evaluate", "Score a package or a training run on a data set.", "train"),
     "export": Command("foveal.export.commands:export", "Turn a training run into a proved package.", "train"),
+    "ensemble": Command("foveal.export.commands:ensemble", "Serve the mean of several classifiers as one.", "train"),
     "verify": Command("foveal.commands.verify:verify", "Prove a model package again, without torch."),
     "serve": Command("foveal.service.commands:serve", "Serve every model of the zoo over HTTP.", "serve"),
     "bench": Command("foveal.service.commands_bench:bench", "Find out how much load a service can take.", "serve"),

@@ -92,6 +92,12 @@ class ParityFailure(FovealError):
     title = "Export does not match the trained model"
 
 
+class BadEnsemble(FovealError):
+    """Packages whose answers cannot be averaged: other tasks, labels, canvases or test pictures."""
+
+    title = "Packages cannot be averaged"
+
+
 class BadOutput(FovealError):
     """The place to write to exists already or cannot be written."""
 

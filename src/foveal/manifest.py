@@ -78,6 +78,25 @@ class GoldenTolerance(_Frozen):
     pixel_fraction: float = Field(0.001, description="of class-map or mask pixels that may differ")
 
 
+class Calibration(_Frozen):
+    """How a classifier's scores were made honest: temperature scaling (Guo et al., ICML 2017)."""
+
+    temperature: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="logits are divided by it before the softmax; None: not fitted"
+    )
+    images: int = Field(0, ge=0, description="pictures of val that it was fitted on")
+    ece_before: float | None = Field(None, description="expected calibration error on the metrics' split without it")
+    ece_before_95: tuple[float, float] | None = Field(None, description="bootstrap interval of that")
+
+
+class Member(_Frozen):
+    """One of the packages whose mean an ensemble gives."""
+
+    ref: str = Field(description="name@version")
+    digest: str
+    values: dict[str, float] = Field(description="its own figures on the pictures of `metrics`")
+
+
 class Manifest(_Frozen):
     """The whole manifest. `schema_version` changes when a reader of the old one would go wrong."""
 
@@ -103,7 +122,8 @@ class Manifest(_Frozen):
         default_factory=lambda: {"default": GoldenTolerance()}, description="by execution provider, else 'default'"
     )
     created_with: dict[str, str] = Field(default_factory=dict, description="package -> version")
-    calibration: dict[str, float] = Field(default_factory=dict, description="e.g. temperature; applied by the task")
+    calibration: Calibration = Field(default_factory=Calibration, description="of scores; applied by the task")
+    members: tuple[Member, ...] = Field((), description="of an ensemble; their temperatures are inside its graph")
 
     @model_validator(mode="after")
     def _labels_differ(self) -> "Manifest":

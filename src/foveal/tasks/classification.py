@@ -33,10 +33,14 @@ class ClassificationTask:
         return split_rows(outputs, count)
 
     def decode(self, outputs: Outputs, frame: Frame, manifest: Manifest, options: Options) -> Classification:
-        """Logits (C,) -> softmax -> top k; ties go to the lower class id."""
-        scores = softmax(outputs["logits"] / np.float32(manifest.calibration.get("temperature", 1.0)))
+        """Logits (C,) -> softmax, calibrated -> top k.
+
+        Equal scores are ordered by their logits, so that no temperature changes the first class; then by class id.
+        """
+        logits: Array = outputs["logits"]
+        scores = softmax(logits, temperature=manifest.calibration.temperature or 1.0)
         top_k = min(options.top_k or len(scores), len(scores))
-        class_ids = np.argsort(-scores, kind="stable")[:top_k].astype(np.int64)
+        class_ids = np.lexsort((-logits, -scores))[:top_k].astype(np.int64)
         return Classification(scores[class_ids], class_ids, manifest.labels, frame.image_hw)
 
     def render(self, result: Result, options: Options) -> JsonObject:
@@ -63,8 +67,8 @@ class ClassificationTask:
         return [f"score of {worst!r}: expected {want[worst]} ± {tolerance.score}, got {have.get(worst)}"]
 
 
-def softmax(logits: Array) -> npt.NDArray[np.float32]:
-    """Probabilities over the last axis, in float64 inside so that they sum to 1 to float32 accuracy."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+def softmax(logits: Array, *, temperature: float = 1.0) -> npt.NDArray[np.float32]:
+    """Of `logits / temperature` over the last axis, in float64 inside, so that they sum to 1 to float32 accuracy."""
+    shifted = np.exp((logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)) / temperature)
     scores: npt.NDArray[np.float32] = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
     return scores
