@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torchvision.transforms import InterpolationMode, v2
@@ -68,13 +68,34 @@ class ClassificationRecipe(Recipe):
     saturation: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this")
     hue: float = Field(0.02, ge=0, le=0.5, description="random shift up to this share of the colour circle")
     erase: float = Field(0.0, ge=0, le=1, description="share of pictures with a random rectangle blanked")
+    tta: Literal["none", "flip"] = Field(
+        "none",
+        description="test-time augmentation: val, test and the package answer with the mean logits of a picture and "
+        "its mirror image, at twice the time; needs flip",
+    )
+
+    @model_validator(mode="after")
+    def _mirror_images_are_known(self) -> Self:
+        if self.tta == "flip" and not self.flip:
+            raise ValueError("tta: expected flip = true with it, since training must have seen mirror images")
+        return self
 
 
 class Classifier(nn.Module):
     """uint8 (N, H, W, 3) canvases -> logits (N, classes) float32."""
 
-    def __init__(self, normalize: Normalize, trunk: nn.Module, channels: int, classes: int, dropout: float) -> None:
+    def __init__(
+        self,
+        normalize: Normalize,
+        trunk: nn.Module,
+        channels: int,
+        classes: int,
+        dropout: float,
+        *,
+        mirrored: bool = False,
+    ) -> None:
         super().__init__()
+        self.mirrored = mirrored
         self.normalize = normalize
         self.backbone = trunk
         self.dropout = nn.Dropout(dropout)
@@ -83,8 +104,14 @@ class Classifier(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of a batch."""
-        features = self.backbone(self.normalize(images))  # (N, C, h, w)
+        """Logits of a batch; in eval mode, if so built, their mean over each picture and its mirror image."""
+        planes = self.normalize(images)
+        if self.training or not self.mirrored:
+            return self._logits(planes)
+        return (self._logits(planes) + self._logits(planes.flip(3))) / 2
+
+    def _logits(self, planes: Tensor) -> Tensor:
+        features = self.backbone(planes)  # (N, C, h, w)
         logits: Tensor = self.head(self.dropout(features.mean((2, 3))))
         return logits
 
@@ -189,7 +216,8 @@ class ClassificationTrainer:
             raise BadRecipe(f"canvas_hw: expected {smallest}, got {recipe.canvas_hw}")
         trunk = load_features(recipe.backbone, weights)
         drop_branches(trunk, recipe.stochastic_depth, name=spec.name)
-        return Classifier(Normalize(spec.mean, spec.std), trunk, spec.out_channels, len(labels), recipe.dropout)
+        normalize, mirrored = Normalize(spec.mean, spec.std), recipe.tta == "flip"
+        return Classifier(normalize, trunk, spec.out_channels, len(labels), recipe.dropout, mirrored=mirrored)
 
     def backbone(self, network: nn.Module) -> nn.Module:
         """Everything but the linear layer."""

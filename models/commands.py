@@ -18,6 +18,9 @@ def train(
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="name=value; wins over the recipe file.")] = None,
     weights: Annotated[str | None, typer.Option(help="imagenet, none, or a state_dict file.")] = None,
+    from_: Annotated[
+        Path | None, typer.Option("--from", help="Start from the trunk of an earlier run, of any task; sets weights.")
+    ] = None,
     group_by: Annotated[
         str | None, typer.Option(help="Pattern of the file name: related photos stay together.")
     ] = None,
@@ -25,10 +28,15 @@ def train(
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare pictures; never changes the result.")] = 0,
 ) -> None:
     """Fine-tune a network on your pictures. Prints the best epoch's metrics; progress goes to stderr."""
+    from foveal.models.run_folder import read_info
     from foveal.models.tasks import trainer_of
     from foveal.models.train import train as run_training
 
-    shorthands = {"weights": weights, "group_by": group_by, "split_file": split}
+    if from_ is not None:
+        if weights is not None:
+            raise typer.BadParameter(f"expected --from or --weights, got both ({from_}, {weights})")
+        read_info(from_)  # says what a run folder is, if it is none
+    shorthands = {"weights": from_ or weights, "group_by": group_by, "split_file": split}
     overrides = [
         *(set_ or []),
         *(f"{name}={json.dumps(str(value))}" for name, value in shorthands.items() if value is not None),

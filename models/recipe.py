@@ -28,7 +28,9 @@ class Recipe(BaseModel):
     task: TaskName = Field(description="what the model answers")
     architecture: str = Field(description="which network of the task")
     backbone: str = Field("mobilenet_v2", description="trunk of the network, a name of the backbone registry")
-    weights: str = Field("imagenet", description="where the trunk starts: imagenet, none, or a state_dict file")
+    weights: str = Field(
+        "imagenet", description="where the trunk starts: imagenet, none, a state_dict file, or an earlier run"
+    )
     weights_licence: str | None = Field(None, description="licence of a weights file; published weights know theirs")
     data_licence: str = Field("not stated", description="licence of the data set; it ends up on the package's card")
     canvas_hw: tuple[int, int] = Field((224, 224), description="height and width in px of what the network reads")

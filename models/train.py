@@ -22,6 +22,7 @@ from torch import nn
 from foveal.errors import BadRecipe
 from foveal.manifest import Data, Licences
 from foveal.models.backbones import backbone
+from foveal.models.backbones.weights import is_run
 from foveal.models.checkpoint import load_run, predict_all
 from foveal.models.data import DataSet
 from foveal.models.distributed import ALONE, World, world
@@ -29,7 +30,7 @@ from foveal.models.init import hasten_statistics, initialise
 from foveal.models.loading import eval_loader, train_loader
 from foveal.models.plots import draw_curves
 from foveal.models.recipe import Recipe
-from foveal.models.run_folder import RunFolder, RunInfo, best_epoch
+from foveal.models.run_folder import RunFolder, RunInfo, best_epoch, read_info
 from foveal.models.tasks import TaskTrainer, load_data, trainer_of
 from foveal.models.training_module import Say, TrainingModule
 
@@ -90,6 +91,11 @@ def describe_run(task: TaskTrainer, recipe: Recipe, data: DataSet[Any], network:
         "imagenet": backbone(recipe.backbone).licence,
         "coco": "BSD-3-Clause (torchvision), trained on COCO 2017",
     }
+    if is_run(recipe.weights):
+        before = read_info(Path(recipe.weights))
+        weights[recipe.weights] = (
+            f"{before.licences.weights}; then trained on {before.data.name}: {before.licences.data}"
+        )
     return RunInfo(
         task=recipe.task,
         architecture=task.architecture(recipe),

@@ -32,6 +32,25 @@ def test_network_reads_canvases_and_its_two_parts_are_everything() -> None:
     assert head == ["head.weight", "head.bias"]
 
 
+def test_mirrored_answers_are_the_mean_of_both_and_do_not_touch_training() -> None:
+    torch.manual_seed(0)
+    plain = TRAINER.build(recipe("dropout=0"), ("a", "b", "c"), weights="none")
+    mirrored = TRAINER.build(recipe("dropout=0", "tta=flip"), ("a", "b", "c"), weights="none")
+    mirrored.load_state_dict(plain.state_dict())
+    images = torch.randint(0, 256, (4, 48, 64, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        assert torch.equal(mirrored.train()(images), plain.train()(images))
+        plain.eval(), mirrored.eval()
+        expected = (plain(images) + plain(images.flip(2))) / 2  # (N, H, W, 3): columns turned
+        torch.testing.assert_close(mirrored(images), expected)
+        assert not torch.allclose(plain(images), expected, atol=1e-6)
+
+
+def test_mirror_images_need_a_training_that_saw_them() -> None:
+    with pytest.raises(BadRecipe, match="tta: expected flip = true"):
+        recipe("tta=flip", "flip=false")
+
+
 def test_a_new_head_starts_at_the_theoretical_loss() -> None:
     """-log(1 / classes): all classes equally likely."""
     torch.manual_seed(0)

@@ -17,7 +17,9 @@ from foveal.export.build import Target, build, portable_recipe
 from foveal.export.classification import ClassificationExporter
 from foveal.export.evaluate import read_data, same_metrics, select
 from foveal.metrics import Scores
+from foveal.options import Options
 from foveal.package import ModelPackage
+from foveal.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -200,3 +202,18 @@ def test_backbones_that_fit_into_a_package(backbone: str, tmp_path: Path) -> Non
     run = runs.classifier_run(tmp_path, backbone)
     build(runs.checkpoint_of(run), run.data.splits.test, Target.of(tmp_path / "zoo/colours/1"), max_batch=4)
     assert foveal("verify", tmp_path / "zoo/colours/1")[0] == 0
+
+
+def test_a_mirrored_classifier_exports_with_its_mirror(tmp_path: Path) -> None:
+    run = runs.classifier_run(tmp_path, "lenet5_modern", canvas=32)
+    recipe = run.path / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('tta = "none"', 'tta = "flip"'))
+    out = tmp_path / "zoo" / "colours" / "1"
+    assert foveal("export", run.path, "--out", out, "--max-batch", 2)[0] == 0  # parity holds
+    predictor = Predictor(ModelPackage.open(out))
+    rgb = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    straight, turned = (
+        predictor.infer([predictor.prepare(np.ascontiguousarray(view))], [Options()])[0]["logits"]
+        for view in (rgb, rgb[:, ::-1])
+    )
+    np.testing.assert_allclose(straight, turned, atol=1e-5)

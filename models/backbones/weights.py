@@ -1,4 +1,4 @@
-"""Weights for a backbone: published ones, a user's file, or none. Files are never unpickled as code."""
+"""Weights for a backbone: published, a user's file, an earlier run's, or none. Files are never unpickled as code."""
 
 import pickle
 from collections.abc import Callable
@@ -63,16 +63,30 @@ def load_weights(network: nn.Module, spec: BackboneSpec, weights: str) -> None:
     Args:
         network: what `spec.build` gave.
         spec: the backbone.
-        weights: "none" (keep the random initialisation), "imagenet", or the path of a state_dict file, with or
-            without the classifier's keys.
+        weights: "none" (keep the random initialisation), "imagenet", the path of a state_dict file, with or without
+            the classifier's keys, or the run folder of an earlier training, of whatever task.
 
     Raises:
         BadCheckpoint: keys or shapes that do not fit; they are listed.
     """
     if weights == "none":
         return
+    if is_run(weights):
+        fill(spec.trunk(network), _run_trunk(Path(weights)), new=lambda _: False, what=spec.name, source=weights)
+        return
     state = spec.imagenet() if weights == "imagenet" else read_state_dict(Path(weights))
     fill(network, state, new=lambda key: key.startswith(spec.head), what=spec.name, source=weights)
+
+
+def is_run(weights: str) -> bool:
+    """Whether a recipe's `weights` names the run folder of an earlier training."""
+    return (Path(weights) / "run.json").is_file()
+
+
+def _run_trunk(run: Path) -> StateDict:
+    """The best checkpoint's trunk, with the names of `BackboneSpec.trunk`: every task keeps it as `….body`."""
+    split = ((key.rpartition("body."), value) for key, value in read_state_dict(run / "best.pt").items())
+    return {name: value for (_, found, name), value in split if found}
 
 
 def fill(network: nn.Module, state: StateDict, *, new: Callable[[str], object], what: str, source: str) -> None:
