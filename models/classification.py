@@ -1,6 +1,6 @@
 """Classification: one label a picture."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -16,7 +16,8 @@ from foveal.errors import BadRecipe
 from foveal.manifest import TaskName
 from foveal.models.backbones import backbone, load_features
 from foveal.models.backbones.depth import drop_branches
-from foveal.models.canvases import Canvases
+from foveal.models.canvases import Canvases, UInt8Array
+from foveal.models.colour import MAX_COLOURED, ColourJitterAlongComponents, Colours, colours_of
 from foveal.models.data import DataSet, Sample
 from foveal.models.data_folders import load_folders
 from foveal.models.inputs import Normalize
@@ -67,6 +68,12 @@ class ClassificationRecipe(Recipe):
     brightness: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this; also contrast")
     saturation: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this")
     hue: float = Field(0.02, ge=0, le=0.5, description="random shift up to this share of the colour circle")
+    colour_pca: float = Field(
+        0.0,
+        ge=0,
+        description="AlexNet's colour change: random shifts along the principal components of the training pictures' "
+        "colours, of this share of their spread; 0.1 in the paper",
+    )
     erase: float = Field(0.0, ge=0, le=1, description="share of pictures with a random rectangle blanked")
     tta: Literal["none", "flip"] = Field(
         "none",
@@ -129,13 +136,17 @@ class EvalCanvases(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return torch.from_numpy(self._canvases[index]), self._truths[index]
 
+    def every(self, at_most: int) -> Iterator[UInt8Array]:
+        """Canvases spread evenly over the samples."""
+        step = -(-len(self) // at_most)
+        return (self._canvases[i] for i in range(0, len(self), step))
+
 
 class TrainCanvases(Dataset[tuple[Tensor, int]]):
     """The same canvases, augmented by each draw's own seed."""
 
-    def __init__(self, samples: Sequence[Sample[int]], preprocess: Preprocess, augment: v2.Transform) -> None:
-        self._plain = EvalCanvases(samples, preprocess)
-        self._augment = augment
+    def __init__(self, plain: EvalCanvases, augment: v2.Transform) -> None:
+        self._plain, self._augment = plain, augment
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, int]:
         canvas, truth = self._plain[draw.index]
@@ -144,8 +155,8 @@ class TrainCanvases(Dataset[tuple[Tensor, int]]):
         return planes.permute(1, 2, 0).contiguous(), truth
 
 
-def augmentation(recipe: ClassificationRecipe, preprocess: Preprocess) -> v2.Transform:
-    """Random changes of a uint8 (3, H, W) canvas, by torchvision; what the recipe turns off is absent."""
+def augmentation(recipe: ClassificationRecipe, preprocess: Preprocess, colours: Colours | None = None) -> v2.Transform:
+    """Random changes of a uint8 (3, H, W) canvas; what the recipe turns off is absent, `colours` are for colour_pca."""
     fill = list(preprocess.padding_rgb)
     steps: list[Any] = [v2.Identity()]
     if recipe.flip:
@@ -156,6 +167,8 @@ def augmentation(recipe: ClassificationRecipe, preprocess: Preprocess) -> v2.Tra
         steps.append(v2.RandomResizedCrop(preprocess.canvas_hw, scale=(recipe.scale_min, 1), ratio=(0.8, 1.25)))
     if recipe.brightness or recipe.saturation or recipe.hue:
         steps.append(v2.ColorJitter(recipe.brightness, recipe.brightness, recipe.saturation, recipe.hue))
+    if colours is not None:
+        steps.append(ColourJitterAlongComponents(colours, recipe.colour_pca))
     if recipe.erase:
         steps.append(v2.RandomErasing(recipe.erase, value=fill))
     return v2.Compose(steps)
@@ -228,7 +241,9 @@ class ClassificationTrainer:
     def train_set(self, samples: Sequence[Sample[int]], recipe: ClassificationRecipe) -> Dataset[Any]:
         """Augmented canvases."""
         preprocess = self.preprocess(recipe)
-        return TrainCanvases(samples, preprocess, augmentation(recipe, preprocess))
+        plain = EvalCanvases(samples, preprocess)
+        colours = colours_of(plain.every(MAX_COLOURED)) if recipe.colour_pca else None
+        return TrainCanvases(plain, augmentation(recipe, preprocess, colours))
 
     def eval_set(self, samples: Sequence[Sample[int]], recipe: ClassificationRecipe) -> Dataset[Any]:
         """Plain canvases."""

@@ -29,6 +29,9 @@ COMMANDS: dict[str, Command] = {
     "predict": Command("foveal.commands.predict:predict", "Run a model over files, folders and globs."),
     "data synth": Command("foveal.commands.synth:synth", "Draw a data set with exact ground truth."),
     "data check": Command("foveal.models.commands_check:check", "Look for faults in a data set.", "train"),
+    "data view": Command(
+        "foveal.models.commands_view:view", "Look at a data set: truths, augmentation, figures.", "train"
+    ),
     "data anchors": Command("foveal.models.detection.commands:anchors", "Judge, tune and try out anchors.", "train"),
     "models": Command("foveal.commands.models:models", "List the models of the zoo."),
     "train": Command("foveal.models.commands:train", "Fine-tune a network on your pictures.", "train"),
