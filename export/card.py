@@ -31,8 +31,9 @@ FIGURES = {  # metric -> what it means; a metric without a line here is shown by
 }
 THRESHOLD = """
 
-Objects with a score above {:g} are given unless a request says otherwise (`score_threshold`): on the `val` split that
-threshold has the best F1."""
+Objects with a score above {:g} are given unless a request says otherwise (`score_threshold`): {}."""
+BEST_F1 = "on the `val` split that\nthreshold has the best F1"
+BY_RECIPE = "the recipe's\nthreshold, since this training learnt the `val` split too and left none to choose one"
 CALIBRATED = """\
 Scores are calibrated: logits are divided by a temperature of {:.4g}, fitted on {} pictures of the `val` split (Guo et
 al., ICML 2017). That never changes which class is first."""
@@ -71,7 +72,8 @@ def _head(manifest: Manifest, about: str) -> str:
 def _use(manifest: Manifest) -> str:
     endpoint, ref = TASKS[manifest.task].endpoint, f"{manifest.name}@{manifest.version}"
     defaults = manifest.postprocess
-    threshold = "" if defaults.score_threshold is None else THRESHOLD.format(defaults.score_threshold)
+    source = BEST_F1 if manifest.data.images.get("val") else BY_RECIPE
+    threshold = "" if defaults.score_threshold is None else THRESHOLD.format(defaults.score_threshold, source)
     return f"""## How to use
 
 ```sh

@@ -174,7 +174,7 @@ class SegmentationTrainer:
         """Figures of the kernel's scorer, at the pictures' original sizes."""
         preprocess, names = self.preprocess(recipe), tuple(labels)
         truths = [sample.truth for sample in samples]
-        results = [_result(p, t.read(), preprocess, names) for p, t in zip(predictions, truths, strict=True)]
+        results = [result_of(p, t.read(), preprocess, names) for p, t in zip(predictions, truths, strict=True)]
         return score_segmentation(results, truths, names).values
 
     def report(
@@ -191,7 +191,7 @@ class SegmentationTrainer:
             rgb, truth = decode(sample.path.read_bytes()).rgb, sample.truth.read()
             image_hw = (truth.shape[0], truth.shape[1])
             # the report has no recipe: the map's shape is the canvas', and letterbox and stretch differ in content
-            shown = _result(predicted, truth, Preprocess(mode="letterbox", canvas_hw=_hw(predicted)), tuple(labels))
+            shown = result_of(predicted, truth, Preprocess(mode="letterbox", canvas_hw=_hw(predicted)), tuple(labels))
             real = SemanticMap(np.where(truth == IGNORE, shown.class_map, truth), tuple(labels), image_hw)
             panels = [rgb, overlay(rgb, real), overlay(rgb, shown)]
             rows.append(np.hstack([cv2.resize(p, (400, 300), interpolation=cv2.INTER_AREA) for p in panels]))
@@ -224,7 +224,7 @@ def _hw(array: UInt8Array) -> tuple[int, int]:
     return array.shape[0], array.shape[1]
 
 
-def _result(predicted: UInt8Array, truth: UInt8Array, preprocess: Preprocess, labels: tuple[str, ...]) -> SemanticMap:
+def result_of(predicted: UInt8Array, truth: UInt8Array, preprocess: Preprocess, labels: tuple[str, ...]) -> SemanticMap:
     """A canvas' map as production returns it: the picture's own size."""
     image_hw = _hw(truth)
     content = preprocess.resized_hw(image_hw)
