@@ -75,11 +75,13 @@ def test_run_lengths_are_read_as_pycocotools_reads_them(visitor: Visitor) -> Non
     got = visitor.evaluate(
         """async (rles) => {
             const {Runs} = await import('/ui/rle.js');
-            const {paintRuns} = await import('/ui/masks.js');
+            const {paintObjects} = await import('/ui/objects.js');
+            const look = {masks: true, opacity: 1};
             return rles.map(({size, counts}) => {
                 const runs = new Runs({size, counts});
                 const image = new ImageData(size[1], size[0]);
-                paintRuns(image, runs, {scale: 1, x: 0, y: 0}, {rgb: [9, 9, 9], fill: 1});
+                const rows = [{id: 0, runs, colour: [9, 9, 9]}];
+                paintObjects(image, {kind: 'map', rows, lit: null, look}, {scale: 1, x: 0, y: 0}, 1);
                 const pixels = [...Array(size[0] * size[1]).keys()];
                 return [pixels.map((i) => image.data[4 * i + 3] / 255),
                         pixels.map((i) => Number(runs.has(i % size[1], Math.floor(i / size[1]))))];
@@ -110,7 +112,8 @@ def test_a_moved_canvas_shows_what_a_new_one_would(visitor: Visitor) -> None:
 
 
 MOVES = """async ({rows, steps}) => {
-    const [{Sheet}, {Runs}, paint] = await Promise.all(["sheet", "rle", "paint"].map((n) => import(`/ui/${n}.js`)));
+    const modules = ["sheet", "rle", "objects", "paint"].map((name) => import(`/ui/${name}.js`));
+    const [{Sheet, PixelSheet}, {Runs}, {paintObjects}, {paintPicture}] = await Promise.all(modules);
     const canvas = () => {
         const made = Object.assign(document.createElement("canvas"), {width: 200, height: 150});
         made.getContext("2d", {willReadFrequently: true}); // else Chromium warns
@@ -122,24 +125,23 @@ MOVES = """async ({rows, steps}) => {
         source.fillRect((i * 53) % 200, (i * 31) % 150, 17, 11);
     }
     const picture = {levels: [source.canvas], levelFor: () => source.canvas};
+    const size = {width: 160, height: 120};
     const look = {boxes: true, masks: true, labels: false, opacity: 0.45};
     const scene = {kind: "instances", lit: 4, look,
                    rows: rows.map((row) => ({...row, runs: new Runs(row.mask), colour: [20 * row.id, 90, 255]}))};
-    const painters = [
-        (context, view, area) => paint.paintObjects(context, scene, view, 1, area),
-        (context, view, area) => paint.paintPicture(context, picture, {width: 160, height: 120}, view, area),
+    const kinds = [
+        [PixelSheet, (sheet, view, area) => paintObjects(sheet.image, scene, view, 1, area)],
+        [Sheet, (sheet, view, area) => paintPicture(sheet.context, picture, size, view, area)],
     ];
-    const moving = painters.map(() => new Sheet(canvas()));
+    const moving = kinds.map(([Kind]) => new Kind(canvas()));
     const view = {scale: 1.7, x: -20, y: -10};
     return steps.map(([right, down]) => {
         view.x += right;
         view.y += down;
-        return Math.max(...painters.map((painter, i) => {
-            const fresh = new Sheet(canvas());
-            for (const sheet of [moving[i], fresh]) {
-                sheet.draw(scene, view, (area) => painter(sheet.context, view, area));
-            }
-            const [a, b] = [moving[i], fresh].map(({context}) => context.getImageData(0, 0, 200, 150).data);
+        return Math.max(...kinds.map(([Kind, paint], i) => {
+            const both = [moving[i], new Kind(canvas())];
+            for (const sheet of both) sheet.draw(scene, view, (area) => paint(sheet, view, area));
+            const [a, b] = both.map(({context}) => context.getImageData(0, 0, 200, 150).data);
             return a.reduce((most, value, at) => Math.max(most, Math.abs(value - b[at])), 0);
         }));
     });

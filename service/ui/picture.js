@@ -1,6 +1,6 @@
 /** A picture that the visitor chose: its bytes as they go to the service, and its pixels while it is looked at. */
 
-const SMALLEST_LEVEL_PX = 1500;
+const SMALLEST_LEVEL_PX = 500;
 const THUMB_PX = 128;
 
 export class Picture {
@@ -30,7 +30,7 @@ export class Picture {
       while (Math.max(levels.at(-1).width, levels.at(-1).height) > SMALLEST_LEVEL_PX) {
         levels.push(await half(levels.at(-1))); // drawn small, a large picture would shimmer
       }
-      this.#shrink(levels.at(-1));
+      this.#shrink(levels.findLast((level) => Math.min(level.width, level.height) >= THUMB_PX) ?? levels[0]);
       this.levels = levels;
     } catch {
       this.unreadable = true;

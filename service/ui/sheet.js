@@ -1,4 +1,5 @@
-/** A canvas that keeps what it shows when the view only moves: then it paints no more than what came into sight. */
+/** Canvases that keep what they show when the view only moves: then no more is painted than what came into sight. */
+
 export class Sheet {
   #shown = {};
 
@@ -6,6 +7,7 @@ export class Sheet {
   constructor(canvas) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
+    this.resize(canvas.width, canvas.height);
   }
 
   /** A canvas that is resized is empty. */
@@ -26,11 +28,33 @@ export class Sheet {
     const [right, down] = [x - last.x, y - last.y]; // by which the picture moved
     const moved = last.what === what && last.scale === scale && Math.abs(right) < width && Math.abs(down) < height;
     if (!moved) return paint({ left: 0, top: 0, width, height });
-    if (!right && !down) return;
+    if (right || down) this.move(right, down);
+    if (right) paint({ left: right > 0 ? 0 : width + right, top: 0, width: Math.abs(right), height });
+    if (down) paint({ left: 0, top: down > 0 ? 0 : height + down, width, height: Math.abs(down) });
+  }
+
+  move(right, down) {
     this.context.globalCompositeOperation = "copy";
     this.context.drawImage(this.canvas, right, down);
     this.context.globalCompositeOperation = "source-over";
-    if (right) paint({ left: right > 0 ? 0 : width + right, top: 0, width: Math.abs(right), height });
-    if (down) paint({ left: 0, top: down > 0 ? 0 : height + down, width, height: Math.abs(down) });
+  }
+}
+
+/** The same for what is painted pixel by pixel, into `image`. */
+export class PixelSheet extends Sheet {
+  resize(width, height) {
+    super.resize(width, height);
+    this.image = this.context.createImageData(width, height);
+  }
+
+  draw(...given) {
+    super.draw(...given);
+    this.context.putImageData(this.image, 0, 0);
+  }
+
+  move(right, down) {
+    const pixels = new Uint32Array(this.image.data.buffer);
+    const by = down * this.image.width + right; // what runs over the edge lies where is painted anew
+    pixels.copyWithin(Math.max(by, 0), Math.max(-by, 0));
   }
 }

@@ -1,9 +1,10 @@
 /** Three canvases: the picture, above it what was found, above that the words. Drawn at most once a frame. */
 
 import { $, el } from "./dom.js";
-import { paintObjects, paintPicture, paintWords } from "./paint.js";
+import { paintObjects } from "./objects.js";
+import { paintPicture, paintWords } from "./paint.js";
 import { rowAt } from "./result.js";
-import { Sheet } from "./sheet.js";
+import { PixelSheet, Sheet } from "./sheet.js";
 import { Viewport } from "./viewport.js";
 
 const ZOOM_STEP = 1.5;
@@ -19,8 +20,11 @@ export class Stage {
   /** @param {(row: object | null) => void} pointedAt told which row is under the pointer, or null */
   constructor(root, pointedAt) {
     this.root = root;
-    const sheet = (id) => new Sheet($(id, root));
-    this.sheets = { picture: sheet("#picture"), objects: sheet("#objects"), words: sheet("#overlay") };
+    this.sheets = {
+      picture: new Sheet($("#picture", root)),
+      objects: new PixelSheet($("#objects", root)),
+      words: new Sheet($("#overlay", root)),
+    };
     this.readout = $("#under-pointer", root);
     const surface = this.sheets.words.canvas;
     this.viewport = new Viewport(surface, () => this.#ask());
@@ -92,7 +96,7 @@ export class Stage {
       if (shown) paintPicture(picture.context, shown.picture, shown.size, view, area);
       else picture.context.clearRect(0, 0, picture.canvas.width, picture.canvas.height);
     });
-    objects.draw(scene, view, (area) => paintObjects(objects.context, scene, view, devicePixelRatio, area));
+    objects.draw(scene, view, (area) => paintObjects(objects.image, scene, view, devicePixelRatio, area));
     paintWords(words.context, scene, view, devicePixelRatio);
     words.canvas.dataset.view = [scale, x, y].join(" "); // for tests: which pixel of the picture is where
   }
@@ -115,26 +119,22 @@ export class Stage {
   }
 }
 
-/** The picture at its full size with everything drawn in, as a PNG. Masks go in strips: memory stays small. */
+/** The picture at its full size with everything drawn in, as a PNG. Objects go in strips: memory stays small. */
 export async function overlayPng(picture, size, scene) {
   const unit = Math.max(1, Math.sqrt(size.width * size.height) / SCREEN_PX);
   const view = { scale: 1, x: 0, y: 0 };
   const sheet = (height) => el("canvas", { width: size.width, height }).getContext("2d");
   const context = sheet(size.height);
   paintPicture(context, picture, size, view);
-  if (scene.kind === "map" || scene.kind === "instances") {
-    const masks = { ...scene, look: { ...scene.look, boxes: false } };
-    const strip = sheet(Math.min(size.height, STRIP_PX));
-    for (let top = 0; top < size.height; top += STRIP_PX) {
-      paintObjects(strip, masks, { ...view, y: -top }, unit);
-      context.drawImage(strip.canvas, 0, top);
-    }
+  const strip = sheet(Math.min(size.height, STRIP_PX));
+  const image = strip.createImageData(strip.canvas.width, strip.canvas.height);
+  for (let top = 0; top < size.height; top += STRIP_PX) {
+    paintObjects(image, scene, { ...view, y: -top }, unit);
+    strip.putImageData(image, 0, 0);
+    context.drawImage(strip.canvas, 0, top);
   }
-  const lines = sheet(size.height);
-  const rest = { ...scene, kind: scene.kind === "instances" ? "boxes" : scene.kind };
-  for (const paint of scene.kind === "map" ? [] : [paintObjects, paintWords]) {
-    paint(lines, rest, view, unit);
-    context.drawImage(lines.canvas, 0, 0);
-  }
+  const words = sheet(size.height);
+  paintWords(words, scene, view, unit);
+  context.drawImage(words.canvas, 0, 0);
   return new Promise((done) => context.canvas.toBlob(done, "image/png"));
 }
