@@ -13,6 +13,7 @@ PICTURES = {
     "shapes.png": draw_one("shapes", STAR, seed=100, index=1, image_hw=(192, 256)),
     "blood-cells.png": draw("blood", seed=100, index=2, image_hw=(480, 640)),
     "nuclei.png": draw("nuclei", seed=100, index=0, image_hw=(360, 480)),
+    "aerial-scenes.png": draw("aerial", seed=100, index=4, image_hw=(384, 512)),
 }
 
 if __name__ == "__main__":
