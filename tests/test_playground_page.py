@@ -21,7 +21,7 @@ from foveal.options import Options
 from foveal.package import ModelPackage
 from foveal.predictor import Predictor
 from tests.browser import ANSWERED, Visitor, visit
-from tests.playground_zoo import PICTURE, PIXELS, png, write_zoo
+from tests.playground_zoo import PICTURE, PIXELS, RECTANGLES, png, write_zoo
 from tests.servers import Server
 
 CLASS = [np.array(draw.colour_of(i)) for i in range(3)]
@@ -219,6 +219,30 @@ def test_the_empty_page_offers_an_example_of_each_task(visitor: Visitor) -> None
     visitor.page.wait_for_selector(ANSWERED)
     assert visitor.page.locator("#model").input_value() == "bright@1", "a card chooses its model, too"
     assert "bright" in " ".join(visitor.rows())
+
+
+def test_a_turned_photo_and_its_objects_are_shown_upright(visitor: Visitor) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: to be turned a quarter to the right
+    file = io.BytesIO()
+    Image.fromarray(np.rot90(PIXELS)).save(file, "JPEG", quality=95, subsampling=0, exif=exif)
+    visitor.open("halves").drop_and_wait(file.getvalue(), "turned.jpg")
+    assert [row.split()[0] for row in visitor.rows()] == ["red", "green", "blue"]
+    for label, (x1, y1, x2, y2) in RECTANGLES.items():
+        y, right_half = (y1 + y2) / 2, (x1 + 3 * x2) / 4  # beside the mask, inside of the box
+        assert np.abs(visitor.pixel(right_half, y) - PIXELS[int(y), int(right_half)]).max() <= 8, label
+        assert np.abs(visitor.pixel(x1 + 0.2, y) - CLASS[list(RECTANGLES).index(label)]).max() <= 8, label
+
+
+def test_what_the_browser_cannot_show_is_answered_all_the_same(visitor: Visitor) -> None:
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).save(file, "TIFF")
+    visitor.open("halves").drop_and_wait(file.getvalue(), "scan.tiff")
+    assert len(visitor.rows()) == 3
+    assert "cannot show" in visitor.page.locator("#status").inner_text()
+    grey = np.array([0x8A, 0x8F, 0x98])
+    assert np.abs(visitor.pixel(130, 80) - grey).max() <= 1, "beside the mask"
+    assert np.abs(visitor.pixel(96, 80) - (CLASS[1] * 0.45 + grey * 0.55)).max() <= 2, "the mask"
 
 
 def test_several_pictures_are_run_one_after_the_other(visitor: Visitor) -> None:
