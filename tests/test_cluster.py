@@ -40,7 +40,10 @@ Node = subprocess.Popen[bytes]
 def folder() -> Iterator[Path]:
     """A short path, since Ray makes sockets below it; the nodes work there, not where the tests run."""
     path = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))
-    yield path
+    with pytest.MonkeyPatch.context() as patch:
+        # else a Ray of one's own leaves a token in the user's home, which the next `ray start --head` asks for
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        yield path
     shutil.rmtree(path, ignore_errors=True)
 
 
@@ -216,7 +219,7 @@ def test_faults_come_back_as_what_they_are(
 ) -> None:
     (folder / "file").write_text("no folder")
     with pytest.raises(BadOutput, match="expected a place to write to"):
-        list(cluster.run(job_of(package, pictures=Pictures(maps=folder / "file")), sources, address=address))
+        list(cluster.run(job_of(package, pictures=Pictures(overlay=folder / "file")), sources, address=address))
     pieces = list(cluster.run(job_of(package, fail_fast=True), sources, address=address))
     assert joined(pieces) == joined(local(job_of(package, fail_fast=True), sources))
     assert sum(piece.tally.images for piece in pieces) == 101
