@@ -1,5 +1,6 @@
 """What export must know about a task; everything else (proof, files, card) is the same for all."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -73,7 +74,7 @@ class Exporter(Prover, Protocol):
         ...
 
 
-class CanvasExporter:
+class CanvasExporter(ABC):
     """What is the same for all tasks whose graph reads canvases and nothing else."""
 
     def inputs(self, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
@@ -88,9 +89,9 @@ class CanvasExporter:
         """One: no option changes what such a graph computes."""
         return (Proof(Options(), self.compare),)
 
+    @abstractmethod
     def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs]) -> Comparison:
         """Outputs of the reference and of the graph, picture by picture."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 samples.png     canvases as evaluation sees them, with label, boxes, masks or class map
 augmented.png   the same samples as an epoch of training might see them
-histograms.png  classes by split, sizes of pictures (and of objects), the principal colours
+histograms.png  classes by split, sizes of pictures, the principal colours
 view.json       the figures
 """
 
