@@ -54,7 +54,9 @@ def run(
             queue.extend(pool.submit(prepare, source) for source in islice(pending, ahead))
             while queue:
                 jobs = [queue.popleft().result() for _ in range(min(batch_size, len(queue)))]
-                queue.extend(pool.submit(prepare, source) for source in islice(pending, len(jobs)))
+                # By the handful: a sleeping thread woken for every picture takes the interpreter from the session.
+                if len(queue) <= ahead // 2:
+                    queue.extend(pool.submit(prepare, source) for source in islice(pending, ahead - len(queue)))
                 yield from _predict(pipeline, jobs, options)
         finally:
             pool.shutdown(cancel_futures=True)

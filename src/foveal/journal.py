@@ -8,6 +8,7 @@ the finished file is the one that an uninterrupted run writes. It works for ever
 import json
 import os
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -15,7 +16,7 @@ from typing import BinaryIO
 from foveal.errors import BadOutput
 from foveal.tally import Tally
 
-EVERY_S = 2.0  # how much work a kill may cost; each time the disk is waited for, against power cuts
+EVERY_S = 2.0  # how much work a kill may cost
 NOTHING = Tally()
 
 
@@ -43,7 +44,9 @@ class JournaledFile:
             raise BadOutput(f"{out}: expected a file that can be written: {error.strerror}") from None
         self._file.truncate(self._bytes)
         self._file.seek(self._bytes)
-        self._saved_at = 0.0
+        self._disk, self._saving = ThreadPoolExecutor(1, "journal"), Future[None]()
+        self._saving.set_result(None)
+        self._saved_at = time.monotonic()
 
     def __enter__(self) -> "JournaledFile":
         return self
@@ -57,25 +60,36 @@ class JournaledFile:
         """Write the next entries, which come to `tally`, or a header; now and then note how far we are."""
         self._bytes += self._file.write(data)
         self.tally += tally
-        if time.monotonic() - self._saved_at > EVERY_S:
-            self.save()
+        if time.monotonic() - self._saved_at > EVERY_S and self._saving.done():
+            self._save_behind()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Finished: the journal goes. Failed or interrupted: it stays, up to date, for a resume."""
-        self.save()
-        self._file.close()
+        try:
+            self.save()
+        finally:
+            self._disk.shutdown()
+            self._file.close()
         if kind is None:
             self._journal.unlink()
 
     def save(self) -> None:
-        """Bring all bytes to the disk, then note in the journal that they are there."""
+        """Wait until all bytes are on the disk and the journal says so."""
+        self._save_behind()
+        self._saving.result()
+
+    def _save_behind(self) -> None:
+        """The same, while the work goes on: against power cuts the disk is waited for, up to 100 ms on a slow one."""
+        self._saving.result()  # a fault of the one before shows here
         self._file.flush()
-        os.fsync(self._file.fileno())
-        temporary = self._journal.with_name(self._journal.name + ".tmp")
-        saved = {"job": self._job, "bytes": self._bytes, "tally": self.tally.to_json()}
-        temporary.write_text(json.dumps(saved))
-        os.replace(temporary, self._journal)
+        self._saving = self._disk.submit(self._note, self._bytes, self.tally)
         self._saved_at = time.monotonic()
+
+    def _note(self, size: int, tally: Tally) -> None:
+        os.fsync(self._file.fileno())  # later bytes may follow: what counts is that the first `size` are there
+        temporary = self._journal.with_name(self._journal.name + ".tmp")
+        temporary.write_text(json.dumps({"job": self._job, "bytes": size, "tally": tally.to_json()}))
+        os.replace(temporary, self._journal)
 
     def _read(self) -> tuple[Tally, int]:
         try:
