@@ -57,7 +57,9 @@ def evaluate(pipeline: Pipeline, samples: Sequence[Sample[Any]]) -> Scores:
     task = scoring(pipeline.manifest.task)
     options = task.options.resolved(pipeline.manifest)
     results = [pipeline.finish(raw, prepared, options) for prepared, raw in outputs_of(pipeline, samples, options)]
-    return task.score(results, [sample.truth for sample in samples], pipeline.manifest.labels)
+    threshold = pipeline.manifest.postprocess.score_threshold  # errors and counts are those of the model as it is used
+    at = {} if threshold is None else {"score_threshold": threshold}
+    return task.score(results, [sample.truth for sample in samples], pipeline.manifest.labels, **at)
 
 
 def outputs_of(

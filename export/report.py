@@ -48,11 +48,17 @@ def print_scores(scores: Scores, title: str) -> None:
 
 
 def _errors(details: Mapping[str, Any]) -> Table:
-    """What is right, wrong and missed at the best confidence, a row a class (foveal.metrics.detection_errors)."""
+    """What is right, wrong and missed at the model's threshold, a row a class (foveal.metrics.detection_errors)."""
     rows: Mapping[str, Mapping[str, int]] = details["errors"]
-    best = details["best_f1"]["score_threshold"]
+    at, count = details["at_threshold"], details["count"]
     kinds = list(next(iter(rows.values())))
-    table = Table("class", *kinds, title=f"detections above the best confidence, {best:.3f}", title_justify="left")
+    table = Table(
+        "class",
+        *kinds,
+        title=f"detections with a score above {at['score_threshold']:.3f}: precision {at['precision']:.3f}, "
+        f"recall {at['recall']:.3f}; a picture's count is off by {count['mean_absolute']:.1f}",
+        title_justify="left",
+    )
     for label, counts in rows.items():
         table.add_row(label, *(str(counts[kind]) if counts[kind] else "·" for kind in kinds))
     return table

@@ -76,5 +76,5 @@ def test_a_detectors_card_says_its_threshold_and_a_classifiers_none() -> None:
 def test_printed_scores_of_a_detector_show_its_errors(capsys: pytest.CaptureFixture[str]) -> None:
     print_scores(scored("object-detection"), "tiny")
     printed = capsys.readouterr().out
-    for words in ("AP50", "localisation", "missed", "above the best confidence"):
+    for words in ("AP50", "localisation", "missed", "with a score above"):
         assert words in printed

@@ -91,6 +91,16 @@ def test_the_best_confidence_keeps_what_maximises_f1() -> None:
     assert (best["precision"], best["recall"]) == (1, pytest.approx(2 / 3))
 
 
+def test_errors_and_counts_are_those_at_the_threshold_in_use() -> None:
+    usual, strict = (score_detection(RESULTS, TRUTHS, LABELS, score_threshold=at).details for at in (0.35, 0.75))
+    assert usual["at_threshold"] == pytest.approx(usual["best_f1"])
+    assert strict["at_threshold"] == {"score_threshold": 0.75, "precision": 0.5, "recall": 1 / 3, "f1": 0.4}
+    assert strict["count"] == count_error(RESULTS, TRUTHS, 0.75)
+    assert (usual["errors"]["all"]["missed"], strict["errors"]["all"]["missed"]) == (1, 2)
+    nothing = score_detection(RESULTS, TRUTHS, LABELS, score_threshold=1.0).details["at_threshold"]
+    assert (nothing["precision"], nothing["recall"], nothing["f1"]) == (0, 0, 0)
+
+
 def test_equal_scores_are_never_parted_by_the_threshold() -> None:
     results = [found((A, 0.6, 0), ([80, 80, 90, 90], 0.6, 0)), found()]
     best = score_detection(results, TRUTHS, LABELS).details["best_f1"]

@@ -1,8 +1,8 @@
 """What scoring one model on one split gives, whatever the task."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 Interval = tuple[float, float]
 
@@ -18,5 +18,9 @@ class Scores:
     details: Mapping[str, Any] = field(default_factory=dict)  # what the task adds, JSON-able
 
 
-# (results in full, truth of each, labels) -> scores
-Scorer = Callable[[Sequence[Any], Sequence[Any], tuple[str, ...]], Scores]
+class Scorer(Protocol):
+    """A task's scorer; a task with confidences takes `score_threshold` too."""
+
+    def __call__(self, results: Sequence[Any], truths: Sequence[Any], labels: tuple[str, ...], /, **at: Any) -> Scores:
+        """Score the results in full against the truth of each."""
+        ...

@@ -31,52 +31,72 @@ class OperatingPoint:
     f1: float
 
 
-def score_detection(results: Sequence[Detections], truths: Sequence[ObjectTruth], labels: tuple[str, ...]) -> Scores:
+def score_detection(
+    results: Sequence[Detections],
+    truths: Sequence[ObjectTruth],
+    labels: tuple[str, ...],
+    *,
+    score_threshold: float | None = None,
+) -> Scores:
     """Score the boxes of N pictures.
 
     Args:
         results: with a score threshold near 0, so that the precision-recall curve is whole.
         truths: one a picture.
         labels: the classes.
+        score_threshold: what the model is used with; None: the best one on these pictures.
 
     Returns:
         Scores. values: AP50, AP (over IoU 0.50 to 0.95), AP75, AR_100, best_f1. details: "coco" (all twelve figures),
         "best_f1" (an OperatingPoint: a good default threshold), "f1_curve", "pr_curves" (IoU 0.5, 101 recalls, by
-        label), "errors" (foveal.metrics.detection_errors), "count". A figure that needs objects which are not there
-        (say, small ones) is left out.
+        label); and of the detections above `score_threshold` "at_threshold" (an OperatingPoint), "errors"
+        (foveal.metrics.detection_errors) and "count". A figure that needs objects which are not there (say, small
+        ones) is left out.
     """
-    return _score(results, truths, labels, "bbox")[0]
+    return _score(results, truths, labels, "bbox", score_threshold)[0]
 
 
-def score_instances(results: Sequence[Detections], truths: Sequence[ObjectTruth], labels: tuple[str, ...]) -> Scores:
+def score_instances(
+    results: Sequence[Detections],
+    truths: Sequence[ObjectTruth],
+    labels: tuple[str, ...],
+    *,
+    score_threshold: float | None = None,
+) -> Scores:
     """Score the masks of N pictures, and their boxes beside them.
 
     Returns:
         As `score_detection`, measured on masks; also values box_AP50 and box_AP, and details "boundary_iou": the mean
-        over correct instances at the best confidence.
+        over correct instances above `score_threshold`.
     """
     boxes = coco.figures(_run(results, truths, labels, "bbox"))
-    scores, judged = _score(results, truths, labels, "segm")
+    scores, judged = _score(results, truths, labels, "segm", score_threshold)
     values = scores.values | {f"box_{name}": boxes[name] for name in ("AP50", "AP") if name in boxes}
     details = {**scores.details, "box_coco": boxes, "boundary_iou": _boundary(judged, results, truths)}
     return Scores(scores.images, values, scores.intervals_95, scores.per_class, details)
 
 
 def _score(
-    results: Sequence[Detections], truths: Sequence[ObjectTruth], labels: tuple[str, ...], kind: Kind
+    results: Sequence[Detections],
+    truths: Sequence[ObjectTruth],
+    labels: tuple[str, ...],
+    kind: Kind,
+    score_threshold: float | None,
 ) -> tuple[Scores, list[Judged]]:
     run = _run(results, truths, labels, kind)
     matches = [coco.class_matches(run, k) for k in range(len(labels))]
     figures = coco.figures(run)
     best, curve = best_f1(matches)
-    judged = [judge(r, t, best.score_threshold, kind) for r, t in zip(results, truths, strict=True)]
+    used = best if score_threshold is None else operating_point(matches, score_threshold)
+    judged = [judge(r, t, used.score_threshold, kind) for r, t in zip(results, truths, strict=True)]
     details = {
         "coco": figures,
         "best_f1": asdict(best),
         "f1_curve": curve,
         "pr_curves": {label: _pr_curve(run, k) for k, label in enumerate(labels) if matches[k].objects.any()},
+        "at_threshold": asdict(used),
         "errors": error_table(judged, results, truths, labels),
-        "count": count_error(results, truths, best.score_threshold),
+        "count": count_error(results, truths, used.score_threshold),
     }
     values = {name: figures[name] for name in HEADLINE if name in figures} | {"best_f1": best.f1}
     intervals = {}
@@ -97,14 +117,22 @@ def _class_figures(run: COCOeval, category: int, matches: ClassMatches) -> dict[
     return chosen | {"objects": float(matches.objects.sum())}
 
 
+def operating_point(matches: Sequence[ClassMatches], score_threshold: float) -> OperatingPoint:
+    """What one confidence gives over all classes together at IoU 0.5; a share of nothing is 0."""
+    scores, hit, objects = _pooled(matches)
+    kept = scores > score_threshold
+    right, found = int(np.count_nonzero(hit & kept)), int(np.count_nonzero(kept))
+    return OperatingPoint(
+        score_threshold, right / max(found, 1), right / max(objects, 1), 2 * right / max(found + objects, 1)
+    )
+
+
 def best_f1(matches: Sequence[ClassMatches]) -> tuple[OperatingPoint, dict[str, list[float]]]:
     """The confidence with the highest F1 over all classes together at IoU 0.5, and the curve it was read from.
 
     The threshold lies midway between the last detection that is kept and the first that is not.
     """
-    scores = np.concatenate([m.scores[~m.ignored[0]] for m in matches])
-    hit = np.concatenate([m.hit[0][~m.ignored[0]] for m in matches])
-    objects = int(sum(m.objects.sum() for m in matches))
+    scores, hit, objects = _pooled(matches)
     order = np.argsort(-scores, kind="stable")
     scores, right = scores[order], np.cumsum(hit[order])
     kept = np.arange(1, len(scores) + 1)
@@ -121,6 +149,13 @@ def best_f1(matches: Sequence[ClassMatches]) -> tuple[OperatingPoint, dict[str, 
     )
     shown = np.unique(np.linspace(0, len(cuts) - 1, CURVE_POINTS).astype(np.int64))
     return point, {"score_threshold": thresholds[shown].tolist(), "f1": f1[shown].tolist()}
+
+
+def _pooled(matches: Sequence[ClassMatches]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], int]:
+    """Scores (N,) and hits (N,) at IoU 0.5 of all classes' detections, crowds left out; and the number of objects."""
+    scores = np.concatenate([m.scores[~m.ignored[0]] for m in matches])
+    hit = np.concatenate([m.hit[0][~m.ignored[0]] for m in matches])
+    return scores, hit, int(sum(m.objects.sum() for m in matches))
 
 
 def resampled_ap50(matches: Sequence[ClassMatches], pictures: npt.NDArray[np.int64]) -> float:
