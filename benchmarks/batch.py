@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from foveal.batch import default_threads
 from foveal.commands.predict import to_file
 from foveal.formats import Entry, entry_bytes
 from foveal.image import EXTENSIONS
@@ -33,7 +34,7 @@ from foveal.package import ModelPackage
 from foveal.predictor import Predictor
 from foveal.sources import Source
 
-THREADS = 2  # that read and decode, as `foveal predict` has by default
+THREADS = 2  # that read and decode in the raw pipeline
 Way = Callable[[Sequence[Path]], None]
 
 
@@ -61,10 +62,17 @@ def one_at_a_time(predictor: Predictor, options: Options, folder: Path, paths: S
 
 
 def raw_pipeline(predictor: Predictor, options: Options, paths: Sequence[Path]) -> None:
-    """Decoding in threads, the session here; nothing is rendered, written, counted or caught."""
+    """Decoding in threads, the session here on all cores; nothing is rendered, written, counted or caught."""
     with ThreadPoolExecutor(THREADS) as pool:
         for prepared in pool.map(lambda path: predictor.prepare(path.read_bytes(), options=options), paths):
             predictor.finish(predictor.infer([prepared], [options])[0], prepared, options)
+
+
+def side_by_side(predictor: Predictor, options: Options, paths: Sequence[Path]) -> None:
+    """The same work with whole pictures in threads, as `foveal predict` does it, and nothing else."""
+    with ThreadPoolExecutor(default_threads()) as pool:
+        for _ in pool.map(lambda path: predictor(path, options=options), paths):
+            pass
 
 
 def foveal_predict(job: Job, predictor: Predictor, folder: Path, paths: Sequence[Path]) -> None:
@@ -80,19 +88,20 @@ def sliced(paths: Sequence[Path], rounds: int, slices: int) -> Iterator[Sequence
 
 
 def speed(package: ModelPackage, paths: Sequence[Path], folder: Path, rounds: int, slices: int) -> None:
-    job = Job(package, Options().resolved(package.manifest), threads=THREADS)
-    predictor = job.predictor()
+    job = Job(package, Options().resolved(package.manifest))
+    alone, shared = Predictor(package), job.predictor()  # all cores for one run; or shared out between runs
     ways: dict[str, Way] = {
-        "raw pipeline": partial(raw_pipeline, predictor, job.options),
-        "foveal predict": partial(foveal_predict, job, predictor, folder),
-        "one at a time": partial(one_at_a_time, predictor, job.options, folder),
+        "raw pipeline": partial(raw_pipeline, alone, job.options),
+        "raw, side by side": partial(side_by_side, shared, job.options),
+        "foveal predict": partial(foveal_predict, job, shared, folder),
+        "one at a time": partial(one_at_a_time, alone, job.options, folder),
     }
     wall: dict[str, list[float]] = {name: [] for name in ways}
     cpu: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         way(paths[:20])  # warm
     for number, part in enumerate(sliced(paths, rounds, slices)):
-        order = list(ways)[number % 3 :] + list(ways)[: number % 3]
+        order = list(ways)[number % 4 :] + list(ways)[: number % 4]
         for name in order:
             start_wall, start_cpu = time.perf_counter(), time.process_time()
             ways[name](part)

@@ -26,8 +26,12 @@ from foveal.journal import JournaledFile
 from foveal.options import Options
 from foveal.package import ModelPackage
 from foveal.predictor import Predictor
+from foveal.session import SessionSettings
 from foveal.sources import Source, expand, shard
 from foveal.tally import Tally
+from foveal.zoo import locate
+
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +63,20 @@ def test_files_come_back_in_order_with_errors_in_place(predictor: Predictor, fol
     entries = list(batch.run(predictor, expand([str(folder)]), options=options, batch_size=batch_size, threads=2))
     assert [e.name for e in entries] == names
     assert [e.failed for e in entries] == [i == 3 for i in range(7)]
+
+
+@pytest.mark.parametrize("name", ["blood-cells", "aerial-scenes"])
+def test_runs_side_by_side_give_the_same_bits_as_one_at_a_time(name: str) -> None:
+    """What side by side rests on: the number of threads in an operator changes no bit of an output."""
+    package = ModelPackage.open(locate(name, ROOT / "zoo"))
+    alone, shared = (Job(package, Options().resolved(package.manifest), threads=n) for n in (1, 2))
+    sources = expand([str(ROOT / "examples/*.png")])
+    one, two = (list(job.pieces(job.predictor(), sources)) for job in (alone, shared))
+    assert [piece.data for piece in one] == [piece.data for piece in two]
+    few, many = (Predictor(package, SessionSettings(threads=n)) for n in (1, 3))
+    prepared = few.prepare(sources[0].read())
+    expected, got = (p.infer([prepared], [alone.options])[0] for p in (few, many))
+    assert all(np.array_equal(expected[output], got[output]) for output in expected)
 
 
 def test_expand_takes_files_folders_and_globs(folder: Path) -> None:

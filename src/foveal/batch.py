@@ -1,12 +1,15 @@
-"""Many pictures -> entries, in input order: reading and decoding run ahead in threads while the session works.
+"""Many pictures -> entries, in input order: each thread reads, decodes, infers and finishes a picture of its own.
 
-Memory is bounded by the look-ahead, whatever the number of pictures.
+The session is shared; its runs go side by side, each on its share of the cores. That beats one run on all of them: no
+core waits for another inside an operator, and reading overlaps computing by itself (docs/BENCHMARKS.md). Bits are the
+same, since ONNX Runtime's threads never split a sum (tested). Memory is bounded by the look-ahead, whatever the number
+of pictures.
 """
 
+import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
 
 from foveal.errors import FovealError
@@ -16,17 +19,22 @@ from foveal.predictor import Pipeline
 from foveal.sources import Source
 from foveal.tasks import Prepared
 
-AHEAD = 8  # pictures a thread that may be decoded before the session wants them
+AHEAD = 4  # steps a thread that may be done, or under way, before the first of them is wanted
+MOST_THREADS = 8  # by default: each holds the activations of a network
 
 
-@dataclass(frozen=True)
-class _Job:
-    name: str
-    prepared: Prepared | FovealError
+def processors() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_threads() -> int:
+    """Pictures to work on at the same time on this machine."""
+    return min(processors(), MOST_THREADS)
 
 
 def run(
-    pipeline: Pipeline, sources: Iterable[Source], *, options: Options, batch_size: int, threads: int
+    pipeline: Pipeline, sources: Sequence[Source], *, options: Options, batch_size: int, threads: int
 ) -> Iterator[Entry]:
     """Predict for every source; one that cannot be read or decoded gives an error entry, never a stop.
 
@@ -34,40 +42,40 @@ def run(
         pipeline: the model.
         sources: what to read, in the order of the results.
         options: resolved ones.
-        batch_size: how many pictures the session takes at a time.
-        threads: how many pictures are read and decoded at the same time.
+        batch_size: how many pictures a run of the session takes.
+        threads: how many runs go side by side.
     """
 
-    def prepare(source: Source) -> _Job:
-        try:
-            return _Job(source.name, pipeline.prepare(source.read(), options=options))
-        except FovealError as error:
-            return _Job(source.name, error)
+    def step(start: int) -> list[Entry]:
+        return _predict(pipeline, sources[start : start + batch_size], options)
 
-    # Decoding far ahead keeps the session from waiting (and ONNX Runtime's threads from spinning meanwhile); canvases
-    # are small. With `tile` a whole large picture waits, so fewer do.
-    ahead = threads + 2 * batch_size if options.tile else AHEAD * threads + 2 * batch_size
-    queue: deque[Future[_Job]] = deque()
-    pending = iter(sources)
-    with ThreadPoolExecutor(threads, "decode") as pool:
+    starts = iter(range(0, len(sources), batch_size))
+    with ThreadPoolExecutor(threads, "predict") as pool:
         try:
-            queue.extend(pool.submit(prepare, source) for source in islice(pending, ahead))
-            while queue:
-                jobs = [queue.popleft().result() for _ in range(min(batch_size, len(queue)))]
-                # By the handful: a sleeping thread woken for every picture takes the interpreter from the session.
-                if len(queue) <= ahead // 2:
-                    queue.extend(pool.submit(prepare, source) for source in islice(pending, ahead - len(queue)))
-                yield from _predict(pipeline, jobs, options)
+            steps: deque[Future[list[Entry]]] = deque(pool.submit(step, i) for i in islice(starts, AHEAD * threads))
+            while steps:
+                entries = steps.popleft().result()
+                steps.extend(pool.submit(step, i) for i in islice(starts, 1))
+                yield from entries
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _predict(pipeline: Pipeline, jobs: Sequence[_Job], options: Options) -> Iterator[Entry]:
-    ready = [job.prepared for job in jobs if isinstance(job.prepared, Prepared)]
+def _predict(pipeline: Pipeline, sources: Sequence[Source], options: Options) -> list[Entry]:
+    jobs = [_prepared(pipeline, source, options) for source in sources]
+    ready = [job for job in jobs if isinstance(job, Prepared)]
     raws = iter(pipeline.infer(ready, [options] * len(ready)) if ready else [])
-    for job in jobs:
-        if isinstance(job.prepared, FovealError):
-            yield Entry(job.name, job.prepared)
+    entries = []
+    for source, job in zip(sources, jobs, strict=True):
+        if isinstance(job, FovealError):
+            entries.append(Entry(source.name, job))
         else:
-            result = pipeline.finish(next(raws), job.prepared, options)
-            yield Entry(job.name, result, job.prepared.exif_orientation)
+            entries.append(Entry(source.name, pipeline.finish(next(raws), job, options), job.exif_orientation))
+    return entries
+
+
+def _prepared(pipeline: Pipeline, source: Source, options: Options) -> Prepared | FovealError:
+    try:
+        return pipeline.prepare(source.read(), options=options)
+    except FovealError as error:
+        return error

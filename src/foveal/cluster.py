@@ -77,7 +77,8 @@ def run(job: Job, sources: Sequence[Source], *, address: str = "auto", workers: 
         room = int(ray.cluster_resources().get(resource, 0))
         if room < 1:
             raise BadRequest(f"--engine ray: expected a cluster with at least 1 {resource}, got none")
-        job = replace(job, settings=replace(job.settings, threads=1), pictures=job.pictures.absolute())
+        # a worker has one core; the second thread reads while the first computes
+        job = replace(job, settings=replace(job.settings, threads=1), threads=2, pictures=job.pictures.absolute())
         yield from _Pool(ray, job, sources, resource).pieces(workers or room)
 
 

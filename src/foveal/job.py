@@ -7,9 +7,9 @@ pictures as they like, and what they give, joined in input order, is the same fi
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from foveal.batch import run
+from foveal.batch import default_threads, processors, run
 from foveal.errors import FovealError
 from foveal.formats import FORMATS, Entry, Writer
 from foveal.formats.coco import CocoIds, CocoResults
@@ -41,8 +41,8 @@ class Job:
     format: str = "jsonl"
     coco_ids: CocoIds | None = None  # format coco: of a data set
     pictures: Pictures = field(default_factory=Pictures)
-    batch_size: int = 1  # pictures that the session takes at a time
-    threads: int = 2  # pictures read and decoded at the same time
+    batch_size: int = 1  # pictures that a run of the session takes
+    threads: int = field(default_factory=default_threads)  # runs side by side, each with its reading and decoding
     fail_fast: bool = False  # the first picture that fails is the last one
 
     def writer(self) -> Writer:
@@ -52,8 +52,9 @@ class Job:
         return FORMATS[self.format](self.package.manifest, self.options)
 
     def predictor(self) -> Predictor:
-        """A session of the job's model."""
-        return Predictor(self.package, self.settings)
+        """A session of the job's model; unless told otherwise, runs that go side by side share out the cores."""
+        threads = self.settings.threads or max(1, processors() // self.threads)
+        return Predictor(self.package, replace(self.settings, threads=threads))
 
     def pieces(self, predictor: Predictor, sources: Sequence[Source]) -> Iterator[Piece]:
         """One piece a picture, in order; picture files beside the output are written on the way."""

@@ -80,6 +80,7 @@ def open_session(model: bytes, settings: SessionSettings) -> tuple[ort.Inference
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = settings.memory_arena
     options.log_severity_level = 3
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads leave the cores to decoding
     # ORT raises for a provider that was not compiled in: leave it out, so that this and a provider that does not start
     # on this machine are the same fallback, seen below.
     compiled_in = ort.get_available_providers()

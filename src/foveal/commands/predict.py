@@ -49,8 +49,10 @@ def predict(
     mask_format: Annotated[str | None, typer.Option(help="rle | polygon | png | none")] = None,
     tile: Annotated[str | None, typer.Option(help="Class maps: windows of so many px, for large pictures.")] = None,
     provider: Annotated[str, typer.Option(help="cpu | cuda | tensorrt | openvino")] = "cpu",
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures the session takes at a time; 1 is best on CPU.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, max=64, help="Files read and decoded at the same time.")] = 2,
+    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a run of the session takes; 1 is best on CPU.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Runs side by side; default one a core, at most 8.")
+    ] = None,
     engine: Annotated[str, typer.Option(help="local | ray: here, or shared out over a Ray cluster.")] = "local",
     ray_address: Annotated[
         str | None, typer.Option(help="HOST:PORT, auto (RAY_ADDRESS or this machine's Ray) or local (start one).")
@@ -61,6 +63,7 @@ def predict(
 
     One entry an image, in input order; a file that cannot be read gives an error line and exit code 1 at the end.
     """
+    from foveal.batch import default_threads
     from foveal.errors import BadRequest, UnknownName
     from foveal.formats import FORMATS
     from foveal.formats.coco import CocoIds
@@ -100,7 +103,7 @@ def predict(
         coco_ids=None if coco_truth is None else CocoIds.read(coco_truth),
         pictures=Pictures(overlay, maps),
         batch_size=batch_size,
-        threads=threads,
+        threads=threads or default_threads(),
         fail_fast=fail_fast,
     )
     job.pictures.check(package.manifest.task)
