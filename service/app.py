@@ -1,38 +1,59 @@
 """The BentoML service: lifecycle, workers, health and packaging are BentoML's; the routes are application.py's.
 
-`foveal serve`, `bentoml serve` (through bentofile.yaml) and `bentoml build` all start here.
+`foveal serve`, `bentoml serve` (through bentofile.yaml) and `bentoml build` start here. BentoML's parent process comes
+here too and needs only what the decorator says: nothing heavy is imported before a worker asks for its application.
 """
 
+from __future__ import annotations
+
 from contextlib import AsyncExitStack
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import bentoml
-from bentoml._internal.server.http.traffic import TimeoutMiddleware
-from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
 
-from foveal.formats import to_json
-from foveal.service import logs
-from foveal.service.application import Application
-from foveal.service.errors import MEDIA_TYPE, NotReady, problem
 from foveal.service.settings import from_environment
 
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
-async def _untimed(self: TimeoutMiddleware, scope: Scope, receive: Receive, send: Send) -> None:
-    await self.app(scope, receive, send)
+    from foveal.service.application import Application
 
-
-# BentoML cannot be told to have no timeout, and its own leaves a timer behind every request until it would have fired:
-# memory by the thousand requests, and a task and a future more for each. Ours (upload_s, request_s) are enough.
-TimeoutMiddleware.__call__ = _untimed  # type: ignore[method-assign]
-settings = from_environment()
-application = Application(settings)
+PROBES = ("/livez", "/readyz", "/healthz")
 
 
-@bentoml.asgi_app(application, path="/")
+@cache
+def application() -> Application:
+    """The worker's own."""
+    from foveal.service.application import Application
+
+    return Application(from_environment())
+
+
+class Direct(bentoml.Service[Any]):  # type: ignore[misc]
+    """BentoML answers the probes and starts and stops the worker; every other request comes straight to us.
+
+    Its own way there costs 0.3 ms a request, and its TimeoutMiddleware, which cannot be switched off, leaves a timer
+    behind every request until it would have fired: memory by the thousand requests.
+    """
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """What the worker serves."""
+        bento: ASGIApp = super().to_asgi(is_main=is_main)
+        ours = application()
+
+        async def entry(scope: Scope, receive: Receive, send: Send) -> None:
+            probe = scope["type"] == "http" and scope["path"] in PROBES and scope["method"] in ("GET", "HEAD")
+            await (bento if probe or scope["type"] == "lifespan" else ours)(scope, receive, send)
+
+        return entry
+
+
 @bentoml.service(
     name="foveal",
-    workers=settings.workers,
-    # BentoML's own tracing, access log and metrics cost 3 ms a request; application.py has its own (FACTS, BentoML 1.4)
+    workers=from_environment().workers,
+    service_class=Direct,
+    # probes are neither traced nor logged; application.py has metrics of its own
     tracing={"excluded_urls": [".*"]},
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
@@ -43,9 +64,11 @@ class Foveal:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
         """Once in each worker, before it listens."""
-        logs.configure(requests=settings.log_requests)
+        from foveal.service import logs
+
+        logs.configure(requests=from_environment().log_requests)
         self._stack = AsyncExitStack()
-        await self._stack.enter_async_context(application.lifespan())
+        await self._stack.enter_async_context(application().lifespan())
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
@@ -54,8 +77,13 @@ class Foveal:
 
     async def __is_ready__(self) -> bool:
         """Gate of /readyz; the answer names what failed."""
+        from starlette.exceptions import HTTPException
+
+        from foveal.formats import to_json
+        from foveal.service.errors import MEDIA_TYPE, NotReady, problem
+
         try:
-            application.models.check_ready()
+            application().models.check_ready()
         except NotReady as fault:
             raise HTTPException(
                 fault.status, to_json(problem(fault)).decode(), fault.headers | {"content-type": MEDIA_TYPE}

@@ -48,25 +48,16 @@ class Models:
         A package that fails is named. What is served already stays when its files did not change, and also when what
         came in its place is no good.
         """
-        before = self.snapshot
-        served: dict[str, Served] = {}
-        failed: dict[str, str] = {}
         self._stamps = stamps = self._look()
-        for ref, stamp in stamps.items():
-            old = before.served.get(ref)
-            if old is not None and old.stamp == stamp:
-                served[ref] = old
-                continue
-            try:
-                served[ref] = self._open(ref, stamp)
-            except Exception as error:  # whatever one package does to us, the others are served
-                failed[ref] = f"{getattr(error, 'title', type(error).__name__)}: {error}"
-                log.error("not serving %s: %s", ref, failed[ref], exc_info=not isinstance(error, FovealError))
-                if old is not None:
-                    served[ref] = old
+        order = sorted(stamps, key=lambda ref: -sum(size for _, _, size in stamps[ref]))  # no large one left at the end
+        width = 1 if self.loaded else self._settings.image_thread_count  # a service at work goes on answering
+        with ThreadPoolExecutor(width, "foveal-load") as loaders:
+            found = dict(zip(order, loaders.map(lambda ref: self._renewed(ref, stamps[ref]), order), strict=True))
+        served = {ref: each for ref in stamps if (each := found[ref][0]) is not None}
+        failed = {ref: reason for ref in stamps if (reason := found[ref][1]) is not None}
         if not stamps:
             failed[str(self._settings.zoo)] = "expected model packages as <name>/<version>/, got none"
-            served = dict(before.served)
+            served = dict(self.snapshot.served)
         self._publish(Snapshot(served, failed))
 
     def reload(self) -> None:
@@ -80,6 +71,18 @@ class Models:
         return {
             f"{name}@{v}": _stamp(root / name / str(v)) for name, found in zoo.versions(root).items() for v in found
         }
+
+    def _renewed(self, ref: str, stamp: Stamp) -> tuple[Served | None, str | None]:
+        """What is served under this name from now on, and why it is not what lies there."""
+        old = self.snapshot.served.get(ref)
+        if old is not None and old.stamp == stamp:
+            return old, None
+        try:
+            return self._open(ref, stamp), None
+        except Exception as error:  # whatever one package does to us, the others are served
+            reason = f"{getattr(error, 'title', type(error).__name__)}: {error}"
+            log.error("not serving %s: %s", ref, reason, exc_info=not isinstance(error, FovealError))
+            return old, reason
 
     def _open(self, ref: str, stamp: Stamp) -> Served:
         name, _, version = ref.partition("@")

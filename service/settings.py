@@ -4,14 +4,16 @@ import os
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from foveal.errors import FovealError
 from foveal.image import MAX_BYTES, MAX_PIXELS
-from foveal.session import SessionSettings
+
+if TYPE_CHECKING:
+    from foveal.session import SessionSettings
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -95,8 +97,10 @@ class Settings(BaseSettings):
             raise ValueError("expected sha256 digests of 64 hex digits, not the keys themselves")
         return tuple(digest.lower() for digest in value)
 
-    def session(self) -> SessionSettings:
+    def session(self) -> "SessionSettings":
         """The part that concerns ONNX Runtime."""
+        from foveal.session import SessionSettings  # ONNX Runtime, which BentoML's parent process has no use for
+
         return SessionSettings(self.provider, self.ort_threads, self.strict_provider)
 
     @property

@@ -7,11 +7,14 @@ import importlib.util
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from opentelemetry import propagate, trace
 
 from foveal.errors import FovealError
-from foveal.service.serving import Stages
+
+if TYPE_CHECKING:
+    from foveal.service.serving import Stages
 
 EXPORTER = "opentelemetry.exporter.otlp"
 
@@ -66,7 +69,7 @@ class Tracing:
         with self._tracer.start_as_current_span("request", parent, trace.SpanKind.SERVER) as span:
             yield span
 
-    def picture(self, model: str, stages: Stages) -> None:
+    def picture(self, model: str, stages: "Stages") -> None:
         """The spans of one picture, below the current one."""
         if self._tracer is None:
             return

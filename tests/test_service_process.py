@@ -88,6 +88,14 @@ def test_metrics_count_this_server_only(server: Server) -> None:
         assert f"foveal_{name}_count" in after
 
 
+def test_the_parent_process_imports_no_model_runtime(colour_zoo: Path) -> None:
+    """It supervises; half a second of imports there would delay every start."""
+    code = "import sys, foveal.service.app; print({'onnxruntime', 'foveal.service.application'} & set(sys.modules))"
+    environment = os.environ | {"FOVEAL_ZOO": str(colour_zoo), "BENTOML_DO_NOT_TRACK": "True"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout == "set()\n", done.stderr
+
+
 def test_a_request_leaves_no_timer_behind(colour_zoo: Path) -> None:
     """BentoML's would stay until it would have fired: memory by the thousand requests."""
     code = """
