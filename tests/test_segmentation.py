@@ -15,11 +15,10 @@ from foveal.export.segmentation import ClassMap, SegmentationExporter
 from foveal.metrics.semantic import IGNORE
 from foveal.models.checkpoint import load_run
 from foveal.models.loading import Draw
-from foveal.models.segmentation.augment import AugmentedMaps, class_mix
 from foveal.models.segmentation.data import check_class_maps, load_class_maps
 from foveal.models.segmentation.heads import ARCHITECTURES
 from foveal.models.segmentation.recipe import SegmentationRecipe
-from foveal.models.segmentation.trainer import SegmentationTrainer, dice_loss
+from foveal.models.segmentation.trainer import AugmentedMaps, SegmentationTrainer, dice_loss
 from foveal.models.train import train
 from foveal.package import ModelPackage
 from foveal.predictor import Predictor
@@ -110,42 +109,6 @@ def test_picture_and_truth_are_augmented_together() -> None:
         shown = canvas[..., 0].float() > 127
         assert counted.any()
         assert (shown[counted] == (truth[counted] == 1)).float().mean() > 0.93  # edges are blended
-
-
-def test_class_mix_pastes_whole_classes_with_their_truth() -> None:
-    below = torch.zeros(4, 6, 3, dtype=torch.uint8), torch.full((4, 6), 9, dtype=torch.uint8)
-    ids = torch.tensor([[0, 0, 1, 1, 2, IGNORE]] * 4, dtype=torch.uint8)
-    above = (ids + 100)[..., None].expand(4, 6, 3), ids
-    seen = set()
-    for seed in range(20):
-        torch.manual_seed(seed)
-        picture, truth = class_mix(below, above)
-        (chosen,) = set(truth.unique().tolist()) - {9}  # half of three classes, rounded down
-        pasted = ids == chosen
-        assert torch.equal(truth, torch.where(pasted, ids, below[1]))
-        assert torch.equal(picture, torch.where(pasted[..., None], above[0], below[0]))
-        seen.add(chosen)
-    assert seen == {0, 1, 2}
-    nothing = torch.ones_like(below[0]), torch.full((4, 6), IGNORE, dtype=torch.uint8)
-    assert class_mix(below, nothing) is below
-
-
-def test_class_mix_depends_on_the_draw_alone_and_leaves_the_rest_as_it_was() -> None:
-    dice = torch.Generator().manual_seed(0)
-    plain = [
-        (torch.randint(256, (64, 64, 3), generator=dice, dtype=torch.uint8), torch.full((64, 64), i, dtype=torch.uint8))
-        for i in range(3)
-    ]
-    recipe = SegmentationRecipe(architecture="unet", canvas_hw=(64, 64))
-    preprocess = SegmentationTrainer().preprocess(recipe)
-    usual = AugmentedMaps(plain, recipe, preprocess)
-    mixed, again = (AugmentedMaps(plain, recipe.model_copy(update={"class_mix": 0.5}), preprocess) for _ in range(2))
-    draws = [Draw(i % 3, i, 0) for i in range(30)]
-    for draw in draws:
-        for first, second in zip(mixed[draw], again[draw], strict=True):
-            assert torch.equal(first, second)
-    as_before = sum(torch.equal(mixed[draw][0], usual[draw][0]) for draw in draws)
-    assert 8 <= as_before <= 22  # 15 and those that drew an empty part
 
 
 def test_dice_loss_is_the_formula() -> None:

@@ -25,9 +25,6 @@ class SegmentationRecipe(Recipe):
     scale_max: float = Field(2.0, gt=0, description="random zoom of the training canvas, highest factor")
     flip: bool = Field(True, description="mirror half of the pictures left to right")
     rotate_90: bool = Field(False, description="any of the eight turns and mirrors: for pictures without an up")
-    class_mix: float = Field(
-        0.0, ge=0, le=1, description="share of samples that half of another one's classes are pasted over (ClassMix)"
-    )
     brightness: float = Field(0.3, ge=0, le=1, description="random factor 1 ± this; also contrast")
     saturation: float = Field(0.3, ge=0, le=1, description="random factor 1 ± this")
     hue: float = Field(0.05, ge=0, le=0.5, description="random shift up to this share of the colour circle")

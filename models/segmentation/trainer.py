@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset
+from torchvision import tv_tensors
+from torchvision.transforms import InterpolationMode, v2
 
 from foveal.class_map import to_picture
 from foveal.draw import overlay
@@ -20,13 +22,14 @@ from foveal.metrics.semantic import IGNORE, score_segmentation
 from foveal.models.backbones import backbone, multi_scale
 from foveal.models.data import DataSet, Sample
 from foveal.models.inputs import Normalize
-from foveal.models.segmentation.augment import AugmentedMaps, Item, Maps
+from foveal.models.loading import Draw, seeded
 from foveal.models.segmentation.data import LabelMap, UInt8Array, load_class_maps
 from foveal.models.segmentation.heads import ARCHITECTURES
 from foveal.models.segmentation.recipe import SegmentationRecipe
 from foveal.preprocess import Frame, Preprocess
 from foveal.results import SemanticMap
 
+Item = tuple[Tensor, Tensor]  # uint8 (H, W, 3) canvas, uint8 (H, W) truth with IGNORE
 REPORTED = 6  # pictures of val in the run folder
 
 
@@ -41,6 +44,55 @@ class Segmenter(nn.Module):
         """Logits of a batch."""
         logits = self.decoder(self.normalize(images))
         return F.interpolate(logits, size=images.shape[1:3], mode="bilinear", align_corners=False)
+
+
+class Maps(Dataset[Item]):
+    """Canvases and truths in memory: canvases as production makes them, truths warped alike (nearest)."""
+
+    def __init__(self, samples: Sequence[Sample[LabelMap]], preprocess: Preprocess) -> None:
+        self._items = [_item(sample, preprocess) for sample in samples]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> Item:
+        return self._items[index]
+
+
+def _item(sample: Sample[LabelMap], preprocess: Preprocess) -> Item:
+    canvas, frame = preprocess.apply(decode(sample.path.read_bytes(), target_hw=preprocess.decode_target))
+    truth = np.full(preprocess.canvas_hw, IGNORE, np.uint8)
+    height, width = frame.content_hw
+    size = (width, height)
+    truth[:height, :width] = cv2.resize(sample.truth.read(), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    return torch.from_numpy(canvas), torch.from_numpy(truth)
+
+
+class AugmentedMaps(Dataset[Item]):
+    """The same, augmented by each draw's own seed: picture and truth together."""
+
+    def __init__(self, plain: Maps, recipe: SegmentationRecipe, preprocess: Preprocess) -> None:
+        self._plain, self._recipe = plain, recipe
+        fill = {tv_tensors.Image: list(preprocess.padding_rgb), tv_tensors.Mask: IGNORE}
+        scale, r = (recipe.scale_min, recipe.scale_max), recipe
+        steps: list[Any] = [
+            v2.ScaleJitter(preprocess.canvas_hw, scale, interpolation=InterpolationMode.BILINEAR, antialias=True),
+            v2.RandomCrop(recipe.crop_hw or recipe.canvas_hw, pad_if_needed=True, fill=fill),
+        ]
+        if recipe.flip:
+            steps.append(v2.RandomHorizontalFlip())
+        if recipe.brightness or recipe.saturation or recipe.hue:
+            steps.append(v2.ColorJitter(r.brightness, r.brightness, r.saturation, r.hue))
+        self._augment = v2.Compose(steps)
+
+    def __getitem__(self, draw: Draw) -> Item:
+        canvas, truth = self._plain[draw.index]
+        with seeded(draw.seed):
+            picture, mask = self._augment(tv_tensors.Image(canvas.permute(2, 0, 1)), tv_tensors.Mask(truth[None]))
+            if self._recipe.rotate_90:
+                turns = int(torch.randint(4, (1,)))
+                picture, mask = torch.rot90(picture, turns, (1, 2)), torch.rot90(mask, turns, (1, 2))
+        return picture.permute(1, 2, 0).contiguous(), mask[0].contiguous()
 
 
 class SegmentationTrainer:
