@@ -6,6 +6,7 @@ here too and needs only what the decorator says: nothing heavy is imported befor
 
 from __future__ import annotations
 
+import gc
 from contextlib import AsyncExitStack
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -66,6 +67,7 @@ class Foveal:
         """Once in each worker, before it listens."""
         from foveal.service import logs
 
+        gc.freeze()  # what was imported stays; looking for garbage in it again and again costs 2 % of a request
         logs.configure(requests=from_environment().log_requests)
         self._stack = AsyncExitStack()
         await self._stack.enter_async_context(application().lifespan())

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from foveal.errors import FovealError
-from foveal.service.auth import Keys
+from foveal.service.auth import Clock, Keys
 from foveal.service.errors import (
     DeadlineExceeded,
     InternalError,
@@ -28,6 +29,7 @@ from foveal.service.errors import (
 from foveal.service.front import Front, request_id
 from foveal.service.metrics import Metrics
 from foveal.service.models import Models
+from foveal.service.predictions import Predictions
 from foveal.service.routes import Routes
 from foveal.service.settings import Settings
 from foveal.service.tracing import Tracing
@@ -40,14 +42,16 @@ CLIENT_CLOSED = 499  # nobody reads it but our log; nginx's number for it
 class Application:
     """Everything under one port but the probes. `lifespan` must be entered before requests come."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Clock = time.monotonic) -> None:
+        """`clock` is that of the keys' rates."""
         self.settings = settings
         self._threads = ThreadPoolExecutor(settings.image_thread_count, "foveal-image")
         self.metrics = Metrics()
         self._tracing = Tracing(settings.otel_endpoint)
         self.models = Models(settings, self._threads, self.metrics)
+        predictions = Predictions(settings, self.models, self._tracing)
         routed = Starlette(
-            routes=Routes(settings, self.models, self.metrics, self._tracing).all(),
+            routes=Routes(predictions, self.models, self.metrics).all(),
             exception_handlers={
                 FovealError: self._fault,
                 HTTPException: _http,
@@ -56,7 +60,8 @@ class Application:
             },
         )
         routed.router.redirect_slashes = False
-        front = Front(routed, Keys(settings.api_keys, settings.key_requests_per_s), self.metrics, self._tracing)
+        keys = Keys(settings.api_keys, settings.key_requests_per_s, clock)
+        front = Front(routed, keys, predictions.check_room, self.metrics, self._tracing)
         self._entry = _with_cors(front, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -3,17 +3,19 @@
 import hashlib
 import hmac
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from foveal.service.errors import Busy, Unauthorised
+
+Clock = Callable[[], float]  # seconds from whenever
 
 
 class Keys:
     """Who may come in, and how often. Used on the event loop only."""
 
-    def __init__(self, digests: Sequence[str], requests_per_s: float) -> None:
+    def __init__(self, digests: Sequence[str], requests_per_s: float, clock: Clock = time.monotonic) -> None:
         """`digests`: sha256 of each key, hex. Keys are random and long, so a fast hash without salt will do."""
-        self._buckets = {digest: _Bucket(requests_per_s) for digest in digests}
+        self._buckets = {digest: _Bucket(requests_per_s, clock) for digest in digests}
         self._limited = requests_per_s > 0
 
     def check(self, authorization: str | None) -> None:
@@ -37,13 +39,14 @@ class Keys:
 class _Bucket:
     """Token bucket: `rate` requests a second in the long run, twice as many at once."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, clock: Clock) -> None:
         self._rate = rate
         self._size = max(1.0, 2 * rate)
-        self._tokens, self._at = self._size, time.monotonic()
+        self._clock = clock
+        self._tokens, self._at = self._size, clock()
 
     def take(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         self._tokens = min(self._size, self._tokens + (now - self._at) * self._rate)
         self._at = now
         if self._tokens < 1:

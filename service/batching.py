@@ -28,17 +28,21 @@ class Gate:
         self._seconds_each = 0.05  # running mean between two completions under load; the start is a guess
         self._since = 0.0
 
-    @contextmanager
-    def admit(self, count: int = 1) -> Iterator[None]:
-        """Hold `count` places.
+    def check(self, count: int = 1) -> None:
+        """See whether `count` places are free.
 
         Raises:
-            Busy: they are not free; Retry-After is how long the work inside takes at the pace measured lately. A
-                request is never larger than an empty gate.
+            Busy: they are not; Retry-After is how long the work inside takes at the pace measured lately. A request is
+                never larger than an empty gate.
         """
         if self.inside and self.inside + count > self._limit:
             detail = f"{self.inside} {self._what} in work, at most {self._limit} are taken in"
             raise Busy(detail, self.inside * self._seconds_each)
+
+    @contextmanager
+    def admit(self, count: int = 1) -> Iterator[None]:
+        """Hold `count` places. Raises as `check`."""
+        self.check(count)
         if not self.inside:
             self._since = time.monotonic()
         self.inside += count

@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import math
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -28,6 +29,7 @@ from foveal.errors import FovealError
 from foveal.formats import to_json
 
 MEDIA_TYPE = "application/problem+json"
+DISCARDED_BYTES = 1_000_000  # the largest body that is read for nothing, so as to keep a connection
 LINGER_S, LINGER_BYTES = 1.0, 10_000_000  # how long a refused upload is listened to
 
 
@@ -135,8 +137,20 @@ def problem_response(error: FovealError) -> Response:
     return kind(to_json(problem(error)), error.status, headers, MEDIA_TYPE)
 
 
+def refusal(error: RequestError, head: Headers) -> Response:
+    """The answer to a request of which only the head was read.
+
+    The rest of a small body is thrown away and the connection lives on; one that is large, or of unknown length, is not
+    worth that.
+    """
+    declared = head.get("content-length", "0")
+    small = declared.isascii() and declared.isdigit() and int(declared[:20]) <= DISCARDED_BYTES
+    headers = error.headers if small and "transfer-encoding" not in head else error.headers | {"connection": "close"}
+    return LingeringResponse(to_json(problem(error)), error.status, headers, MEDIA_TYPE)
+
+
 class LingeringResponse(Response):
-    """Answers before the body was read to its end, and closes a moment later.
+    """Answers at once, before the body was read to its end, and is over a moment later.
 
     What still arrives meanwhile is thrown away: closing with unread bytes would reset the connection, and the client
     would lose the answer that tells it why (RFC 9112, 9.6).

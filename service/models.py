@@ -6,14 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from starlette.datastructures import QueryParams
+
 from foveal import zoo
-from foveal.errors import BadPackage, FovealError, UnknownName
+from foveal.errors import BadPackage, BadRequest, FovealError, UnknownName
+from foveal.options import Options
 from foveal.package import ModelPackage
 from foveal.service.errors import NotReady
 from foveal.service.metrics import Metrics
 from foveal.service.serving import Served
 from foveal.service.settings import Settings
+from foveal.tasks import Task
 
+CHOICES, LONGEST_CHOICE = 256, 256  # so many query strings of at most so many bytes are remembered
+Choice = tuple[Served, Options]
 Stamp = tuple[tuple[str, int, int], ...]  # of every file of a package: path, modified (ns), size
 log = logging.getLogger("foveal.service")
 
@@ -24,6 +30,7 @@ class Snapshot:
 
     served: Mapping[str, Served] = field(default_factory=dict)  # name@version ->, names ascending, versions too
     failed: Mapping[str, str] = field(default_factory=dict)  # name@version -> reason
+    chosen: dict[tuple[str, bytes], Choice] = field(default_factory=dict)  # task, query -> what it means here
 
     def of_task(self, task: str) -> list[Served]:
         """Names ascending, of each name the versions ascending."""
@@ -132,6 +139,29 @@ class Models:
         if found is None:
             raise UnknownName.among(f"{task} model", wanted, _names(candidates))
         return found
+
+    def choose(self, task: Task, query: bytes) -> Choice:
+        """The model and the resolved options that a query string asks for.
+
+        Raises:
+            BadRequest: a parameter is no good. Others as `pick`.
+        """
+        snapshot = self.snapshot
+        if (known := snapshot.chosen.get((task.name, query))) is not None:
+            return known
+        raw: dict[str, str] = {}
+        for name, value in QueryParams(query).multi_items():
+            if name in raw:
+                raise BadRequest(f"parameter {name[:80]!r}: expected it once, got it twice")
+            raw[name] = value
+        served = self.pick(task.name, raw.pop("model", None))
+        options = Options.parse(raw, applicable=task.option_names, labels=served.manifest.labels)
+        choice = served, options.resolved(served.manifest)
+        if len(query) <= LONGEST_CHOICE:
+            if len(snapshot.chosen) >= CHOICES:
+                snapshot.chosen.clear()
+            snapshot.chosen[task.name, query] = choice
+        return choice
 
     def is_default(self, served: Served) -> bool:
         """Whether requests without ?model= go to it."""

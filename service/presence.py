@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect, Request
 
+PATIENCE_S = 0.05  # most answers are there sooner; to watch for each of them would cost more than it spares
+
 
 @contextlib.asynccontextmanager
 async def while_connected(request: Request) -> AsyncIterator[None]:
@@ -24,8 +26,14 @@ async def while_connected(request: Request) -> AsyncIterator[None]:
             gone = True
             task.cancel()
 
-    watch = asyncio.create_task(_next_message(request))
-    watch.add_done_callback(hung_up)
+    watch: asyncio.Task[object] | None = None
+
+    def begin() -> None:
+        nonlocal watch
+        watch = asyncio.create_task(_next_message(request))
+        watch.add_done_callback(hung_up)
+
+    timer = asyncio.get_running_loop().call_later(PATIENCE_S, begin)
     try:
         yield
     except asyncio.CancelledError:
@@ -34,7 +42,9 @@ async def while_connected(request: Request) -> AsyncIterator[None]:
         raise
     finally:
         inside = False
-        watch.cancel()
+        timer.cancel()
+        if watch is not None:
+            watch.cancel()
 
 
 async def _next_message(request: Request) -> object:

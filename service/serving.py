@@ -113,7 +113,9 @@ class Served:
         finally:
             self._inside -= 1
             self._metrics.waiting.set(max(0, self._inside - 1))
-        self._metrics.answered(answer.error.status if answer.error else 200, answer.stages.seconds, answer.batch_size)
+        status = answer.error.status if answer.error else 200
+        # counted once the answer is on its way
+        asyncio.get_running_loop().call_soon(self._metrics.answered, status, answer.stages.seconds, answer.batch_size)
         return answer
 
     async def _answer(self, upload: Upload, options: Options, media_type: str) -> Answer:

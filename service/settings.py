@@ -69,7 +69,11 @@ class Settings(BaseSettings):
     upload_s: Seconds = Field(60, description="seconds for the whole body until 408: 64 MB at 10 Mbit/s take 51")
     request_s: Seconds = Field(30, description="seconds from the last byte of the body to the answer, else 504")
 
-    log_requests: bool = Field(True, description="one line of JSON on stderr for each request; probes are not logged")
+    log_requests: bool = Field(
+        True,
+        description="one line of JSON on stderr for each request; of refusals (429) one a second, with how many they "
+        "were; probes are not logged",
+    )
     otel_endpoint: str = Field(
         "", description="base URL of an OpenTelemetry collector (OTLP over HTTP), http://collector:4318; none: no "
         "traces. Needs the extra `otel`"

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from packages import colour_manifest, golden_files, mean_colour_graph, png, writ
 from foveal.predictor import Predictor
 from foveal.service.application import Application
 from foveal.service.errors import NotReady
+from foveal.service.front import Front
 from foveal.service.logs import JsonLines
 from foveal.service.settings import BadSetting, Settings, from_environment
 
@@ -25,9 +27,11 @@ RED = png((255, 0, 0))
 
 
 @asynccontextmanager
-async def running(zoo: Path, **settings: Any) -> AsyncIterator[tuple[Application, httpx.AsyncClient]]:
+async def running(
+    zoo: Path, clock: Callable[[], float] = time.monotonic, **settings: Any
+) -> AsyncIterator[tuple[Application, httpx.AsyncClient]]:
     """An application whose models are loaded, and a client."""
-    application = Application(Settings(zoo=zoo, **settings))
+    application = Application(Settings(zoo=zoo, **settings), clock)
     async with application.lifespan():
         while not application.models.loaded:
             await asyncio.sleep(0.005)
@@ -149,6 +153,59 @@ def test_more_than_the_queue_holds_gets_429_and_a_time_to_come_back(colour_zoo: 
         assert 'foveal_rejections_total{fault="Busy"} 1.0' in (await client.get("/metrics")).text
 
     run(colour_zoo, check, max_waiting_images=4)
+
+
+def test_a_full_queue_refuses_before_the_body_is_read(colour_zoo: Path, blocked: Blocked) -> None:
+    """And the connection lives on after a small body, which is thrown away; after another it is closed."""
+    read = 0
+
+    async def body(size: int) -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(size // 1000):
+            read += 1
+            yield bytes(1000)
+
+    async def check(application: Application, client: httpx.AsyncClient) -> None:
+        nonlocal read
+        block(application, blocked)
+        first = [asyncio.create_task(client.post("/v1/classify?top_k=1", content=RED)) for _ in range(2)]
+        await asyncio.sleep(0.2)
+        for length, kept in (("50000", True), ("2000000", False), (None, False)):
+            read = 0
+            told = {"transfer-encoding": "chunked"} if length is None else {"content-length": length}
+            answer = await client.post("/v1/classify", content=body(int(length or 50_000)), headers=told)
+            assert answer.status_code == 429
+            assert int(answer.headers["retry-after"]) >= 1
+            assert ("connection" not in answer.headers) == kept, length
+            assert read == int(length or 50_000) // 1000, "drained, or the client would see a reset"
+        big = await client.post("/v1/segment", content=RED)
+        assert big.status_code == 404, "another task's queue is its own"
+        blocked.go.set()
+        assert [response.status_code for response in await asyncio.gather(*first)] == [200] * 2
+
+    run(colour_zoo, check, max_waiting_images=2)
+
+
+def test_a_flood_of_refusals_is_a_line_a_second(
+    colour_zoo: Path, blocked: Blocked, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check(application: Application, client: httpx.AsyncClient) -> None:
+        block(application, blocked)
+        first = asyncio.create_task(client.post("/v1/classify", content=RED))
+        await asyncio.sleep(0.2)
+        for _ in range(9):
+            assert (await client.post("/v1/classify", content=RED)).status_code == 429
+        assert isinstance(application._entry, Front)
+        application._entry._next_told = 0.0  # as if the second were over
+        assert (await client.post("/v1/classify", content=RED)).status_code == 429
+        blocked.go.set()
+        await first
+
+    monkeypatch.setattr("foveal.service.front.REFUSALS_TOLD_S", 1000)
+    with caplog.at_level("INFO", "foveal.access"):
+        run(colour_zoo, check, max_waiting_images=1)
+    lines = [json.loads(JsonLines().format(r)) for r in caplog.records if r.name == "foveal.access"]
+    assert [line["refused"] for line in lines if line["status"] == 429] == [1, 9]
 
 
 def test_too_many_requests_at_once(colour_zoo: Path, blocked: Blocked) -> None:
@@ -372,13 +429,21 @@ def test_keys(colour_zoo: Path) -> None:
 
 
 def test_a_key_has_its_rate(colour_zoo: Path) -> None:
+    now = 0.0
+
     async def check(application: Application, client: httpx.AsyncClient) -> None:
-        ask = [await client.get("/v1/models", headers={"authorization": "Bearer a"}) for _ in range(5)]
+        nonlocal now
+        as_a = {"authorization": "Bearer a"}
+        ask = [await client.get("/v1/models", headers=as_a) for _ in range(5)]
         assert [response.status_code for response in ask] == [200, 200, 200, 200, 429]
         assert ask[-1].headers["retry-after"] == "1"
         assert (await client.get("/v1/models", headers={"authorization": "Bearer b"})).status_code == 200
+        now = 0.5
+        ask = [await client.get("/v1/models", headers=as_a) for _ in range(2)]
+        assert [response.status_code for response in ask] == [200, 429], "half a second earns one request"
 
-    run(colour_zoo, check, api_keys=f"{hashed('a')},{hashed('b')}", key_requests_per_s=2)
+    keys = f"{hashed('a')},{hashed('b')}"
+    run(colour_zoo, check, clock=lambda: now, api_keys=keys, key_requests_per_s=2)
 
 
 def test_keys_in_clear_are_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
