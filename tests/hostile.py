@@ -37,7 +37,7 @@ class Case:
 def corpus() -> list[Case]:
     """Every case; names are unique."""
     drawn = (Case(f"picture: {name}", data, expect=expect) for name, data, expect in pictures())
-    parts = (drawn, parameters(), forms(), json_bodies(), heads(), targets())
+    parts = (drawn, parameters(), forms(), json_bodies(), heads(), targets(), files())
     cases = [case for part in parts for case in part]
     assert len({case.name for case in cases}) == len(cases)
     return cases
@@ -205,3 +205,36 @@ def targets() -> Iterator[Case]:
         yield Case(f"GET {target[:40]!r}", target=target, method=b"GET")
     for method in (b"GET", b"PUT", b"DELETE", b"PATCH", b"OPTIONS", b"HEAD", b"TRACE", b"FOO", b"post"):
         yield Case(f"method {method!r}", PNG, method=method)
+
+
+def files() -> Iterator[Case]:
+    """Routes that end in a name: the playground's files, its examples, a model's card and golden pictures."""
+    names = (
+        b"..", b"%2e%2e", b"%2e%2e%2fmanifest.json", b"..%5c..%5cmodel.onnx", b"../model.onnx", b"%252e%252e%252f",
+        b"%00", b"warm.png%00", b"warm.png/", b"warm.png/..", b"WARM.PNG", b"warm.json", b"app.js%20", b"%ff",
+        b"n" * 20_000, b"%3Cscript%3E", b"__init__.py", b".",
+    )  # fmt: skip
+    for folder in (
+        b"/ui/",
+        b"/ui/examples/",
+        b"/v1/models/",
+        b"/v1/models/colours/golden/",
+        b"/v1/models/colours/card/",
+    ):
+        for name in names:
+            yield Case(f"GET {folder.decode()} {name[:30]!r}", target=folder + name, method=b"GET")
+    for model in (b"", b"colours@", b"@1", b"colours@01", b"colours@1@1", b"colours@9", b"%2e%2e", b"m" * 20_000):
+        yield Case(f"card of {model[:20]!r}", target=b"/v1/models/" + model + b"/card", method=b"GET")
+    for target in (b"/ui", b"/ui/app.js", b"/v1/models/colours/card", b"/v1/models/colours/golden/warm.png"):
+        for method in (b"POST", b"PUT", b"DELETE", b"TRACE"):
+            yield Case(f"{method.decode()} {target.decode()}", PNG, target=target, method=method)
+        for header, value in (
+            ("If-None-Match", "\xff" * 100), ("If-None-Match", "a" * 20_000), ("Range", "bytes=5-1"), ("Accept", "x"),
+            ("Content-Length", "20"),
+        ):  # fmt: skip
+            body = b"x" * 20 if header == "Content-Length" else b""
+            name = f"GET {target.decode()} with {header} {value[:9]!r}"
+            yield Case(name, body, {header: value}, target=target, method=b"GET", expect=GOOD)
+    yield Case(
+        "GET / of a browser", headers={"Accept": "text/html"}, target=b"/", method=b"GET", expect=frozenset({307})
+    )
