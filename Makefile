@@ -15,7 +15,7 @@ define link
 	$(1)/bin/pip install -q --no-deps -e . --config-settings editable_mode=strict && echo "$(MODULES)" > $(1)/.modules; }
 endef
 
-.PHONY: help setup setup-serve serve test test-slow fuzz check check-reference fix lock examples screenshots bento image image-test clean
+.PHONY: help setup setup-serve serve test test-slow fuzz check check-reference fix lock examples screenshots bento image image-test bento-image-test clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -75,6 +75,9 @@ image:  ## the container image, with docker, podman or buildah (BASE=…, RUNTIM
 
 image-test:  ## build the image, RUN it read-only as nobody, post pictures, stop it (root, buildah, debootstrap)
 	deploy/image-test.sh
+
+bento-image-test:  ## the same with the image that bentoml containerize makes
+	deploy/image-test.sh bento
 
 clean:  ## remove environments and build output
 	rm -rf .venv .venv-serve build dist

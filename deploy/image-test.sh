@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Build the image and RUN it, also on a machine without a container daemon (needs root, buildah, debootstrap).
-#   deploy/image-test.sh       EXTRA='more build flags'   EXTRA_ZOO=FOLDER of more packages
+#   deploy/image-test.sh [bento]       EXTRA='more build flags'   EXTRA_ZOO=FOLDER of more packages
+#
+# bento: not the Dockerfile's image but the one that `bentoml containerize` makes of bentofile.yaml; EXTRA are --opt then.
 #
 # Base: Debian bookworm, built once and kept. The image's own entry point, user, environment and health check run in a
 # network namespace with nothing but a loopback, on a read-only root with a tmpfs at /tmp. A golden picture of every
@@ -8,7 +10,13 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
-work=$(mktemp -d) root=$work/root base=localhost/foveal-test-base tag=localhost/foveal:test
+kind=${1:-dockerfile} base=localhost/foveal-test-base work=$(mktemp -d)
+root=$work/root
+case $kind in
+    dockerfile) tag=localhost/foveal:test user=10001 uid=10001 zoo=$root/zoo venv=$root/opt/foveal ;;
+    bento) tag=localhost/foveal-bento:test user=bentoml uid=1034 zoo=$root/home/bentoml/bento/src/zoo venv=$root/app/.venv ;;
+    *) echo "image-test: expected no argument or bento, got $kind" >&2 && exit 2 ;;
+esac
 say() { echo "image-test: $*"; }
 fail() { say "$*" >&2; exit 1; }
 clean() {
@@ -28,43 +36,57 @@ if ! buildah inspect --type image "$base" > /dev/null 2>&1; then
     buildah commit -q "$box" "$base" > /dev/null
     buildah rm "$box" > /dev/null && box=
 fi
-BASE=$base deploy/image.sh "$tag"
+if [ "$kind" = bento ]; then # python:3.11-slim, which its Dockerfile starts from, has pip on the PATH
+    box=$(buildah from "$base") && base=$base-pip
+    buildah run "$box" python3 -m venv /usr/local/python
+    buildah config --env PATH=/usr/local/python/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt "$box" # uv brings certificates of its own
+    buildah commit -q "$box" "$base" > /dev/null && buildah rm "$box" > /dev/null && box=
+    make -s bento > /dev/null
+    read -ra extra <<< "${EXTRA:-}"
+    .venv-serve/bin/bentoml containerize foveal:latest -t "$tag" --backend buildah --opt "from=$base" "${extra[@]}"
+else
+    BASE=$base deploy/image.sh "$tag"
+fi
 
 # What the image says about itself.
 config() { buildah inspect --type image "$tag" | jq -r ".Docker.config.$1"; }
-[ "$(config User)" = 10001 ] || fail "expected USER 10001, got $(config User)"
-[ "$(config StopSignal)" = SIGTERM ] || fail "expected STOPSIGNAL SIGTERM, got $(config StopSignal)"
+[ "$(config User)" = "$user" ] || fail "expected USER $user, got $(config User)"
 mapfile -t environment < <(config 'Env[]')
-mapfile -t command < <(config 'Entrypoint[], .Docker.config.Cmd[]')
-mapfile -t health < <(config 'Healthcheck.Test[1:][]')
-[ "${#health[@]}" -gt 0 ] || fail "expected a HEALTHCHECK"
+[ "$kind" = dockerfile ] || environment+=(BENTOML_HOME=/tmp) # as `docker run --read-only --tmpfs /tmp -e BENTOML_HOME=/tmp`
+mapfile -t command < <(config 'Entrypoint[], .Docker.config.Cmd[]?')
+mapfile -t health < <(config 'Healthcheck.Test[1:][]?')
+if [ "$kind" = dockerfile ]; then # of these BentoML knows nothing
+    [ "$(config StopSignal)" = SIGTERM ] || fail "expected STOPSIGNAL SIGTERM, got $(config StopSignal)"
+    [ "${#health[@]}" -gt 0 ] || fail "expected a HEALTHCHECK"
+fi
 
 # Its size, in all and by part.
 root_mb() { box=$(buildah from "$1"); du -sm "$(buildah mount "$box")" | cut -f1; buildah rm "$box" > /dev/null; box=; }
 root_mb "$base" > "$work/base_mb" && root_mb "$tag" > "$work/whole_mb"
 ours_mb=$(($(cat "$work/whole_mb") - $(cat "$work/base_mb")))
 say "base $(cat "$work/base_mb") MB, image $(cat "$work/whole_mb") MB, ours $ours_mb MB"
-[ "$ours_mb" -le 500 ] || fail "expected at most 500 MB beyond the base"
+[ "$kind" = bento ] || [ "$ours_mb" -le 500 ] || fail "expected at most 500 MB beyond the base"
 
 # Mount it as a read-only container would be; /etc/hosts is what a container runtime gives.
 box=$(buildah from "$tag") && mounted=$(buildah mount "$box")
 echo "127.0.0.1 localhost" > "$mounted/etc/hosts"
 mkdir "$root" && mount --bind "$mounted" "$root" && mount -o remount,ro,bind "$root"
-say "its largest parts, MB: $(cd "$root" && du -sm zoo opt/foveal/lib/python3*/site-packages/* | sort -rn | head -8 |
+say "its largest parts, MB: $(cd "$root" && du -sm "$zoo" "$venv"/lib/python3*/site-packages/* | sort -rn | head -8 |
     awk '{n = split($2, part, "/"); printf "%s %s, ", part[n], $1}')"
-jq -e '.bomFormat == "CycloneDX" and (.components | length) > 20' "$root/opt/foveal/sbom.json" > /dev/null || fail "expected an SBOM"
-[ ! -e "$root"/opt/foveal/lib/python3*/site-packages/torch ] || fail "expected no torch"
+[ "$kind" = bento ] || jq -e '.bomFormat == "CycloneDX" and (.components | length) > 20' "$venv/sbom.json" > /dev/null ||
+    fail "expected an SBOM"
+[ ! -e "$venv"/lib/python3*/site-packages/torch ] || fail "expected no torch"
 [ -z "$(find "$root"/usr/bin -name '*gcc*' -o -name 'g++*')" ] || fail "expected no compiler"
-zoo=$root/zoo
-if [ "${EXTRA_ZOO:-}" ]; then # other people's packages beside ours, mounted over /zoo
+if [ "${EXTRA_ZOO:-}" ]; then # other people's packages beside ours, mounted over the zoo
     cp -r zoo "$work/zoo" && cp -rn "$EXTRA_ZOO"/. "$work/zoo" && mount --bind "$work/zoo" "$zoo" && mount -o remount,ro,bind "$zoo"
 fi
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp" && mount -t proc proc "$root/proc"
 mount -t tmpfs -o mode=755 tmpfs "$root/dev"
 for device in null zero random urandom; do touch "$root/dev/$device" && mount --bind "/dev/$device" "$root/dev/$device"; done
 mkdir "$root/dev/shm" && mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
-jail=(chroot --userspec=10001:10001 "$root" /usr/bin/env -i "${environment[@]}")
-"${jail[@]}" sh -c 'touch /zoo/x /opt/x /x' 2> /dev/null && fail "the root file system can be written"
+jail=(chroot "--userspec=$uid:$uid" "$root" /usr/bin/env -i -C "$(config WorkingDir | grep / || echo /)" "${environment[@]}")
+"${jail[@]}" sh -c 'touch "$0"/x || touch /opt/x || touch /x || touch ./x' "${zoo#"$root"}" 2> /dev/null && fail "the root file system can be written"
 
 started=$(date +%s%N)
 unshare --net sh -c 'ip link set lo up && exec "$@"' - "${jail[@]}" "${command[@]}" 2> "$work/server.log" & server=$!
@@ -73,8 +95,8 @@ ready() { inside curl -fs localhost:3000/readyz > /dev/null; }
 for _ in $(seq 600); do ready 2> /dev/null && break; [ -d "/proc/$server" ] || break; sleep 0.2; done
 ready 2> /dev/null || { cat "$work/server.log" >&2; fail "never turned ready"; }
 say "ready $((($(date +%s%N) - started) / 1000000)) ms after its start (every golden picture reproduced)"
-[ "$(stat -c %u "/proc/$server")" = 10001 ] || fail "expected to run as 10001"
-inside "${jail[@]}" "${health[@]}" || fail "the health check says no to a ready service"
+[ "$(stat -c %u "/proc/$server")" = "$uid" ] || fail "expected to run as $uid"
+[ "${#health[@]}" -eq 0 ] || inside "${jail[@]}" "${health[@]}" || fail "the health check says no to a ready service"
 
 declare -A endpoint=([classification]=classify [semantic-segmentation]=segment
                      [object-detection]=detect [instance-segmentation]=instances) answered=()
