@@ -1,4 +1,4 @@
-"""The ASGI application: routes, the way out of errors, start and stop. BentoML mounts it (app.py)."""
+"""The ASGI application: routes, the way out of errors, start and stop. BentoML's worker serves it (app.py)."""
 
 import asyncio
 import contextlib
@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from foveal.errors import FovealError
@@ -50,22 +50,14 @@ class Application:
         self._tracing = Tracing(settings.otel_endpoint)
         self.models = Models(settings, self._threads, self.metrics)
         predictions = Predictions(settings, self.models, self._tracing)
-        routed = Starlette(
-            routes=Routes(predictions, self.models, self.metrics).all(),
-            exception_handlers={
-                FovealError: self._fault,
-                HTTPException: _http,
-                ClientDisconnect: _gone,
-                Exception: _bug,
-            },
-        )
-        routed.router.redirect_slashes = False
+        routed = Router(Routes(predictions, self.models, self.metrics).all(), redirect_slashes=False)
         keys = Keys(settings.api_keys, settings.key_requests_per_s, clock)
-        front = Front(routed, keys, predictions.check_room, self.metrics, self._tracing)
+        front = Front(routed, keys, predictions.check_room, self._failed, self.metrics, self._tracing)
         self._entry = _with_cors(front, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
+        scope["app"] = self  # with this set, the router raises what it cannot find
         await self._entry(scope, receive, send)
 
     @contextlib.asynccontextmanager
@@ -96,11 +88,18 @@ class Application:
             except OSError as error:  # a file went away while we looked; the next look sees what is there then
                 log.warning("could not look at the zoo: %s", error)
 
-    def _fault(self, _request: Request, error: Exception) -> Response:
-        assert isinstance(error, FovealError)
-        if isinstance(error, RetryError | DeadlineExceeded):
-            self.metrics.rejected(error)
-        return problem_response(error)
+    def _failed(self, scope: Scope, error: Exception) -> Response:
+        """The answer instead of the one that raised this."""
+        if isinstance(error, FovealError):
+            if isinstance(error, RetryError | DeadlineExceeded):
+                self.metrics.rejected(error)
+            return problem_response(error)
+        if isinstance(error, HTTPException):
+            return problem_response(_unrouted(scope["path"], scope["method"], error))
+        if isinstance(error, ClientDisconnect):
+            return Response(status_code=CLIENT_CLOSED)
+        log.error("bug", exc_info=error, extra={"fields": {"id": request_id(scope)}})
+        return problem_response(InternalError(f"request {request_id(scope)}; the log has its traceback"))
 
 
 def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
@@ -115,21 +114,10 @@ def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
     )
 
 
-def _http(request: Request, error: Exception) -> Response:
-    """What Starlette's router raises: no such path, or not with this method."""
-    assert isinstance(error, HTTPException)
-    probe = request.url.path in PROBES
+def _unrouted(path: str, method: str, error: HTTPException) -> FovealError:
+    """What Starlette's router means: no such path, or not with this method."""
+    probe = path in PROBES
     if error.status_code == MethodNotAllowed.status or probe:
         allowed = "GET, HEAD" if probe else (error.headers or {}).get("Allow", "")
-        detail = f"{request.url.path} expects {allowed}, got {request.method[:20]}"
-        return problem_response(MethodNotAllowed(detail, {"allow": allowed}))
-    return problem_response(NoSuchPath(f"nothing at {request.url.path[:200]!r}; /v1/docs lists what there is"))
-
-
-def _gone(_request: Request, _error: Exception) -> Response:
-    return Response(status_code=CLIENT_CLOSED)
-
-
-def _bug(request: Request, error: Exception) -> Response:
-    log.error("bug", exc_info=error, extra={"fields": {"id": request_id(request.scope)}})
-    return problem_response(InternalError(f"request {request_id(request.scope)}; the log has its traceback"))
+        return MethodNotAllowed(f"{path} expects {allowed}, got {method[:20]}", {"allow": allowed})
+    return NoSuchPath(f"nothing at {path[:200]!r}; /v1/docs lists what there is")

@@ -104,9 +104,10 @@ def chosen(done: Sequence[Trial]) -> Trial:
 def recommended(knee: Level, done: Sequence[Trial]) -> dict[str, int]:
     """Settings for a service on this machine, which should have been idle otherwise.
 
-    The queue holds twice the knee: an accepted request then waits at most about as long as it did at the knee.
+    The queue holds one and a half times the knee: under a flood an accepted request then takes about twice as long as
+    at the knee, since refusals take their part of the processor.
     """
-    found = {"FOVEAL_MAX_WAITING_IMAGES": 2 * int(knee.load)}
+    found = {"FOVEAL_MAX_WAITING_IMAGES": queue_length(knee)}
     if done:
         best = chosen(done)
         # more than one process pays only where one cannot keep the cores busy (Python's lock)
@@ -114,6 +115,12 @@ def recommended(knee: Level, done: Sequence[Trial]) -> dict[str, int]:
         found |= {"FOVEAL_WORKERS": workers, "FOVEAL_ORT_THREADS": best.ort_threads}
         found |= {"FOVEAL_BATCH_SIZE": best.batch_size}
     return found
+
+
+def queue_length(knee: Level) -> int:
+    """Pictures to take in at most."""
+    connections = int(knee.load)
+    return connections + max(1, connections // 2)
 
 
 def cores() -> int:

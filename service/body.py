@@ -10,7 +10,7 @@ Limits hold while the body streams in: what is over them is refused without bein
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -50,59 +50,58 @@ async def read_uploads(request: Request, settings: Settings) -> list[Upload]:
     encoding = request.headers.get("content-encoding", "identity")
     if encoding != "identity":
         raise UnsupportedBody(f"expected no Content-Encoding, got {encoding[:40]!r}")
-    chunks = _chunks(request, settings)
     container = media_type.decode("latin-1")
     if container == "multipart/form-data":
-        return await _multipart(chunks, parameters.get(b"boundary", b""), settings.max_images)
+        return await _multipart(request, settings, parameters.get(b"boundary", b""))
     if container == "application/json":
-        content = await _joined(chunks)
+        content = await _whole(request, settings)
         return await asyncio.to_thread(_json, content, settings.max_images)
     if container in RAW or container.startswith("image/"):
-        return [Upload(None, await _joined(chunks))]
+        return [Upload(None, await _whole(request, settings))]
     raise UnsupportedBody(f"expected image/*, multipart/form-data or application/json, got {container[:80]!r}")
 
 
-async def _chunks(request: Request, settings: Settings) -> AsyncIterator[bytes]:
-    """The body as it arrives, within the limits on bytes and time."""
+async def _receive(request: Request, settings: Settings, sink: Callable[[bytes], object]) -> None:
+    """Give `sink` the body as it arrives, within the limits on bytes and time."""
     limit = settings.max_body_bytes
     declared = request.headers.get("content-length", "0")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise BodyTooLarge(f"expected a body of at most {limit} bytes, got {declared[:20]}")
     loop = asyncio.get_running_loop()
-    total, end = 0, loop.time() + settings.upload_s
-    while True:
-        try:
-            async with asyncio.timeout_at(min(end, loop.time() + settings.upload_idle_s)):
+    total, more, end = 0, True, loop.time() + settings.upload_s
+    try:
+        async with asyncio.timeout_at(min(end, loop.time() + settings.upload_idle_s)) as patience:
+            while more:
                 message = await request.receive()
-        except TimeoutError:
-            raise UploadTooSlow(
-                f"expected the body within {settings.upload_s:g} s and never {settings.upload_idle_s:g} s without a "
-                f"byte, got {total} bytes"
-            ) from None
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunk: bytes = message.get("body", b"")
-        total += len(chunk)
-        if total > limit:
-            raise BodyTooLarge(f"expected a body of at most {limit} bytes, got more")
-        yield chunk
-        if not message.get("more_body", False):
-            return
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                chunk: bytes = message.get("body", b"")
+                total += len(chunk)
+                if total > limit:
+                    raise BodyTooLarge(f"expected a body of at most {limit} bytes, got more")
+                sink(chunk)
+                more = message.get("more_body", False)
+                patience.reschedule(min(end, loop.time() + settings.upload_idle_s))
+    except TimeoutError:
+        raise UploadTooSlow(
+            f"expected the body within {settings.upload_s:g} s and never {settings.upload_idle_s:g} s without a "
+            f"byte, got {total} bytes"
+        ) from None
 
 
-async def _joined(chunks: AsyncIterator[bytes]) -> bytes:
-    parts = [chunk async for chunk in chunks]
+async def _whole(request: Request, settings: Settings) -> bytes:
+    parts: list[bytes] = []
+    await _receive(request, settings, parts.append)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _multipart(chunks: AsyncIterator[bytes], boundary: bytes, max_images: int) -> list[Upload]:
+async def _multipart(request: Request, settings: Settings, boundary: bytes) -> list[Upload]:
     if not boundary:
         raise BadRequest("multipart/form-data: expected a boundary, got none")
-    form = _Form(max_images)
+    form = _Form(settings.max_images)
     try:
         parser = MultipartParser(boundary, form.callbacks())
-        async for chunk in chunks:
-            parser.write(chunk)
+        await _receive(request, settings, parser.write)
         parser.finalize()
     except FormParserError as error:
         raise BadRequest(f"multipart/form-data: {error}") from None

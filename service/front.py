@@ -1,4 +1,4 @@
-"""What stands around every request: its id, its key, its figures and one line of log."""
+"""What stands around every request: its id, its key, the answer to its failure, its figures and one line of log."""
 
 import logging
 import re
@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from opentelemetry.trace import Span
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foveal.service.auth import Keys
@@ -31,12 +32,19 @@ class Front:
     """Outermost middleware: X-Request-ID is echoed when it is harmless, made otherwise."""
 
     def __init__(
-        self, app: ASGIApp, keys: Keys, check_room: Callable[[Scope], None], metrics: Metrics, tracing: Tracing
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        check_room: Callable[[Scope], None],
+        failed: Callable[[Scope, Exception], Response],
+        metrics: Metrics,
+        tracing: Tracing,
     ) -> None:
-        """`check_room` raises Busy for a request whose body need not be read."""
+        """`check_room` raises Busy for a request whose body need not be read; `failed` makes answers of exceptions."""
         self._app = app
         self._keys = keys
         self._check_room = check_room
+        self._failed = failed
         self._metrics = metrics
         self._tracing = tracing
         self._refused, self._next_told = 0, 0.0
@@ -63,6 +71,10 @@ class Front:
         with self._tracing.request(headers) as span:
             try:
                 await self._admitted(scope, headers)(scope, receive, send_with_id)
+            except Exception as error:
+                if status:
+                    raise  # too late for another answer
+                await self._failed(scope, error)(scope, receive, send_with_id)
             finally:
                 self._note(scope, status, time.perf_counter() - started, span)
 

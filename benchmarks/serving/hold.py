@@ -24,6 +24,7 @@ from PIL import Image
 from servers import Server
 
 from foveal.image import EXTENSIONS
+from foveal.service.bench import queue_length
 from foveal.service.load import HttpTarget, Level, closed_loop, open_loop
 from foveal.service.load import knee as find_knee
 
@@ -95,11 +96,12 @@ async def with_livez(
 def flood(arguments: argparse.Namespace, pictures: Sequence[bytes]) -> None:
     """An open loop at four times the capacity, with the queue that `foveal bench` recommends."""
     with serving(arguments) as server:
-        knee = int(find_knee([closed(server, arguments, pictures, width, seconds=4) for width in (1, 2, 4, 8)]).load)
-    with serving(arguments, max_waiting_images=2 * knee) as server:
+        found = find_knee([closed(server, arguments, pictures, width, seconds=4) for width in (1, 2, 4, 8)])
+    knee = int(found.load)
+    with serving(arguments, max_waiting_images=queue_length(found)) as server:
         closed(server, arguments, pictures, knee, seconds=2)
         calm = closed(server, arguments, pictures, knee, seconds=10)
-        print(f"calm, {knee} connections: {show(calm)}")
+        print(f"queue of {queue_length(found)}; calm, {knee} connections: {show(calm)}")
 
         async def over() -> tuple[Level, float]:
             async with HttpTarget(server.url + arguments.path) as target:
