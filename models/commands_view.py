@@ -32,4 +32,6 @@ def view(
         typer.echo(f"{name}: {', '.join(f'{value:.3f}' for value in figures[name])}")
     for name in ("height_px", "width_px"):
         typer.echo(f"{name}: {', '.join(f'{what} {px}' for what, px in figures[name].items())}")
+    for label, sides in figures.get("object_px", {}).items():
+        typer.echo(f"{label}, side_px: {', '.join(f'{what} {px}' for what, px in sides.items())}")
     typer.echo(f"{out}: samples.png, augmented.png, histograms.png, view.json")

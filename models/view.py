@@ -2,7 +2,7 @@
 
 samples.png     canvases as evaluation sees them, with label, boxes, masks or class map
 augmented.png   the same samples as an epoch of training might see them
-histograms.png  classes by split, sizes of pictures, the principal colours
+histograms.png  classes by split, sizes of pictures and of objects, the principal colours
 view.json       the figures
 """
 
@@ -20,16 +20,16 @@ from matplotlib.figure import Figure
 from torch.utils.data import Dataset
 
 from foveal.draw import colour_of
-from foveal.image import read_header
 from foveal.metrics.semantic import IGNORE
 from foveal.metrics.truth import ObjectTruth
 from foveal.models.canvases import make_canvas
-from foveal.models.colour import MAX_COLOURED, Colours, colours_of
+from foveal.models.colour import MAX_COLOURED, colours_of
 from foveal.models.data import SPLITS, DataSet, Sample
 from foveal.models.detection.canvases import Item, load_scene, training_item
 from foveal.models.loading import Draw, derived_seed
 from foveal.models.recipe import Recipe
 from foveal.models.tasks import TaskTrainer, load_data, trainer_of
+from foveal.models.view_figures import Counted
 from foveal.package import staged_folder
 from foveal.preprocess import Preprocess
 
@@ -151,8 +151,9 @@ def view(recipe: Recipe, root: Path, out: Path, *, count: int) -> dict[str, Any]
         step = -(-len(train) // MAX_COLOURED)
         colours = colours_of(make_canvas(sample, preprocess) for sample in train[::step])
         counts = {split: _total(data, split, look) for split in SPLITS}
-        figures = describe(data, counts, look.unit, colours)
-        histograms(data, counts, look.unit, colours).savefig(folder / "histograms.png", dpi=100)
+        counted = Counted(data, counts, look.unit, colours)
+        figures = counted.described()
+        counted.histograms().savefig(folder / "histograms.png", dpi=100)
         (folder / "view.json").write_text(json.dumps(figures, indent=2))
     return figures
 
@@ -162,35 +163,6 @@ def _total(data: DataSet[Any], split: str, look: Look) -> Counter[str]:
     for sample in data.splits[split]:
         total.update(look.count(sample.truth, data.labels))
     return total
-
-
-def describe(data: DataSet[Any], counts: dict[str, Counter[str]], unit: str, colours: Colours) -> dict[str, Any]:
-    """The figures as one JSON object; colours are of the train split's canvases, in [0, 1]."""
-    sizes = sizes_hw(data)
-    return {
-        "data": data.name,
-        "layout": data.layout,
-        "pictures": data.splits.counts(),
-        "unit": unit,
-        "classes": {split: dict(counted) for split, counted in counts.items()},
-        "height_px": _range(sizes[:, 0]),
-        "width_px": _range(sizes[:, 1]),
-        "mean_rgb": colours.mean.round(4).tolist(),
-        "std_rgb": colours.std.round(4).tolist(),
-        "principal_spread": colours.spread.round(4).tolist(),
-        "principal_rgb": colours.directions.T.round(4).tolist(),
-        "notes": list(data.notes),
-    }
-
-
-def sizes_hw(data: DataSet[Any]) -> npt.NDArray[np.int64]:
-    """(N, 2) height and width in px of every picture, after EXIF."""
-    samples = (sample for split in SPLITS for sample in data.splits[split])
-    return np.array([read_header(sample.path.read_bytes()).image_hw for sample in samples], np.int64)
-
-
-def _range(sides: npt.NDArray[np.int64]) -> dict[str, int]:
-    return {"smallest": int(sides.min()), "median": int(np.median(sides)), "largest": int(sides.max())}
 
 
 def sheet(panels: Sequence[Panel], names: Sequence[str]) -> Figure:
@@ -203,28 +175,4 @@ def sheet(panels: Sequence[Panel], names: Sequence[str]) -> Figure:
     for axes, (rgb, caption), name in zip(axes_of, panels, names, strict=False):
         axes.imshow(rgb)
         axes.set_title(f"{Path(name).name[-28:]}\n{caption[:40]}", fontsize="x-small", parse_math=False)
-    return figure
-
-
-def histograms(data: DataSet[Any], counts: dict[str, Counter[str]], unit: str, colours: Colours) -> Figure:
-    """Classes by split, sizes, principal colours."""
-    figure = Figure(figsize=(15, 4), layout="constrained")
-    classes, sizes, principal = figure.subplots(1, 3)
-    bottom = np.zeros(len(data.labels))
-    for split, counted in counts.items():
-        heights = np.array([counted[label] for label in data.labels])
-        classes.bar(data.labels, heights, bottom=bottom, label=split)
-        bottom += heights
-    classes.tick_params(axis="x", rotation=90)
-    classes.set_title(f"{unit} by class")
-    classes.legend()
-    hw = sizes_hw(data)
-    sizes.scatter(hw[:, 1], hw[:, 0], alpha=0.3)
-    sizes.set(xlabel="width, px", ylabel="height, px", title="sizes of pictures")
-    for i in range(3):
-        shades = colours.mean[None] + np.linspace(-2, 2, 64)[:, None] * (colours.spread * colours.directions)[:, i]
-        principal.imshow(shades.clip(0, 1)[None], extent=(-2, 2, 2.5 - i, 3.4 - i), aspect="auto")
-    principal.set(xlim=(-2, 2), ylim=(0.4, 3.5), yticks=[2.95, 1.95, 0.95], xlabel="standard deviations from the mean")
-    principal.set_yticklabels([f"{spread:.3f}" for spread in colours.spread])
-    principal.set_title("principal colours, by their spread")
     return figure

@@ -1,6 +1,7 @@
 """What `foveal data view` shows and counts, on drawn data sets of every task; colours against NumPy's covariance."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from PIL import Image
 from foveal.draw import colour_of
 from foveal.errors import BadOutput
 from foveal.metrics.semantic import IGNORE
+from foveal.metrics.truth import ObjectTruth
 from foveal.models.classification import ClassificationRecipe, ClassificationTrainer
 from foveal.models.colour import ColourJitterAlongComponents, colours_of
-from foveal.models.data import Sample
+from foveal.models.data import DataSet, Sample, Splits
 from foveal.models.loading import Draw
 from foveal.models.view import boxed, mapped
+from foveal.models.view_figures import Counted
 
 STYLES = {
     "classification": ("shapes", "folders"),
@@ -49,8 +52,28 @@ def test_every_task_is_looked_at(task: str, tmp_path: Path) -> None:
     assert sheets[0].shape[1] == sheets[1].shape[1]
     assert sheets[0].shape != sheets[1].shape or (sheets[0] != sheets[1]).any()
     assert (out / "histograms.png").stat().st_size > 5000
+    assert ("object_px" in figures) == (task in ("object-detection", "instance-segmentation"))
     with pytest.raises(BadOutput, match="does not exist yet"):
         foveal("data", "view", *words)
+
+
+def test_sizes_of_objects_are_those_of_masks_or_boxes_and_crowds_are_no_objects(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 40, 10], [5, 5, 8, 17], [0, 0, 64, 48]], np.float32)
+    crowd = np.array([False, False, False, True])
+    ids = np.array([0, 0, 1, 1])
+    for areas, ring in ((None, 6), (np.array([25, 400, 16, 1.0]), 4)):
+        truth = ObjectTruth(boxes, ids, (48, 64), iscrowd=crowd, areas_px=areas)
+        sample = Sample("a.png", tmp_path / "a.png", truth)
+        data = DataSet("x", "yolo", ("disc", "ring", "rod"), Splits((sample,), (), ()), "sha256:0")
+        colours = colours_of([np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)])
+        counted = Counted(data, {"train": Counter(disc=2, ring=2)}, "objects", colours)
+        sides = counted.described()["object_px"]
+        assert sides["ring"] == {"smallest": ring, "median": ring, "largest": ring}
+        assert sides["disc"]["smallest"] == (10 if areas is None else 5)
+        assert sides["disc"]["largest"] == 20
+        assert "rod" not in sides
+        assert len(counted.histograms().axes) == 4
 
 
 def test_maps_and_masks_are_tinted_where_they_are() -> None:
