@@ -33,9 +33,9 @@ def with_error_before(calibrated: Pipeline, held_out: Sequence[Sample[int]]) -> 
         return calibration
     plain = calibrated.manifest.model_copy(update={"calibration": Calibration()})
     scores = evaluate(Pipeline(plain, calibrated.session, calibrated.provider), held_out)
-    low, high = scores.intervals_95["ece"]
-    before = {"ece_before": round(scores.values["ece"], 6), "ece_before_95": (round(low, 6), round(high, 6))}
-    return calibration.model_copy(update=before)
+    interval = scores.intervals_95.get("ece")  # none where all resamples agree: a single picture
+    rounded = interval and (round(interval[0], 6), round(interval[1], 6))
+    return calibration.model_copy(update={"ece_before": round(scores.values["ece"], 6), "ece_before_95": rounded})
 
 
 def fit_temperature(logits: npt.NDArray[np.floating], truth: npt.NDArray[np.integer]) -> float:

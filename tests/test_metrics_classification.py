@@ -89,6 +89,15 @@ def test_scores_do_not_depend_on_the_order_of_pictures() -> None:
     assert turned.values == pytest.approx(score_classification(results, truth, LABELS[:6]).values)
 
 
+def test_a_perfect_score_has_an_interval_for_its_accuracy_and_none_for_what_no_resample_changes() -> None:
+    found = score_classification(
+        results_of(np.eye(7, dtype=np.float32).repeat(30, axis=0)), [*np.arange(7).repeat(30)], LABELS
+    )
+    assert found.values["macro_f1"] == 1
+    assert found.intervals_95.keys() == {"top1", "top5"}  # ece: all scores are 1 and right
+    assert found.intervals_95["top1"][0] == pytest.approx(0.982, abs=1e-3)
+
+
 def test_intervals_hold_the_figure_and_repeat() -> None:
     results, truth = random_case(1, count=80, classes=6)
     first, again = (score_classification(results, truth, LABELS[:6]) for _ in range(2))

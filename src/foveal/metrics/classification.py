@@ -1,12 +1,12 @@
 """Scores of a classifier: accuracy, precision and recall by class, calibration, confusion."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from foveal.metrics.base import Interval, Scores
-from foveal.metrics.bootstrap import bootstrap_95, wilson_95
+from foveal.metrics.bootstrap import bootstrapped, wilson_95
 from foveal.results import Classification
 
 ECE_BINS = 15
@@ -26,8 +26,9 @@ def score_classification(results: Sequence[Classification], truth: Sequence[int]
         labels: C names. top5 is given when there are more than five.
 
     Returns:
-        Scores; accuracies carry Wilson's interval, the others a bootstrap's. `per_class` has precision, recall, f1 and
-        support; `details["confusion"]` is (C, C), rows truth, columns prediction.
+        Scores; accuracies carry Wilson's interval, the others a bootstrap's where it tells anything (`bootstrapped`).
+        `per_class` has precision, recall, f1 and support; `details["confusion"]` is (C, C), rows truth, columns
+        prediction.
     """
     assert len(results) == len(truth) > 0
     wanted = np.asarray(truth, np.int64)
@@ -45,10 +46,11 @@ def score_classification(results: Sequence[Classification], truth: Sequence[int]
         values["top5"] = float((rank < 5).mean())
         intervals["top5"] = wilson_95(int((rank < 5).sum()), count)
     values |= {"macro_f1": macro_f1(confusion), "ece": calibration_error(confidence, hit)}
-    intervals["macro_f1"] = bootstrap_95(
-        lambda i: macro_f1(confusion_matrix(wanted[i], predicted[i], len(labels))), count
-    )
-    intervals["ece"] = bootstrap_95(lambda i: calibration_error(confidence[i], hit[i]), count)
+    statistics: dict[str, Callable[[IntArray], float]] = {
+        "macro_f1": lambda i: macro_f1(confusion_matrix(wanted[i], predicted[i], len(labels))),
+        "ece": lambda i: calibration_error(confidence[i], hit[i]),
+    }
+    intervals |= bootstrapped(statistics, count)
     per_class = {label: by_class(confusion, i) for i, label in enumerate(labels)}
     return Scores(count, values, intervals, per_class, {"labels": labels, "confusion": confusion.tolist()})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ from pycocotools.cocoeval import COCOeval
 from foveal import masks
 from foveal.metrics import coco
 from foveal.metrics.base import Scores
-from foveal.metrics.bootstrap import bootstrap_95
+from foveal.metrics.bootstrap import bootstrapped
 from foveal.metrics.boundary import boundary_iou
 from foveal.metrics.coco import ClassMatches, Kind
 from foveal.metrics.detection_errors import Judged, count_error, error_table, judge
@@ -99,9 +100,8 @@ def _score(
         "count": count_error(results, truths, used.score_threshold),
     }
     values = {name: figures[name] for name in HEADLINE if name in figures} | {"best_f1": best.f1}
-    intervals = {}
-    if "AP50" in figures:
-        intervals["AP50"] = bootstrap_95(lambda pictures: resampled_ap50(matches, pictures), len(results))
+    ap50 = {"AP50": partial(resampled_ap50, matches)} if "AP50" in figures else {}
+    intervals = bootstrapped(ap50, len(results))
     per_class = {label: _class_figures(run, k, matches[k]) for k, label in enumerate(labels)}
     return Scores(len(results), values, intervals, per_class, details), judged
 

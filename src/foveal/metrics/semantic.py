@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal.metrics.base import Scores
-from foveal.metrics.bootstrap import bootstrap_95
+from foveal.metrics.bootstrap import bootstrapped
 from foveal.results import SemanticMap
 
 IGNORE = 255  # in a truth map: belongs to no class and counts nowhere
@@ -52,7 +52,7 @@ def score_segmentation(results: Sequence[SemanticMap], truths: Sequence[TruthMap
     total = counts.sum(axis=0)
     values = {"miou": mean_iou(total), "dice": _mean(dice(total)), "pixel_accuracy": pixel_accuracy(total)}
     values["boundary_f"] = float(np.mean(boundaries)) if boundaries else 0.0
-    intervals = {"miou": bootstrap_95(lambda i: mean_iou(counts[i].sum(axis=0)), len(results))}
+    intervals = bootstrapped({"miou": lambda i: mean_iou(counts[i].sum(axis=0))}, len(results))
     ious, dices = iou(total), dice(total)
     per_class = {
         label: {
