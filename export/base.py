@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from foveal.export.rounding import Exact
 from foveal.export.trace import BATCH
 from foveal.manifest import Manifest, Postprocess, Tensor
 from foveal.models.checkpoint import Checkpoint
@@ -33,7 +34,7 @@ class Proof:
     """Reference and graph run on every picture under these options; how their outputs are held against each other."""
 
     options: Options  # None: as the manifest's defaults
-    compare: Callable[[Sequence[Outputs], Sequence[Outputs]], Comparison]  # of the reference, of the graph
+    compare: Callable[[Sequence[Outputs], Sequence[Outputs], Exact | None], Comparison]  # reference, graph, rounding
 
 
 class Prover(Protocol):
@@ -61,6 +62,10 @@ class Exporter(Prover, Protocol):
         """The trained model itself, eager and unwrapped, answering with the graph's output names."""
         ...
 
+    def exact(self, checkpoint: Checkpoint) -> Session | None:
+        """The trained model in float64, as rounding.py uses it; None: the criterion has no use for it."""
+        ...
+
     def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
         """Defaults of the per-request options."""
         ...
@@ -81,6 +86,10 @@ class CanvasExporter(ABC):
         """Canvases."""
         return (Tensor(name="images", dtype="uint8", shape=(BATCH, *checkpoint.preprocess.canvas_hw, 3)),)
 
+    def exact(self, checkpoint: Checkpoint) -> Session | None:
+        """Not asked for."""
+        return None
+
     def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> Mapping[str, Any]:
         """Nothing to tune."""
         return {}
@@ -90,7 +99,7 @@ class CanvasExporter(ABC):
         return (Proof(Options(), self.compare),)
 
     @abstractmethod
-    def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs]) -> Comparison:
+    def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs], exact: Exact | None = None) -> Comparison:
         """Outputs of the reference and of the graph, picture by picture."""
 
 

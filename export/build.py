@@ -100,7 +100,9 @@ def build(
 
     reference = Pipeline(draft, trained, "torch")
     graph = Pipeline(draft, session, provider)
-    parity = prove(exporter, reference, graph, parity_pictures(held_out, draft), max_batch=max_batch)
+    in_double = exporter.exact(checkpoint)
+    exact = None if in_double is None else Pipeline(draft, in_double, "torch")
+    parity = prove(exporter, reference, graph, parity_pictures(held_out, draft), max_batch=max_batch, exact=exact)
     say(f"parity: {parity.images} pictures in batches of {parity.batch_sizes}: {parity.measured}")
     metrics = same_metrics(evaluate(reference, held_out), evaluate(graph, held_out), split)
     say(f"metrics: {metrics.images} pictures of {split!r}: {metrics.values}; before export {metrics.checkpoint_values}")

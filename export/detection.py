@@ -13,6 +13,7 @@ from foveal.export.detection_families import family_of
 from foveal.export.detection_match import Tolerance, judge
 from foveal.export.evaluate import evaluate
 from foveal.export.nms_op import onnx_translations
+from foveal.export.rounding import Exact
 from foveal.export.trace import BATCH, trace
 from foveal.manifest import Manifest, Postprocess, Tensor
 from foveal.models.checkpoint import Checkpoint
@@ -59,6 +60,10 @@ class DetectionExporter:
         outputs = (*family.outputs(checkpoint.network), *family.doubts)
         return TorchSession(outputs, partial(family.answer, checkpoint.network))
 
+    def exact(self, checkpoint: Checkpoint) -> Session | None:
+        """Not asked for: detectors are held to fixed bounds."""
+        return None
+
     def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
         """The recipe's NMS; its score threshold stands where val does not tell a better one (`tuned`)."""
         masks = checkpoint.task == "instance-segmentation"
@@ -96,7 +101,12 @@ class DetectionExporter:
 
 
 def compare(
-    what: str, manifest: Manifest, options: Options, expected: Sequence[Outputs], got: Sequence[Outputs]
+    what: str,
+    manifest: Manifest,
+    options: Options,
+    expected: Sequence[Outputs],
+    got: Sequence[Outputs],
+    _exact: Exact | None = None,
 ) -> Comparison:
     """Matched sets, picture by picture, under options that state both thresholds; `what` begins the figures' names."""
     tolerance = Tolerance(box_px=0.05 if "resnet50" in manifest.architecture else 0.02)

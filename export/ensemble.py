@@ -20,6 +20,7 @@ from foveal.export.card import card
 from foveal.export.ensemble_graph import mean_graph
 from foveal.export.evaluate import evaluate, read_data, same_metrics, select
 from foveal.export.parity import prove
+from foveal.export.rounding import Exact
 from foveal.export.trace import opset_of
 from foveal.formats import to_json
 from foveal.manifest import Licences, Manifest, Member
@@ -46,7 +47,7 @@ class MeanProof:
         """One: no option changes what such a graph computes."""
         return (Proof(Options(), self.compare),)
 
-    def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs]) -> Comparison:
+    def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs], exact: Exact | None = None) -> Comparison:
         """Probabilities against probabilities."""
         want, have = (softmax(np.stack([raw["logits"] for raw in side])) for side in (expected, got))
         worst = float(np.abs(want - have).max()) if want.shape == have.shape else float("nan")

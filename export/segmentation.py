@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from foveal import scenes
 from foveal.export.base import Array, CanvasExporter, Comparison, TorchSession
+from foveal.export.rounding import Exact
 from foveal.export.trace import trace
 from foveal.manifest import Postprocess
 from foveal.models.checkpoint import Checkpoint
@@ -75,7 +76,7 @@ class SegmentationExporter(CanvasExporter):
             "high": scenes.draw("aerial", seed=7, index=1, image_hw=(288, 192)).rgb,
         }
 
-    def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs]) -> Comparison:
+    def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs], exact: Exact | None = None) -> Comparison:
         """Pixels against pixels, over all pictures together."""
         differing = {"class_map": 0, "confidence": 0}
         pixels = 0

@@ -28,5 +28,5 @@ class Normalize(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Normalise a batch of canvases."""
-        planes = images.permute(0, 3, 1, 2).to(torch.float32)  # (N, 3, H, W)
+        planes = images.permute(0, 3, 1, 2).to(self.mean.dtype)  # (N, 3, H, W); float64 in export/rounding.py
         return (planes / 255.0 - self.mean) / self.std

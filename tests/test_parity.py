@@ -20,20 +20,33 @@ from foveal.session import SessionSettings, open_session
 EXPORTER = ClassificationExporter()
 
 
+class Once(Pipeline):
+    """Computes a canvas once, however many graphs are held against it."""
+
+    def infer(self, batch, options):
+        known = self.__dict__.setdefault("known", {})
+        (item,) = batch
+        key = item.canvas.tobytes()
+        if key not in known:
+            known[key] = super().infer(batch, options)
+        return known[key]
+
+
 class Proof:
     """One random network, traced once; `of` proves any graph against it."""
 
-    def __init__(self, folder: Path, backbone: str) -> None:
-        run = runs.classifier_run(folder, backbone)
+    def __init__(self, folder: Path, backbone: str, canvas: int = 64) -> None:
+        run = runs.classifier_run(folder, backbone, canvas=canvas)
         checkpoint = runs.checkpoint_of(run)
         self.graph = EXPORTER.trace(checkpoint)
         self.draft = describe(checkpoint, name="x", number=1, max_batch=3)
-        self.reference = Pipeline(self.draft, EXPORTER.reference(checkpoint), "torch")
+        self.reference = Once(self.draft, EXPORTER.reference(checkpoint), "torch")
+        self.exact = Once(self.draft, EXPORTER.exact(checkpoint), "torch")
         self.pictures = parity_pictures(run.data.splits.test, self.draft)
 
     def of(self, graph: bytes, *, max_batch: int = 3):
         pipeline = Pipeline(self.draft, *open_session(graph, SessionSettings(threads=1)))
-        return prove(EXPORTER, self.reference, pipeline, self.pictures, max_batch=max_batch)
+        return prove(EXPORTER, self.reference, pipeline, self.pictures, max_batch=max_batch, exact=self.exact)
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +81,16 @@ def test_one_percent_on_any_convolution_is_caught(proof: Proof) -> None:
             proof.of(scaled(proof.graph, name, 1.01), max_batch=1)
 
 
+WELL_BEHAVED = (("mobilenet_v2", 64), ("resnet18", 64), ("efficientnet_lite0", 64))
+STRAYING = (("efficientnet_b0", 32), ("efficientnet_b0", 64), ("mobilenet_v3_small", 32), ("lenet5", 32))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", ["mobilenet_v2", "resnet18", "efficientnet_b0", "efficientnet_lite0"])
-def test_one_percent_on_any_convolution_of_other_backbones(backbone: str, tmp_path: Path) -> None:
-    proof = Proof(tmp_path, backbone)
-    proof.of(proof.graph)
+@pytest.mark.parametrize(("backbone", "canvas"), [*WELL_BEHAVED, *STRAYING])
+def test_one_percent_on_any_convolution_of_other_backbones(backbone: str, canvas: int, tmp_path: Path) -> None:
+    """Also where the bound had to grow, because the network's own float32 answers stray (export/rounding.py)."""
+    proof = Proof(tmp_path, backbone, canvas)
+    assert ("logits_own_error" in proof.of(proof.graph).measured) == ((backbone, canvas) in STRAYING)
     for name in convolutions(proof.graph):
         with pytest.raises(ParityFailure):
             proof.of(scaled(proof.graph, name, 1.01), max_batch=1)
@@ -109,6 +127,42 @@ def test_first_classes_may_swap_only_when_they_are_level() -> None:
     assert not EXPORTER.compare(level, logits([5.0006, 5.0001, 0.0], [0, 9, 0])).failures
     found = EXPORTER.compare(clear, logits([5.00095, 5.0009, 0.0], [0, 9, 0]))
     assert found.failures == ("first class: expected the same for all 2 pictures, got 1 that differ",)
+
+
+def test_the_bound_grows_with_the_trained_networks_own_error_and_with_nothing_else() -> None:
+    want, got = logits([400.0, 0.0], [0.0, 2.0]), logits([400.02, 0.0], [0.0, 2.0])
+    assert EXPORTER.compare(want, got).failures
+    stray, firm = logits([400.005, 0.0], [0.0, 2.0]), want  # in float64
+    assert EXPORTER.compare(want, got, stray.__getitem__).measured["logits_own_error"] == pytest.approx(
+        1.25e-5, rel=0.1
+    )
+    assert not EXPORTER.compare(want, got, stray.__getitem__).failures
+    assert EXPORTER.compare(want, got, firm.__getitem__).failures
+    small = logits([400.02, 0.0], [0.0, 2.002])  # of a picture whose logits are small no more is allowed than before
+    assert EXPORTER.compare(want, small, stray.__getitem__).failures
+
+
+def test_no_network_strays_so_far_that_one_percent_passes() -> None:
+    want, stray = logits([400.0, 0.0], [0.0, 2.0]), logits([300.0, 0.0], [0.0, 2.0])
+    assert EXPORTER.compare(want, logits([404.0, 0.0], [0.0, 2.0]), stray.__getitem__).failures
+
+
+def test_probabilities_agree_however_far_a_network_strays() -> None:
+    want, stray, got = logits([400.0, 400.1], [0, 2]), logits([400.0, 400.11], [0, 2]), logits([400.0, 400.15], [0, 2])
+    found = EXPORTER.compare(want, got, stray.__getitem__)
+    assert found.failures == ("probabilities: expected within 0.001, got a difference of 0.0124",)
+
+
+def test_exact_answers_are_asked_for_only_where_the_fixed_bound_is_broken(proof: Proof) -> None:
+    class Never:
+        def infer(self, *_: object) -> None:
+            raise AssertionError("asked")
+
+    proof.exact, exact = Never(), proof.exact  # type: ignore[assignment]
+    try:
+        assert "logits_own_error" not in proof.of(proof.graph).measured
+    finally:
+        proof.exact = exact
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
