@@ -6,6 +6,7 @@ al., "Open versus closed: a cautionary tale", NSDI 2006).
 """
 
 import asyncio
+import io
 import itertools
 import re
 import time
@@ -18,6 +19,7 @@ import aiohttp
 import numpy as np
 
 LOST = 0  # the status of a request that got no answer: connection refused, reset or closed
+ONE_GO_BYTES = 2**20
 DURATION = re.compile(r"([a-z]+);dur=([0-9.]+)")
 
 
@@ -58,7 +60,9 @@ class HttpTarget:
     async def ask(self, picture: bytes) -> Reply:
         """POST the bytes."""
         try:
-            async with self._session.post(self._url, data=picture) as response:
+            # aiohttp sends bytes in one go, and warns where that takes long
+            data = picture if len(picture) <= ONE_GO_BYTES else io.BytesIO(picture)
+            async with self._session.post(self._url, data=data) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return Reply(LOST, detail=f"{type(error).__name__}: {error}")
