@@ -12,11 +12,14 @@ import torch
 from commandline import foveal
 from torch import nn
 
+from foveal.draw import colour_of
 from foveal.errors import BadOutput
 from foveal.models.backbones import BACKBONES
 from foveal.models.backbones.base import BackboneSpec
 from foveal.models.backbones.weights import unpublished
 from foveal.models.classification import ClassificationRecipe
+from foveal.models.detection.recipe import DetectionRecipe
+from foveal.models.diagnose import curves
 from foveal.models.diagnose import search as searching
 from foveal.models.diagnose.bench import Bench, plain
 from foveal.models.diagnose.curves import Curves, learn, read
@@ -286,6 +289,21 @@ def test_the_command_writes_one_report_and_tells_programs(data: Path, shuffled: 
     code, printed, _ = foveal("diagnose", *said, "--data", shuffled, "--trials", 0, "--out", html)
     assert code == 1
     assert "faults found" in printed
+
+
+def test_the_contact_sheet_shows_what_is_called_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong box cannot be seen on a picture without boxes."""
+    words = ["--task", "object-detection", "--style", "blood", "--count", 4, "--out", tmp_path / "data"]
+    assert foveal("data", "synth", *words)[0] == 0
+    small = ["weights=none", "canvas_hw=[96, 96]", "batch_size=2", "val_fraction=0.3", "test_fraction=0"]
+    bench = Bench.of(DetectionRecipe.load(None, small), tmp_path / "data")
+    sheets: list[list] = []
+    monkeypatch.setattr(curves, "contact_sheet", lambda items: sheets.append(list(items)))
+    curves._top_losses(bench, bench.network(), bench.data.splits.train)
+    class_id = bench.data.labels.index("RBC")
+    for rgb, caption in sheets[0]:
+        assert (rgb == colour_of(class_id)).all(axis=2).any()
+        assert " RBC" in caption
 
 
 @pytest.mark.slow

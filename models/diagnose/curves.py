@@ -23,6 +23,7 @@ from foveal.models.loading import eval_loader
 from foveal.models.run_folder import Row, RunFolder
 from foveal.models.train import fit
 from foveal.models.training_module import LossLost
+from foveal.models.view import LOOKS
 
 SCORED = 400  # training samples whose error is measured
 HIGH = 0.1  # of bias and of variance
@@ -166,9 +167,14 @@ def _doubtful(bench: Bench, logits: Sequence[Any], samples: Sequence[Sample[Any]
 
 
 def _top_losses(bench: Bench, network: torch.nn.Module, samples: Sequence[Sample[Any]]) -> Picture:
-    """The samples with the greatest losses: wrong labels gather here."""
+    """The samples with the greatest losses, their truth drawn on them: wrong labels gather here."""
     losses = bench.sample_losses(network, samples)
     worst = sorted(range(len(samples)), key=lambda i: -losses[i])[: SHEET_COLUMNS * SHEET_ROWS]
-    captions = [f"{samples[i].name[-28:]}\n{losses[i]:.2f}" for i in worst]
-    figure = contact_sheet([samples[i] for i in worst], captions, bench.task.preprocess(bench.recipe))
+    look, labels = LOOKS[bench.recipe.task], bench.data.labels
+    items = look.plain(bench.task, [samples[i] for i in worst], bench.recipe)
+    panels = []
+    for item, i in zip((items[k] for k in range(len(worst))), worst, strict=True):
+        rgb, truth = look.panel(item, labels)
+        panels.append((rgb, f"{samples[i].name[-28:]}\n{losses[i]:.2f}: {truth[:28]}"))
+    figure = contact_sheet(panels)
     return Picture(6, "Greatest losses, of train and dev: wrong labels gather here", figure)

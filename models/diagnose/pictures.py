@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
-
-from foveal.models.canvases import make_canvas
-from foveal.models.data import Sample
-from foveal.preprocess import Preprocess
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 if TYPE_CHECKING:
     from foveal.models.diagnose.rate import RangeTest
@@ -53,8 +52,13 @@ def trials_figure(trials: Sequence[Any], metric: str) -> Figure:
         for phase, face in (("coarse", "none"), ("fine", "tab:orange")):
             found = [t for t in trials if t.phase == phase]
             xs, ys = [t.fields[name] for t in found], [t.metric for t in found]
-            axes.scatter(xs, ys, facecolors=face, edgecolors="black", label=phase)
-        axes.set(xscale="log", xlabel=name, ylabel=metric)
+            if found:
+                axes.scatter(xs, ys, facecolors=face, edgecolors="black", label=phase)
+        values = [trial.fields[name] for trial in trials]
+        around = (min(values) / 3, max(values) * 3)  # at least a decade, or the axis has no power of ten to label
+        axes.set(xscale="log", xlabel=name, ylabel=metric, xlim=around)
+        axes.xaxis.set_major_locator(LogLocator())
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.grid(alpha=0.3)
         axes.legend()
     return figure
@@ -71,19 +75,20 @@ def curves_figure(rows: Sequence[dict[str, float]], metric: str) -> Figure:
     right.plot(epochs, [row[metric] for row in rows], marker=".", label=metric)
     for axes in (left, right):
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
     return figure
 
 
-def contact_sheet(samples: Sequence[Sample[Any]], captions: Sequence[str], preprocess: Preprocess) -> Figure:
-    """Canvases side by side, each under its caption."""
-    rows = -(-len(samples) // SHEET_COLUMNS)
+def contact_sheet(items: Sequence[tuple[npt.NDArray[np.uint8], str]]) -> Figure:
+    """Canvases (H, W, 3) RGB side by side, each under its caption."""
+    rows = -(-len(items) // SHEET_COLUMNS)
     figure = Figure(figsize=(2 * SHEET_COLUMNS, 2.4 * rows), layout="constrained")
     panels = figure.subplots(rows, SHEET_COLUMNS, squeeze=False).ravel()
     for axes in panels:
         axes.set_axis_off()
-    for axes, sample, caption in zip(panels, samples, captions, strict=False):
-        axes.imshow(make_canvas(sample, preprocess))
-        axes.set_title(caption, fontsize="x-small")
+    for axes, (rgb, caption) in zip(panels, items, strict=False):
+        axes.imshow(rgb)
+        axes.set_title(caption, fontsize="x-small", parse_math=False)
     return figure

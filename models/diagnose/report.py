@@ -18,7 +18,8 @@ STEPS = {
 }
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
-td { padding: .2rem .8rem; vertical-align: top } img { max-width: 100% } pre { background: #f4f4f4; padding: 1rem }
+td { padding: .2rem .8rem; vertical-align: top } img { max-width: 100% }
+pre { background: #f4f4f4; padding: 1rem; overflow-x: auto }
 .ok { color: #17652f } .note { color: #7a5300 } .fault { color: #a3001b; font-weight: bold } figcaption { color: #555 }
 """
 
