@@ -217,6 +217,7 @@ GOOD = {"train_error": 0.02, "dev_error": 0.05, "train_count": 400, "dev_count":
         ([1.4, 0.9, 0.89, 0.88], {"train_error": 0.3, "dev_error": 0.32}, {"bias"}),
         ([1.4, 0.9, 0.89, 0.88], {"train_error": 0.3, "dev_error": 0.32, "optimal_error": 0.25}, {"healthy"}),
         ([1.4, 1.2, 1.0, 0.8], {"train_error": 0.3, "dev_error": 0.32}, {"under-trained"}),
+        ([1.4], {"train_error": 0.9, "dev_error": 0.9, "chance_error": None}, {"under-trained"}),
         ([1.4, 0.9, 3.0, 2.7], {"train_error": 0.3, "dev_error": 0.32}, {"rate too high", "bias"}),
         ([1.4, 0.5, 0.2, 0.1], {"dev_error": 0.74}, {"labels do not fit", "variance"}),
         ([1.4, 0.5, 0.2, 0.1], {"doubtful": 0.08}, {"label noise"}),

@@ -116,8 +116,12 @@ def _fit(curves: Curves) -> Fault:
     if bias <= HIGH:
         return None
     losses = [row["loss"] for row in curves.rows]
-    before = losses[-1 - max(1, len(losses) // 4)] if len(losses) > 1 else losses[-1]
-    if len(losses) > 1 and losses[-1] < (1 - STILL_FALLING) * before:
+    if len(losses) == 1:
+        return (
+            "under-trained",
+            f"bias {bias:.3f} after a single epoch, which cannot tell where it would go: more epochs",
+        )
+    if losses[-1] < (1 - STILL_FALLING) * losses[-1 - max(1, len(losses) // 4)]:
         return "under-trained", f"bias {bias:.3f}, and the loss is still falling: more epochs or a higher rate"
     return "bias", f"bias {bias:.3f}: a larger network, a better start, less regularisation, a higher rate"
 

@@ -74,7 +74,7 @@ def curves_figure(rows: Sequence[dict[str, float]], metric: str) -> Figure:
             left.plot(epochs, [row[name] for row in rows], marker=".", label=name)
     right.plot(epochs, [row[metric] for row in rows], marker=".", label=metric)
     for axes in (left, right):
-        axes.set_xlabel("epoch")
+        axes.set(xlabel="epoch", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         axes.legend()
