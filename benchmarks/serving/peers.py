@@ -30,12 +30,13 @@ import psutil
 from peers_report import report
 from PIL import Image
 
-import foveal
 from foveal.formats import Entry, entry_bytes
 from foveal.image import EXTENSIONS
 from foveal.options import Options
+from foveal.package import ModelPackage
 from foveal.predictor import Predictor
 from foveal.service.load import HttpTarget, Level, Reply, closed_loop
+from foveal.session import SessionSettings
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -171,7 +172,7 @@ Loads = dict[str, tuple[list[bytes], int]]
 def measure(chosen: dict[str, Contender], loads: Loads, arguments: argparse.Namespace) -> list[dict]:
     """One row for each round, contender and load. The client takes the first core, the servers the last."""
     cores = sorted(os.sched_getaffinity(0))
-    predictor = foveal.load(str(arguments.package))
+    predictor = Predictor(ModelPackage.open(arguments.package), SessionSettings(threads=1))
     wanted = sum(len(predictor(picture).scores) for picture in loads["photos, 1 connection"][0])
     rows: list[dict] = []
     for turn in range(arguments.rounds):
