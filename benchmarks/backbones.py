@@ -70,8 +70,11 @@ def measure(name: str, weights: str, data: Path, run: Path) -> dict[str, Any]:
     draft = describe(checkpoint, name="row", number=1, max_batch=MAX_BATCH)
     reference = Pipeline(draft, exporter.reference(checkpoint), "torch")
     graph = Pipeline(draft, *open_session(exporter.trace(checkpoint), SessionSettings(threads=1)))
+    in_double = exporter.exact(checkpoint)
+    exact = None if in_double is None else Pipeline(draft, in_double, "torch")
+    pictures = parity_pictures(test, draft)
     try:
-        parity: Any = prove(exporter, reference, graph, parity_pictures(test, draft), max_batch=MAX_BATCH).measured
+        parity: Any = prove(exporter, reference, graph, pictures, max_batch=MAX_BATCH, exact=exact).measured
     except ParityFailure as failure:  # this network would get no package; the row says why
         parity = str(failure)
     metrics = same_metrics(evaluate(reference, test), evaluate(graph, test), "test")
