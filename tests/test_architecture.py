@@ -11,7 +11,7 @@ KERNEL = ROOT / "src" / "foveal"
 LAYERS = [  # inside the kernel, lower may never import higher
     {"errors", "progress", "tally", "journal"},
     {"image", "preprocess", "results", "options", "manifest", "tiling"},
-    {"package", "tasks", "session", "memory", "masks", "class_map", "scenes"},
+    {"package", "tasks", "session", "masks", "class_map", "scenes"},
     {"predictor", "zoo", "sources"},
     {"formats", "metrics", "verify", "batch", "job", "cluster", "draw"},
     {"commands", "cli"},

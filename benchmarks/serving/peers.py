@@ -32,7 +32,6 @@ from PIL import Image
 
 from foveal.formats import Entry, entry_bytes
 from foveal.image import EXTENSIONS
-from foveal.memory import keep_freed_memory
 from foveal.options import Options
 from foveal.package import ModelPackage
 from foveal.predictor import Predictor
@@ -173,7 +172,6 @@ Loads = dict[str, tuple[list[bytes], int]]
 def measure(chosen: dict[str, Contender], loads: Loads, arguments: argparse.Namespace) -> list[dict]:
     """One row for each round, contender and load. The client takes the first core, the servers the last."""
     cores = sorted(os.sched_getaffinity(0))
-    keep_freed_memory()  # as the service does
     predictor = Predictor(ModelPackage.open(arguments.package), SessionSettings(threads=1))
     wanted = sum(len(predictor(picture).scores) for picture in loads["photos, 1 connection"][0])
     rows: list[dict] = []

@@ -14,7 +14,6 @@ from foveal.errors import FovealError
 from foveal.formats import FORMATS, Entry, Writer
 from foveal.formats.coco import CocoIds, CocoResults
 from foveal.formats.pictures import Pictures
-from foveal.memory import keep_freed_memory
 from foveal.options import Options
 from foveal.package import ModelPackage
 from foveal.predictor import Predictor
@@ -54,7 +53,6 @@ class Job:
 
     def predictor(self) -> Predictor:
         """A session of the job's model; unless told otherwise, runs that go side by side share out the cores."""
-        keep_freed_memory()
         threads = self.settings.threads or max(1, processors() // self.threads)
         return Predictor(self.package, replace(self.settings, threads=threads))
 
