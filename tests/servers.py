@@ -10,6 +10,10 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+import httpx
+
+from foveal.service.schemas import Problem
+
 START_S = 300  # two cores, busy with other work, import slowly
 
 
@@ -70,3 +74,18 @@ class Server:
     ) -> None:
         if self.process.poll() is None:
             assert self.stop(signal.SIGINT) == 0, self.log  # as Ctrl-C does
+
+
+def problem(response: httpx.Response, status: int) -> Problem:
+    """A refusal in the words of RFC 9457."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    found = Problem.model_validate(response.json())
+    assert found.status == status
+    return found
+
+
+def best(response: httpx.Response, index: int = 0) -> str:
+    """The best class of one entry of an answer."""
+    assert response.status_code == 200, response.text
+    return str(response.json()["results"][index]["classes"][0]["label"])

@@ -1,51 +1,23 @@
-"""Limits, readiness and broken packages, in process: the application of service/application.py over ASGI."""
+"""Limits of an upload, a full queue, deadlines: in process, over ASGI."""
 
 import asyncio
-import hashlib
 import json
-import shutil
 import threading
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import onnxruntime
 import pytest
-from packages import colour_manifest, golden_files, mean_colour_graph, png, write_colours
+from applications import run
+from packages import png
 
 from foveal.predictor import Predictor
 from foveal.service.application import Application
-from foveal.service.errors import NotReady
 from foveal.service.front import Front
 from foveal.service.logs import JsonLines
-from foveal.service.settings import BadSetting, Settings, from_environment
 
 RED = png((255, 0, 0))
-
-
-@asynccontextmanager
-async def running(
-    zoo: Path, clock: Callable[[], float] = time.monotonic, **settings: Any
-) -> AsyncIterator[tuple[Application, httpx.AsyncClient]]:
-    """An application whose models are loaded, and a client."""
-    application = Application(Settings(zoo=zoo, **settings), clock)
-    async with application.lifespan():
-        while not application.models.loaded:
-            await asyncio.sleep(0.005)
-        transport = httpx.ASGITransport(application, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            yield application, client
-
-
-def run(zoo: Path, check: Callable[[Application, httpx.AsyncClient], Awaitable[None]], **settings: Any) -> None:
-    async def whole() -> None:
-        async with running(zoo, **settings) as (application, client):
-            await asyncio.wait_for(check(application, client), 30)
-
-    asyncio.run(whole())
 
 
 # --- bytes and time of an upload ---
@@ -278,215 +250,3 @@ def test_what_a_client_no_longer_waits_for_is_never_computed(colour_zoo: Path, b
         assert 'foveal_requests_total{route="/v1/classify",status="499"} 5.0' in (await client.get("/metrics")).text
 
     run(colour_zoo, check, max_waiting_images=6)
-
-
-# --- readiness and broken packages ---
-
-
-def test_a_probe_by_another_method(colour_zoo: Path) -> None:
-    async def check(application: Application, client: httpx.AsyncClient) -> None:
-        refused = await client.post("/readyz")
-        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
-
-    run(colour_zoo, check)
-
-
-def not_ready(application: Application) -> str:
-    with pytest.raises(NotReady) as raised:
-        application.models.check_ready()
-    return str(raised.value)
-
-
-def test_a_package_that_fails_its_golden_is_named_and_not_served(tmp_path: Path) -> None:
-    write_colours(tmp_path, "good")
-    golden = golden_files(colour_manifest(), mean_colour_graph((8, 8)))
-    expected = json.loads(golden["warm.json"])
-    expected["classes"][0]["score"] -= 0.01
-    write_colours(tmp_path, "liar", golden=golden | {"warm.json": json.dumps(expected).encode()})
-
-    async def check(application: Application, client: httpx.AsyncClient) -> None:
-        assert "liar@1" in not_ready(application)
-        assert "golden/warm.png" in not_ready(application)
-        assert (await client.post("/v1/classify", content=RED)).json()["model"]["name"] == "good"
-        refused = await client.post("/v1/classify?model=liar", content=RED)
-        assert refused.status_code == 503
-        listed = (await client.get("/v1/models")).json()
-        assert [model["name"] for model in listed["models"]] == ["good"]
-        assert [model["model"] for model in listed["failed"]] == ["liar@1"]
-
-    run(tmp_path, check)
-
-
-@pytest.mark.parametrize("name", ["model.onnx", "manifest.json", "golden/warm.png", "SHA256SUMS"])
-def test_one_flipped_byte_is_refused_with_the_file_named(tmp_path: Path, name: str) -> None:
-    path = write_colours(tmp_path) / name
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(data)
-
-    async def check(application: Application, client: httpx.AsyncClient) -> None:
-        told = not_ready(application)
-        assert "colours@1" in told
-        assert str(path) in told or name == "SHA256SUMS"
-        assert (await client.post("/v1/classify", content=RED)).status_code in (404, 503)
-
-    run(tmp_path, check)
-
-
-def test_a_package_in_the_wrong_folder_is_not_served(tmp_path: Path) -> None:
-    shutil.move(write_colours(tmp_path, "colours", 1), tmp_path / "colours" / "7")
-
-    async def check(application: Application, client: httpx.AsyncClient) -> None:
-        assert "expected the folder of colours@1" in not_ready(application)
-
-    run(tmp_path, check)
-
-
-def test_an_empty_zoo_is_not_ready(tmp_path: Path) -> None:
-    async def check(application: Application, client: httpx.AsyncClient) -> None:
-        assert "got none" in not_ready(application)
-        assert (await client.post("/v1/classify", content=RED)).status_code == 404
-
-    run(tmp_path, check)
-
-
-def test_the_default_model_can_be_chosen(colour_zoo: Path) -> None:
-    async def check(application: Application, client: httpx.AsyncClient) -> None:
-        assert (await client.post("/v1/classify", content=RED)).json()["model"]["name"] == "tints"
-
-    run(colour_zoo, check, default_models={"classification": "tints"})
-
-
-def test_a_bug_of_ours_is_a_500_that_gives_nothing_away(
-    colour_zoo: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(*arguments: object) -> None:
-        raise RuntimeError("secret")
-
-    async def check(application: Application, client: httpx.AsyncClient) -> None:
-        monkeypatch.setattr(Predictor, "finish", broken)
-        response = await client.post("/v1/classify", content=RED)
-        assert response.status_code == 500
-        assert response.headers["content-type"] == "application/problem+json"
-        assert response.headers["x-request-id"] in response.json()["detail"]
-        assert "secret" not in response.text
-        (line,) = [json.loads(JsonLines().format(r)) for r in caplog.records if r.getMessage() == "bug"]
-        assert line["id"] == response.headers["x-request-id"]
-        assert "RuntimeError: secret" in line["traceback"]
-
-    run(colour_zoo, check)
-
-
-# --- settings ---
-
-
-@pytest.mark.parametrize(("name", "value"), [("MAX_IMAGES", "0"), ("REQUEST_S", "soon"), ("DEFAULT_MODELS", "[1]")])
-def test_a_bad_setting_is_named(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(f"FOVEAL_{name}", value)
-    from_environment.cache_clear()
-    with pytest.raises(BadSetting, match=f"FOVEAL_{name}"):
-        from_environment()
-
-
-def test_every_setting_has_a_reason() -> None:
-    for name, field in Settings.model_fields.items():
-        assert field.description, name
-
-
-def test_log_is_one_json_object_a_request(colour_zoo: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def check(application: Application, client: httpx.AsyncClient) -> None:
-        await client.post("/v1/classify?top_k=1", content=RED, headers={"x-request-id": "abc"})
-
-    with caplog.at_level("INFO", "foveal.access"):
-        run(colour_zoo, check)
-    (line,) = [json.loads(JsonLines().format(r)) for r in caplog.records if r.name == "foveal.access"]
-    assert (line["level"], line["event"]) == ("info", "request")
-    assert line["id"] == "abc"
-    assert (line["method"], line["path"], line["status"]) == ("POST", "/v1/classify", 200)
-
-
-# --- keys and origins ---
-
-
-def hashed(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
-
-
-def test_keys(colour_zoo: Path) -> None:
-    async def check(application: Application, client: httpx.AsyncClient) -> None:
-        for path in ("/v1/models", "/v1/docs", "/metrics", "/nowhere"):
-            refused = await client.get(path)
-            assert refused.status_code == 401, path
-            assert refused.headers["www-authenticate"] == "Bearer"
-            assert refused.headers["content-type"] == "application/problem+json"
-        for wrong in ("Bearer c", f"Bearer {hashed('a')}", "Basic a", "Bearer", "Bearer ", "a", "Bearer é"):
-            sent = [(b"authorization", wrong.encode("latin-1"))]
-            assert (await client.get("/v1/models", headers=sent)).status_code == 401, wrong
-        for right in ("Bearer a", "bearer  b "):
-            assert (await client.get("/v1/models", headers={"authorization": right})).status_code == 200
-
-    run(colour_zoo, check, api_keys=f"{hashed('a')}, {hashed('b').upper()}")
-
-
-def test_a_key_has_its_rate(colour_zoo: Path) -> None:
-    now = 0.0
-
-    async def check(application: Application, client: httpx.AsyncClient) -> None:
-        nonlocal now
-        as_a = {"authorization": "Bearer a"}
-        ask = [await client.get("/v1/models", headers=as_a) for _ in range(5)]
-        assert [response.status_code for response in ask] == [200, 200, 200, 200, 429]
-        assert ask[-1].headers["retry-after"] == "1"
-        assert (await client.get("/v1/models", headers={"authorization": "Bearer b"})).status_code == 200
-        now = 0.5
-        ask = [await client.get("/v1/models", headers=as_a) for _ in range(2)]
-        assert [response.status_code for response in ask] == [200, 429], "half a second earns one request"
-
-    keys = f"{hashed('a')},{hashed('b')}"
-    run(colour_zoo, check, clock=lambda: now, api_keys=keys, key_requests_per_s=2)
-
-
-def test_keys_in_clear_are_refused_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FOVEAL_API_KEYS", "my-secret-key")
-    from_environment.cache_clear()
-    with pytest.raises(BadSetting, match="sha256") as raised:
-        from_environment()
-    assert "my-secret-key" not in str(raised.value)
-
-
-def test_cors_is_off_until_an_origin_is_named(colour_zoo: Path) -> None:
-    ask = {"origin": "https://page.example", "access-control-request-method": "POST"}
-
-    async def off(application: Application, client: httpx.AsyncClient) -> None:
-        assert (await client.options("/v1/classify", headers=ask)).status_code == 405
-        plain = await client.get("/v1/models", headers=ask)
-        assert not [name for name in plain.headers if name.startswith("access-control")]
-
-    async def on(application: Application, client: httpx.AsyncClient) -> None:
-        allowed = await client.options("/v1/classify", headers=ask)
-        assert allowed.headers["access-control-allow-origin"] == "https://page.example"
-        foreign = await client.options("/v1/classify", headers=ask | {"origin": "https://other.example"})
-        assert foreign.status_code == 400
-
-    run(colour_zoo, off)
-    run(colour_zoo, on, cors_origins="https://page.example")
-
-
-# --- providers ---
-
-
-def test_a_silent_fallback_is_refused_when_strict_and_told_when_not(colour_zoo: Path) -> None:
-    async def strict(application: Application, client: httpx.AsyncClient) -> None:
-        assert "expected execution provider cuda, got cpu" in not_ready(application)
-
-    async def lax(application: Application, client: httpx.AsyncClient) -> None:
-        application.models.check_ready()
-        response = await client.post("/v1/classify", content=RED)
-        assert response.headers["x-foveal-provider"] == "cpu"
-        told = (await client.get("/v1/models/colours")).json()["provider"]
-        assert told == {"requested": "cuda", "actual": "cpu"}
-
-    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        pytest.skip("this machine has CUDA")
-    run(colour_zoo, strict, provider="cuda")
-    run(colour_zoo, lax, provider="cuda", strict_provider=False)

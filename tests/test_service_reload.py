@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from applications import run
 from packages import png, write_colours
-from test_service_limits import run
 
 from foveal.service.application import Application
 

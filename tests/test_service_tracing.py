@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from applications import run
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from packages import png
-from test_service_limits import run
 
 from foveal.service.application import Application
 from foveal.service.serving import STAGES
