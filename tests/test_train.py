@@ -2,8 +2,13 @@
 
 import csv
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pictures import draw_folders
@@ -131,6 +136,28 @@ def test_a_killed_run_goes_on_bit_for_bit(run: Path, data: Path, tmp_path: Path)
     assert rows(tmp_path / "run") == rows(run)
     assert_same_weights(tmp_path / "run" / "last.pt", run / "last.pt")
     assert_same_weights(tmp_path / "run" / "best.pt", run / "best.pt")
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment_and_go_on_bit_for_bit(data: Path, tmp_path: Path) -> None:
+    """A real signal to a real process: while the first epoch runs, then in the midst of later ones."""
+    (tmp_path / "tiny.toml").write_text(TINY.replace("epochs = 3", "epochs = 6", 1))
+    words = ["train", "--task", "classification", "--data", data, "--recipe", tmp_path / "tiny.toml", "--out"]
+    command = [str(word) for word in (Path(sys.executable).parent / "foveal", *words)]
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    killed, random = tmp_path / "killed", np.random.default_rng(0)
+    for epochs in (0, 1, 3):
+        with subprocess.Popen([*command, str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            while len(rows(killed) if (killed / "metrics.csv").exists() else []) < epochs or not killed.exists():
+                assert process.poll() is None
+                time.sleep(0.01)
+            time.sleep(random.uniform(0.05, 0.4))
+            process.kill()
+        assert process.returncode == -signal.SIGKILL
+    subprocess.run([*command, str(killed)], check=True, capture_output=True)
+    assert rows(killed) == rows(tmp_path / "whole")
+    for name in ("last.pt", "best.pt"):
+        assert_same_weights(killed / name, tmp_path / "whole" / name)
 
 
 def test_workers_do_not_change_the_result(run: Path, data: Path, tmp_path: Path) -> None:
