@@ -104,8 +104,8 @@ def chosen(done: Sequence[Trial]) -> Trial:
 def recommended(knee: Level, done: Sequence[Trial]) -> dict[str, int]:
     """Settings for a service on this machine, which should have been idle otherwise.
 
-    The queue holds one and a half times the knee: under a flood an accepted request then takes about twice as long as
-    at the knee, since refusals take their part of the processor.
+    The queue holds a fourth more than the knee: under a flood, in which refusals take their part of the processor, an
+    accepted request then takes less than twice as long as at the knee (measured: docs/BENCHMARKS.md).
     """
     found = {"FOVEAL_MAX_WAITING_IMAGES": queue_length(knee)}
     if done:
@@ -120,7 +120,7 @@ def recommended(knee: Level, done: Sequence[Trial]) -> dict[str, int]:
 def queue_length(knee: Level) -> int:
     """Pictures to take in at most."""
     connections = int(knee.load)
-    return connections + max(1, connections // 2)
+    return connections + connections // 4
 
 
 def cores() -> int:

@@ -77,7 +77,7 @@ def test_the_knee_is_the_first_level_close_to_the_best() -> None:
 
 
 def test_what_is_recommended() -> None:
-    assert recommended(level(4, 1), []) == {"FOVEAL_MAX_WAITING_IMAGES": 6}, "of a service only the queue is known"
+    assert recommended(level(4, 1), []) == {"FOVEAL_MAX_WAITING_IMAGES": 5}, "of a service only the queue is known"
     one, two, batch = Trial(1, 1, 100, 5, cores()), Trial(2, 1, 104, 5, cores()), Trial(1, 2, 120, 5, cores() / 2.5)
     assert chosen([one, two]) is one, "4 % more is not worth a thread"
     assert chosen([one, two, batch]) is batch
@@ -114,7 +114,7 @@ def test_the_command_on_a_service(server: Server, picture: str) -> None:
     assert [row["load"] for row in report["levels"]] == [1, 2]
     assert all(row["statuses"].keys() == {"200"} for row in report["levels"])
     knee = report["knee_connections"]
-    assert report["recommended"] == {"FOVEAL_MAX_WAITING_IMAGES": knee + max(1, knee // 2)}
+    assert report["recommended"] == {"FOVEAL_MAX_WAITING_IMAGES": knee + knee // 4}
 
 
 def test_the_command_on_a_package(colour_zoo: Path, picture: str) -> None:
