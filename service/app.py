@@ -67,7 +67,7 @@ class Foveal:
         """Once in each worker, before it listens."""
         from foveal.service import logs
 
-        gc.freeze()  # a full collection walks what was imported for 54 ms (measured), in the midst of a request: no more
+        gc.freeze()  # else a full collection walks what was imported: 54 ms (measured) in the midst of a request
         logs.configure(requests=from_environment().log_requests)
         self._stack = AsyncExitStack()
         await self._stack.enter_async_context(application().lifespan())

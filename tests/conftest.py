@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from packages import write_colours
 from playwright.sync_api import Browser
@@ -27,6 +28,13 @@ def server(colour_zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """`foveal serve` with default settings."""
     with Server(colour_zoo, tmp_path_factory.mktemp("server") / "log") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[httpx.Client]:
+    """A client of `server`."""
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")  # not longer: while it is open, asyncio.run refuses to work in this thread

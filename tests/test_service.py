@@ -5,7 +5,6 @@ import io
 import json
 import re
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,16 +20,6 @@ from foveal.service.schemas import ENTRIES, ModelInfo, ModelList
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 CLASSIFY = "/v1/classify"
-
-
-@pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=30) as client:
-        yield client
-
-
-def picture(container: str, **options: object) -> bytes:
-    return encoded(Image.new("RGB", (40, 30), GREEN), container, **options)
 
 
 # --- bodies ---
@@ -278,7 +267,7 @@ def test_the_cli_writes_the_same_bytes(
     client: httpx.Client, colour_zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = ["a.png", "b.jpg", "ü.png"]
-    for name, data in zip(names, [png(RED), b"text", picture("JPEG")], strict=True):
+    for name, data in zip(names, [png(RED), b"text", encoded(Image.new("RGB", (40, 30)), "JPEG")], strict=True):
         (tmp_path / name).write_bytes(data)
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "out.jsonl"

@@ -3,23 +3,16 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterator
 
 import httpx
 import numpy as np
 import pytest
 from packages import encoded
 from PIL import Image
-from servers import Server, best, problem
+from servers import best, problem
 
-RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+GREEN = (0, 255, 0)
 CLASSIFY = "/v1/classify"
-
-
-@pytest.fixture(scope="module")
-def client(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=30) as client:
-        yield client
 
 
 def picture(container: str, **options: object) -> bytes:
