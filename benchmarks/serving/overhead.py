@@ -1,13 +1,15 @@
 """What the service adds: one small JPEG, one connection, a graph that does next to nothing.
 
-Foveal against bare Starlette on uvicorn, which reads the same body and answers with the same number of bytes, against
-the same pipeline in process. Client on the first core, server on the second; rounds alternate, so that a busy machine
+Foveal against bare Starlette on uvicorn, which reads the same body and answers with the same number of bytes; against
+Starlette that runs the same pipeline in a thread, and neither limits, counts nor logs; and against that pipeline in
+process. Client on the first core, server on the second; rounds alternate, so that a busy machine
 is busy for all of them.
 
     PYTHONPATH=tests python benchmarks/serving/overhead.py [--rounds 5] [--requests 300]
 """
 
 import argparse
+import contextlib
 import http.client
 import os
 import statistics
@@ -15,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,29 @@ from starlette.routing import Route
 async def answer(request):
     await request.body()
     return Response(b"x" * int(sys.argv[2]), media_type="application/json")
+app = Starlette(routes=[Route("/v1/classify", answer, methods=["POST"])])
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", access_log=False)
+"""
+AROUND = """
+import asyncio, sys, cv2, uvicorn
+from concurrent.futures import ThreadPoolExecutor
+from foveal.formats import Entry, entry_bytes
+from foveal.options import Options
+from foveal.package import ModelPackage
+from foveal.predictor import Predictor
+from foveal.session import SessionSettings
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+cv2.setNumThreads(1)
+model = Predictor(ModelPackage.open(sys.argv[2]), SessionSettings(threads=1))
+options = Options().resolved(model.manifest)
+threads = ThreadPoolExecutor(1)
+def work(body):
+    return entry_bytes(Entry(None, model(body)), model.task.name, options)
+async def answer(request):
+    body = await asyncio.get_running_loop().run_in_executor(threads, work, await request.body())
+    return Response(body, media_type="application/json")
 app = Starlette(routes=[Route("/v1/classify", answer, methods=["POST"])])
 uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), log_level="error", access_log=False)
 """
@@ -88,22 +113,31 @@ def main() -> None:
     body = photo()
     predictor = foveal.load("colours", zoo=folder / "zoo")
 
-    with Server(folder / "zoo", folder / "log", ort_threads=1, image_threads=1) as server:
-        code = [sys.executable, "-c", BARE, str(PORT), "300"]
-        bare = subprocess.Popen(code)
+    with (
+        Server(folder / "zoo", folder / "log", ort_threads=1, image_threads=1) as server,
+        script(BARE, PORT, 300) as bare,
+        script(AROUND, PORT + 1, folder / "zoo/colours/1") as around,
+    ):
+        contenders = {
+            "Foveal": (server.port, psutil.Process(server.process.pid)),
+            "bare Starlette": (PORT, bare),
+            "Starlette around the pipeline": (PORT + 1, around),
+        }
+        for port, process in contenders.values():
+            wait(lambda port=port: ask(port, body, 1))
+            pin(process, CORES[-1])
+        os.sched_setaffinity(0, {CORES[0]})
+        measure(contenders, predictor, body, arguments.rounds, arguments.requests)
+
+
+@contextlib.contextmanager
+def script(code: str, port: int, argument: object) -> Iterator[psutil.Process]:
+    """A Python process that serves on a port."""
+    with subprocess.Popen([sys.executable, "-c", code, str(port), str(argument)]) as process:
         try:
-            contenders: dict[str, tuple[int, psutil.Process]] = {
-                "Foveal": (server.port, psutil.Process(server.process.pid)),
-                "bare Starlette": (PORT, psutil.Process(bare.pid)),
-            }
-            wait(lambda: ask(PORT, body, 1))
-            for _, process in contenders.values():
-                pin(process, CORES[-1])
-            os.sched_setaffinity(0, {CORES[0]})
-            measure(contenders, predictor, body, arguments.rounds, arguments.requests)
+            yield psutil.Process(process.pid)
         finally:
-            bare.terminate()
-            bare.wait()
+            process.terminate()
 
 
 def alone(predictor: Predictor, body: bytes, count: int) -> tuple[list[float], float]:
