@@ -1,11 +1,13 @@
 """The proof must pass honest graphs and catch damaged ones: 1 % on ANY single convolution, not on a lucky one."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import runs
+import torch
 
 from foveal.errors import ParityFailure
 from foveal.export.base import Comparison
@@ -82,18 +84,25 @@ def test_one_percent_on_any_convolution_is_caught(proof: Proof) -> None:
 
 
 WELL_BEHAVED = (("mobilenet_v2", 64), ("resnet18", 64), ("efficientnet_lite0", 64))
-STRAYING = (("efficientnet_b0", 32), ("efficientnet_b0", 64), ("lenet5", 32))
-BORDERLINE = (("mobilenet_v3_small", 32),)  # strays past the fixed bound with one of torch's threads, not with two
+STRAYING = (("efficientnet_b0", 32), ("efficientnet_b0", 64), ("mobilenet_v3_small", 32), ("lenet5", 32))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """With two, torch adds up in another order, and mobilenet_v3_small strays only just within the fixed bound."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("backbone", "canvas"), [*WELL_BEHAVED, *STRAYING, *BORDERLINE])
+@pytest.mark.parametrize(("backbone", "canvas"), [*WELL_BEHAVED, *STRAYING])
+@pytest.mark.usefixtures("one_thread")
 def test_one_percent_on_any_convolution_of_other_backbones(backbone: str, canvas: int, tmp_path: Path) -> None:
     """Also where the bound had to grow, because the network's own float32 answers stray (export/rounding.py)."""
     proof = Proof(tmp_path, backbone, canvas)
-    strayed = "logits_own_error" in proof.of(proof.graph).measured
-    if (backbone, canvas) not in BORDERLINE:
-        assert strayed == ((backbone, canvas) in STRAYING)
+    assert ("logits_own_error" in proof.of(proof.graph).measured) == ((backbone, canvas) in STRAYING)
     for name in convolutions(proof.graph):
         with pytest.raises(ParityFailure):
             proof.of(scaled(proof.graph, name, 1.01), max_batch=1)

@@ -2,8 +2,7 @@
 
 Foveal against bare Starlette on uvicorn, which reads the same body and answers with the same number of bytes; against
 Starlette that runs the same pipeline in a thread, and neither limits, counts nor logs; and against that pipeline in
-process. Client on the first core, server on the second; rounds alternate, so that a busy machine
-is busy for all of them.
+process. Client on the first core, server on the second; rounds alternate, so that a busy machine is busy for all.
 
     PYTHONPATH=tests python benchmarks/serving/overhead.py [--rounds 5] [--requests 300]
 """
