@@ -44,7 +44,7 @@ test-slow: setup  ## the tests that train for minutes
 	$(DEV)/python -m pytest -m slow
 
 fuzz: setup  ## 100,000 damaged pictures through the decoder (EXAMPLES=…)
-	FOVEAL_FUZZ_EXAMPLES=$(EXAMPLES) $(DEV)/python -m pytest -m slow -s --timeout=0 tests/test_image_fuzz.py
+	FOVEAL_FUZZ_EXAMPLES=$(EXAMPLES) $(DEV)/python -m pytest -m slow -s --timeout=0 tests/core/test_image_fuzz.py
 
 check-reference: setup  ## our AP on published detections, against the published lines (reads REFERENCE)
 	$(DEV)/python benchmarks/check_reference.py $(REFERENCE)

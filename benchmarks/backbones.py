@@ -24,16 +24,16 @@ import numpy as np
 
 from foveal.errors import ParityFailure
 from foveal.export.build import describe, parity_pictures
-from foveal.export.evaluate import evaluate, same_metrics
-from foveal.export.exporters import exporter_of
-from foveal.export.parity import prove
+from foveal.export.evaluation.evaluate import evaluate, same_metrics
+from foveal.export.proof.parity import prove
+from foveal.export.tasks import exporter_of
+from foveal.inference.pipeline import Pipeline
+from foveal.inference.session import SessionSettings, open_session
 from foveal.models.backbones import BACKBONES
-from foveal.models.checkpoint import Checkpoint, load_run
-from foveal.models.classification import ClassificationRecipe
-from foveal.models.run_folder import data_root, read_info
-from foveal.models.train import train
-from foveal.predictor import Pipeline
-from foveal.session import SessionSettings, open_session
+from foveal.models.classification.trainer import ClassificationRecipe
+from foveal.models.training.checkpoint import Checkpoint, load_run
+from foveal.models.training.loop import train
+from foveal.models.training.run_folder import data_root, read_info
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "sign-digits.toml"  # the split comes from here
 SMALLEST_PX = 32

@@ -24,15 +24,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from foveal.batch import default_threads
+from foveal.batch.job import Job
+from foveal.batch.local import default_threads
+from foveal.batch.sources import Source
 from foveal.commands.predict import to_file
 from foveal.formats import Entry, entry_bytes
-from foveal.image import EXTENSIONS
-from foveal.job import Job
+from foveal.imaging.decode import EXTENSIONS
+from foveal.inference.pipeline import Predictor
 from foveal.options import Options
-from foveal.package import ModelPackage
-from foveal.predictor import Predictor
-from foveal.sources import Source
+from foveal.packages.package import ModelPackage
 
 THREADS = 2  # that read and decode in the raw pipeline
 Way = Callable[[Sequence[Path]], None]

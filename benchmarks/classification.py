@@ -19,9 +19,9 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
-from foveal.export.exporters import exporter_of
-from foveal.models.checkpoint import load_run
-from foveal.session import SessionSettings, open_session
+from foveal.export.tasks import exporter_of
+from foveal.inference.session import SessionSettings, open_session
+from foveal.models.training.checkpoint import load_run
 
 ORT, EAGER, CHANNELS_LAST = "ONNX Runtime", "torch eager", "torch eager, channels last"
 Way = Callable[[np.ndarray], np.ndarray]

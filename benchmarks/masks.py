@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from foveal import masks
+from foveal.imaging import masks
 
 ROUNDS = 5
 FORMATS = ("rle", "polygon", "png")

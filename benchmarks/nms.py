@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import torchvision
 
-from foveal.tasks.nms import nms
+from foveal.imaging.boxes import nms
 
 IOU = 0.5
 ROUNDS = 15

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from foveal import image
-from foveal.preprocess import Preprocess
+from foveal.imaging.decode import decode
+from foveal.imaging.preprocess import Preprocess
 
 CANVAS = (224, 224)
 OURS = Preprocess(mode="stretch", canvas_hw=CANVAS)
@@ -38,7 +38,7 @@ def photo(height: int, width: int) -> bytes:
 
 
 def through(preprocess: Preprocess) -> Callable[[bytes], np.ndarray]:
-    return lambda data: preprocess.apply(image.decode(data, target_hw=preprocess.decode_target))[0]
+    return lambda data: preprocess.apply(decode(data, target_hw=preprocess.decode_target))[0]
 
 
 def pillow(resample: Image.Resampling, *, draft: bool = False) -> Callable[[bytes], np.ndarray]:

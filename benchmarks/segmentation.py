@@ -24,16 +24,16 @@ import httpx
 import numpy as np
 from pycocotools import mask as coco_mask
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # the server as a process
+sys.path.insert(0, str(Path(__file__).parent.parent))  # the server as a process
 
-from servers import Server
-
-from foveal import class_map, image
 from foveal.formats import to_json
-from foveal.package import ModelPackage
-from foveal.predictor import Predictor
-from foveal.scenes import draw
-from foveal.session import SessionSettings, open_session
+from foveal.imaging import class_map
+from foveal.imaging.decode import read_header
+from foveal.inference.pipeline import Predictor
+from foveal.inference.session import SessionSettings, open_session
+from foveal.packages.package import ModelPackage
+from foveal.synth import draw
+from tests.helpers.servers import Server
 
 LARGE_HW = (4000, 6000)
 Way = Callable[[], Any]
@@ -64,9 +64,9 @@ def graph(run: Path, rounds: int) -> dict[str, Any]:
     """Canvas to class map: the graph as it is served, and the network in torch."""
     import torch
 
-    from foveal.export.exporters import exporter_of
     from foveal.export.segmentation import ClassMap
-    from foveal.models.checkpoint import load_run
+    from foveal.export.tasks import exporter_of
+    from foveal.models.training.checkpoint import load_run
 
     torch.set_num_threads(1)
     checkpoint = load_run(run)
@@ -166,7 +166,7 @@ def memory_mb(process_id: int, field: str) -> float:
 def serve(zoo: Path, rounds: int) -> dict[str, Any]:
     """Server-Timing of a 24-megapixel JPEG, whole and in windows; resident memory over that of the idle server."""
     data, found = large_jpeg(), {}
-    assert image.read_header(data).image_hw == LARGE_HW
+    assert read_header(data).image_hw == LARGE_HW
     queries = {"whole": {}, "whole, rle": {"mask_format": "rle"}, "tile=1024": {"tile": "1024"}}
     for name, query in queries.items():
         with (

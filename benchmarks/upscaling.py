@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 
 from foveal.metrics.semantic import score_segmentation
-from foveal.models.checkpoint import load_run
-from foveal.models.run_folder import data_root
 from foveal.models.segmentation.trainer import result_of
+from foveal.models.training.checkpoint import load_run
+from foveal.models.training.run_folder import data_root
 from foveal.results import SemanticMap
 
 

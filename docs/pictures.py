@@ -11,8 +11,8 @@ import httpx
 from PIL import Image
 from playwright.sync_api import Browser
 
-from tests.browser import ANSWERED, Visitor, chromium, visit
-from tests.servers import Server
+from tests.helpers.browser import ANSWERED, Visitor, chromium, visit
+from tests.helpers.servers import Server
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "docs" / "pictures"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import cv2
 
-from foveal.scenes import draw, draw_one
+from foveal.synth import draw, draw_one
 
 HERE = Path(__file__).parent
 STAR = 4  # class id of style `shapes`

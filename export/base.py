@@ -8,14 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from foveal.export.rounding import Exact
+from foveal.export.proof.rounding import Exact
 from foveal.export.trace import BATCH
-from foveal.manifest import Manifest, Postprocess, Tensor
-from foveal.models.checkpoint import Checkpoint
-from foveal.models.data import Sample
+from foveal.inference.pipeline import Pipeline
+from foveal.inference.session import Node, Session
+from foveal.models.data.dataset import Sample
+from foveal.models.training.checkpoint import Checkpoint
 from foveal.options import Options
-from foveal.predictor import Pipeline
-from foveal.session import Node, Session
+from foveal.packages.manifest import Manifest, Postprocess, Tensor
 from foveal.tasks.base import Outputs
 
 Array = npt.NDArray[Any]

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from foveal.errors import BadOutput
-from foveal.export.calibrate import with_error_before
 from foveal.export.card import card
-from foveal.export.evaluate import evaluate, same_metrics
-from foveal.export.exporters import exporter_of
+from foveal.export.evaluation.calibrate import with_error_before
+from foveal.export.evaluation.evaluate import evaluate, same_metrics
 from foveal.export.golden import golden_files
-from foveal.export.parity import prove
-from foveal.export.probes import probes
+from foveal.export.proof.parity import prove
+from foveal.export.proof.probes import probes
+from foveal.export.tasks import exporter_of
 from foveal.export.trace import opset_of
-from foveal.manifest import Manifest
-from foveal.models.checkpoint import Checkpoint
-from foveal.models.data import Sample
-from foveal.package import MAX_PACKAGE_BYTES, ModelPackage
-from foveal.predictor import Picture, Pipeline, Predictor
-from foveal.session import SessionSettings, open_session
-from foveal.verify import check_batches, check_golden, check_graph, graph_tensors
+from foveal.inference.pipeline import Picture, Pipeline, Predictor
+from foveal.inference.session import SessionSettings, open_session
+from foveal.inference.verify import check_batches, check_golden, check_graph, graph_tensors
+from foveal.models.data.dataset import Sample
+from foveal.models.training.checkpoint import Checkpoint
+from foveal.packages.manifest import Manifest
+from foveal.packages.package import MAX_PACKAGE_BYTES, ModelPackage
 
 MAX_BATCH = 16
 PARITY_PHOTOS = 64

@@ -3,7 +3,7 @@
 After Mitchell et al., "Model Cards for Model Reporting", 2019.
 """
 
-from foveal.manifest import Manifest, Metrics
+from foveal.packages.manifest import Manifest, Metrics
 from foveal.tasks import TASKS
 
 PURPOSE = {

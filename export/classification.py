@@ -9,16 +9,16 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from foveal import scenes
+from foveal import synth
 from foveal.export.base import Array, CanvasExporter, Comparison, TorchSession
-from foveal.export.calibrate import calibrate
-from foveal.export.rounding import ROUNDINGS, Exact, doubled
+from foveal.export.evaluation.calibrate import calibrate
+from foveal.export.proof.rounding import ROUNDINGS, Exact, doubled
 from foveal.export.trace import trace
-from foveal.manifest import Postprocess
-from foveal.models.checkpoint import Checkpoint
-from foveal.models.data import Sample
-from foveal.predictor import Pipeline
-from foveal.session import Session
+from foveal.inference.pipeline import Pipeline
+from foveal.inference.session import Session
+from foveal.models.data.dataset import Sample
+from foveal.models.training.checkpoint import Checkpoint
+from foveal.packages.manifest import Postprocess
 from foveal.tasks.base import Outputs
 from foveal.tasks.classification import softmax
 
@@ -75,8 +75,8 @@ class ClassificationExporter(CanvasExporter):
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
         """Single shapes, one picture wide and one high, so that a swapped axis shows."""
         return {
-            "wide": scenes.draw_one("shapes", 0, image_hw=(96, 144)).rgb,
-            "high": scenes.draw_one("shapes", 1, image_hw=(144, 96)).rgb,
+            "wide": synth.draw_one("shapes", 0, image_hw=(96, 144)).rgb,
+            "high": synth.draw_one("shapes", 1, image_hw=(144, 96)).rgb,
         }
 
     def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs], exact: Exact | None = None) -> Comparison:
@@ -84,7 +84,7 @@ class ClassificationExporter(CanvasExporter):
 
         The bound shrinks with the spread over pictures: a head with small logits would hide a damaged layer behind a
         fixed 0.001. Float32 noise of an honest export is about 1e-5 of the spread; 1 % on one convolution moves 1e-2
-        of it (measured on every convolution of MobileNetV2, ResNet-18 and SqueezeNet: tests/test_parity.py).
+        of it (measured on every convolution of MobileNetV2, ResNet-18 and SqueezeNet: tests/export/test_parity.py).
 
         It grows, picture by picture, where the trained network's own float32 answers stray further than that from its
         exact ones (rounding.py says why). What a client sees does not: probabilities agree to 0.001 everywhere.

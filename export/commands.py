@@ -11,9 +11,9 @@ import typer
 if TYPE_CHECKING:
     from typing import Any
 
-    from foveal.models.checkpoint import Checkpoint
-    from foveal.models.data import Splits
-    from foveal.predictor import Pipeline
+    from foveal.inference.pipeline import Pipeline
+    from foveal.models.data.dataset import Splits
+    from foveal.models.training.checkpoint import Checkpoint
 
 DATA = typer.Option(help="The data set, in a layout that `foveal train` reads.")
 
@@ -30,7 +30,7 @@ def export(
     When the graph or its metrics are not those of the trained model nothing is written, and the exit code is 1.
     """
     from foveal.export.build import Target, build
-    from foveal.models.checkpoint import load_run
+    from foveal.models.training.checkpoint import load_run
 
     target = Target.of(out)
     checkpoint = load_run(run)
@@ -53,9 +53,9 @@ def ensemble(
     test pictures. When the graph is not their mean nothing is written, and the exit code is 1.
     """
     from foveal.export.build import Target
-    from foveal.export.ensemble import build_ensemble
-    from foveal.package import ModelPackage
-    from foveal.zoo import locate
+    from foveal.export.ensemble.build import build_ensemble
+    from foveal.packages.package import ModelPackage
+    from foveal.packages.zoo import locate
 
     target = Target.of(out)
     members = [ModelPackage.open(locate(package, zoo)) for package in packages]
@@ -73,9 +73,9 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
 ) -> None:
     """Score a package, or a training run before its export, on a data set: the same pipeline and the same code."""
-    from foveal.export.evaluate import evaluate as score
-    from foveal.export.evaluate import read_data, select
-    from foveal.export.report import print_scores, scores_object
+    from foveal.export.evaluation.evaluate import evaluate as score
+    from foveal.export.evaluation.evaluate import read_data, select
+    from foveal.export.evaluation.report import print_scores, scores_object
 
     pipeline = _pipeline(model, zoo, provider)
     manifest = pipeline.manifest
@@ -92,12 +92,12 @@ def evaluate(
 def _pipeline(model: str, zoo: Path | None, provider: str) -> Pipeline:
     """Around a run's network, or a package's graph."""
     from foveal import load
-    from foveal.predictor import Pipeline
+    from foveal.inference.pipeline import Pipeline
 
     if (Path(model) / "run.json").is_file():
         from foveal.export.build import describe
-        from foveal.export.exporters import exporter_of
-        from foveal.models.checkpoint import load_run
+        from foveal.export.tasks import exporter_of
+        from foveal.models.training.checkpoint import load_run
 
         checkpoint = load_run(Path(model))
         draft = describe(checkpoint, name="run", number=1, max_batch=1)
@@ -108,8 +108,8 @@ def _pipeline(model: str, zoo: Path | None, provider: str) -> Pipeline:
 def _splits(run: Path, checkpoint: Checkpoint, data: Path | None) -> Splits[Any]:
     """Those of the very data set that the run was trained with."""
     from foveal.errors import BadData
-    from foveal.models.run_folder import data_root
     from foveal.models.tasks import load_data
+    from foveal.models.training.run_folder import data_root
 
     dataset = load_data(checkpoint.recipe, data or data_root(run))
     if dataset.fingerprint != checkpoint.data.fingerprint:

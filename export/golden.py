@@ -8,8 +8,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from foveal.formats import to_json
-from foveal.predictor import Pipeline
-from foveal.verify import golden_entry
+from foveal.inference.pipeline import Pipeline
+from foveal.inference.verify import golden_entry
 
 
 def golden_files(pipeline: Pipeline, drawings: Mapping[str, npt.NDArray[np.uint8]]) -> dict[str, bytes]:

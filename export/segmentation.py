@@ -8,13 +8,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from foveal import scenes
+from foveal import synth
 from foveal.export.base import Array, CanvasExporter, Comparison, TorchSession
-from foveal.export.rounding import Exact
+from foveal.export.proof.rounding import Exact
 from foveal.export.trace import trace
-from foveal.manifest import Postprocess
-from foveal.models.checkpoint import Checkpoint
-from foveal.session import Session
+from foveal.inference.session import Session
+from foveal.models.training.checkpoint import Checkpoint
+from foveal.packages.manifest import Postprocess
 from foveal.tasks.base import Outputs
 
 MAX_DIFFERING = 1e-4  # share of pixels
@@ -72,8 +72,8 @@ class SegmentationExporter(CanvasExporter):
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
         """Two drawn towns, one wide and one high, so that a swapped axis shows."""
         return {
-            "wide": scenes.draw("aerial", seed=7, index=0, image_hw=(192, 288)).rgb,
-            "high": scenes.draw("aerial", seed=7, index=1, image_hw=(288, 192)).rgb,
+            "wide": synth.draw("aerial", seed=7, index=0, image_hw=(192, 288)).rgb,
+            "high": synth.draw("aerial", seed=7, index=1, image_hw=(288, 192)).rgb,
         }
 
     def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs], exact: Exact | None = None) -> Comparison:

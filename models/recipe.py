@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticUndefined
 
 from foveal.errors import BadRecipe
-from foveal.manifest import TaskName
+from foveal.packages.manifest import TaskName
 
-READY = Path(__file__).parent / "ready"  # <task>/<size of the data set>.toml
+READY = Path(__file__).parent / "presets"  # <task>/<size of the data set>.toml
 
 
 class Recipe(BaseModel):

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from foveal.errors import UnknownName
-from foveal.manifest import TaskName
-from foveal.models.classification import ClassificationTrainer
-from foveal.models.data import DataSet, Sample
+from foveal.imaging.preprocess import Preprocess
+from foveal.models.classification.trainer import ClassificationTrainer
+from foveal.models.data.dataset import DataSet, Sample
 from foveal.models.detection.trainer import DetectionTrainer, InstanceTrainer
 from foveal.models.recipe import Recipe
 from foveal.models.segmentation.trainer import SegmentationTrainer
-from foveal.preprocess import Preprocess
+from foveal.packages.manifest import TaskName
 
 
 class TaskTrainer(Protocol):

@@ -17,7 +17,6 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from foveal.errors import FovealError
-from foveal.service.auth import Clock, Keys
 from foveal.service.errors import (
     DeadlineExceeded,
     InternalError,
@@ -26,13 +25,14 @@ from foveal.service.errors import (
     RetryError,
     problem_response,
 )
-from foveal.service.front import Front, request_id
-from foveal.service.metrics import Metrics
-from foveal.service.models import Models
-from foveal.service.predictions import Predictions
-from foveal.service.routes import Routes
+from foveal.service.http.auth import Clock, Keys
+from foveal.service.http.middleware import Front, request_id
+from foveal.service.http.predictions import Predictions
+from foveal.service.http.routes import Routes
+from foveal.service.inference.loaded_models import Models
+from foveal.service.observability.metrics import Metrics
+from foveal.service.observability.tracing import Tracing
 from foveal.service.settings import Settings
-from foveal.service.tracing import Tracing
 
 log = logging.getLogger("foveal.service")
 PROBES = ("/livez", "/readyz")  # BentoML answers them; what comes through to us has another method

@@ -14,7 +14,7 @@ import typer
 from foveal.errors import FovealError
 
 if TYPE_CHECKING:
-    from foveal.package import ModelPackage
+    from foveal.packages.package import ModelPackage
 
 EXAMPLES = Path("examples")  # examples/<model>* of the repository; elsewhere a golden picture serves
 
@@ -31,9 +31,9 @@ def serve(
     zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
 ) -> None:
     """Serve every model of the zoo over HTTP. All other settings are FOVEAL_* variables (docs/API.md)."""
-    from foveal import zoo as zoos
+    from foveal.packages import zoo as zoos
+    from foveal.service.observability.tracing import Tracing
     from foveal.service.settings import from_environment
-    from foveal.service.tracing import Tracing
 
     folder = zoos.zoo_folder(zoo)
     os.environ["FOVEAL_ZOO"] = str(folder.absolute())  # the workers are processes of their own
@@ -47,8 +47,8 @@ def serve(
 
 def _packages(folder: Path) -> list[ModelPackage]:
     """What will be served. A broken package is told here and again by /readyz; with none at all there is no start."""
-    from foveal import zoo as zoos
-    from foveal.package import ModelPackage
+    from foveal.packages import zoo as zoos
+    from foveal.packages.package import ModelPackage
 
     found = zoos.versions(folder)
     packages = []
@@ -74,7 +74,7 @@ def _hints(packages: list[ModelPackage], url: str) -> list[str]:
 
 
 def _picture(package: ModelPackage) -> str:
-    from foveal.image import EXTENSIONS
+    from foveal.imaging.decode import EXTENSIONS
 
     examples = sorted(p for p in EXAMPLES.glob(f"{package.manifest.name}*") if p.suffix.lower() in EXTENSIONS)
     chosen = examples[0] if examples else package.path / "golden" / f"{package.golden[0].name}.png"
@@ -110,6 +110,6 @@ def _run(address: str, port: int) -> None:
         from foveal.service import supervisor
 
         supervisor.adjust()
-        bentoml.serve("foveal.service.app", host=address, port=port, blocking=True)
+        bentoml.serve("foveal.service.bentoml_host", host=address, port=port, blocking=True)
     finally:
         shutil.rmtree(home, ignore_errors=True)

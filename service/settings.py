@@ -10,10 +10,10 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from foveal.errors import FovealError
-from foveal.image import MAX_BYTES, MAX_PIXELS
+from foveal.imaging.decode import MAX_BYTES, MAX_PIXELS
 
 if TYPE_CHECKING:
-    from foveal.session import SessionSettings
+    from foveal.inference.session import SessionSettings
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -103,7 +103,9 @@ class Settings(BaseSettings):
 
     def session(self) -> "SessionSettings":
         """The part that concerns ONNX Runtime."""
-        from foveal.session import SessionSettings  # ONNX Runtime, which BentoML's parent process has no use for
+        from foveal.inference.session import (
+            SessionSettings,  # ONNX Runtime, which BentoML's parent process has no use for
+        )
 
         return SessionSettings(self.provider, self.ort_threads, self.strict_provider)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from packages import write_colours
 from playwright.sync_api import Browser
-from servers import Server
 
-from tests.browser import Visitor, chromium, visit
-from tests.playground_zoo import write_zoo
+from tests.helpers.browser import Visitor, chromium, visit
+from tests.helpers.packages import write_colours
+from tests.helpers.playground_zoo import write_zoo
+from tests.helpers.servers import Server
 
 
 @pytest.fixture(scope="session")

@@ -19,14 +19,14 @@ from pathlib import Path
 import httpx
 import numpy as np
 import psutil
-from packages import encoded
 from PIL import Image
-from servers import Server
 
-from foveal.image import EXTENSIONS
-from foveal.service.bench import queue_length
-from foveal.service.load import HttpTarget, Level, closed_loop, open_loop
-from foveal.service.load import knee as find_knee
+from foveal.imaging.decode import EXTENSIONS
+from foveal.service.loadtest.capacity import queue_length
+from foveal.service.loadtest.generator import HttpTarget, Level, closed_loop, open_loop
+from foveal.service.loadtest.generator import knee as find_knee
+from tests.helpers.packages import encoded
+from tests.helpers.servers import Server
 
 ROOT = Path(__file__).parent.parent.parent
 CORES = sorted(os.sched_getaffinity(0))
@@ -59,7 +59,7 @@ def serving(arguments: argparse.Namespace, **settings: object) -> Iterator[Serve
 
 def workers(server: Server) -> list[psutil.Process]:
     children = psutil.Process(server.process.pid).children()
-    return [child for child in children if "foveal.service.app" in " ".join(child.cmdline())]
+    return [child for child in children if "foveal.service.bentoml_host" in " ".join(child.cmdline())]
 
 
 def closed(server: Server, arguments: argparse.Namespace, pictures: Sequence[bytes], width: int, **end: float) -> Level:

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from hostile_pictures import written
-from packages import write_colours
 from PIL import Image
-from servers import Server
 
 import foveal
-from foveal.predictor import Predictor
+from foveal.inference.pipeline import Predictor
+from tests.helpers.hostile_pictures import written
+from tests.helpers.packages import write_colours
+from tests.helpers.servers import Server
 
 BARE = """
 import sys, uvicorn
@@ -45,9 +45,9 @@ import asyncio, sys, cv2, uvicorn
 from concurrent.futures import ThreadPoolExecutor
 from foveal.formats import Entry, entry_bytes
 from foveal.options import Options
-from foveal.package import ModelPackage
-from foveal.predictor import Predictor
-from foveal.session import SessionSettings
+from foveal.packages.package import ModelPackage
+from foveal.inference.pipeline import Predictor
+from foveal.inference.session import SessionSettings
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route

@@ -31,12 +31,12 @@ from peers_report import report
 from PIL import Image
 
 from foveal.formats import Entry, entry_bytes
-from foveal.image import EXTENSIONS
+from foveal.imaging.decode import EXTENSIONS
+from foveal.inference.pipeline import Predictor
+from foveal.inference.session import SessionSettings
 from foveal.options import Options
-from foveal.package import ModelPackage
-from foveal.predictor import Predictor
-from foveal.service.load import HttpTarget, Level, Reply, closed_loop
-from foveal.session import SessionSettings
+from foveal.packages.package import ModelPackage
+from foveal.service.loadtest.generator import HttpTarget, Level, Reply, closed_loop
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

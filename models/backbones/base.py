@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from foveal.preprocess import IMAGENET_MEAN, IMAGENET_STD, Unit
+from foveal.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD, Unit
 
 StateDict = Mapping[str, Tensor]
 LEVELS = ("c2", "c3", "c4", "c5")  # strides 4, 8, 16, 32

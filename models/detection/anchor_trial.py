@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from foveal.errors import BadData
-from foveal.models.anchor_report import Array, Fit, canvas_sides, fit, tuned
-from foveal.models.anchors import cell_anchors
-from foveal.models.data import DataSet
-from foveal.models.detection.architectures import anchor_layout
+from foveal.models.data.dataset import DataSet
+from foveal.models.detection.anchor_report import Array, Fit, canvas_sides, fit, tuned
+from foveal.models.detection.anchors import cell_anchors
+from foveal.models.detection.networks.architectures import anchor_layout
 from foveal.models.detection.recipe import DetectionRecipe
-from foveal.models.run_folder import rank
 from foveal.models.tasks import trainer_of
-from foveal.models.train import run_epochs
+from foveal.models.training.loop import run_epochs
+from foveal.models.training.run_folder import rank
 
 Say = Callable[[str], None]
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from foveal.models.detection.layouts.truth import UInt8Array
 from foveal.models.detection.recipe import DetectionRecipe
-from foveal.models.detection.truth import UInt8Array
 from foveal.results import FloatArray
 
 MIN_SIDE_PX = 1.0  # smaller boxes carry no pixel and break box encoding (log of zero)

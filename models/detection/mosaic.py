@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from foveal.models.detection.augment import MIN_VISIBLE, Scene, usable
-from foveal.models.detection.truth import UInt8Array
+from foveal.models.detection.layouts.truth import UInt8Array
 from foveal.results import FloatArray
 
 CENTRE = (0.35, 0.65)  # where the four pictures meet, as a share of the sides

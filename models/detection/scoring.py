@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from foveal.imaging.preprocess import Preprocess
 from foveal.metrics import coco
 from foveal.metrics.truth import ObjectTruth
-from foveal.models.data import Sample
-from foveal.models.detection.canvases import frame_of
-from foveal.preprocess import Preprocess
+from foveal.models.data.dataset import Sample
+from foveal.models.detection.items import frame_of
 from foveal.results import Detections, FloatArray, InstanceMasks
 from foveal.tasks.object_detection import MIN_SIDE_PX
 

@@ -8,21 +8,21 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from foveal.manifest import TaskName
+from foveal.imaging.preprocess import Preprocess
 from foveal.metrics import scoring
 from foveal.metrics.truth import ObjectTruth
-from foveal.models.data import DataSet, Sample
-from foveal.models.detection import architectures
-from foveal.models.detection.canvases import Batch, EvalItems, Item, TrainItems, collate
-from foveal.models.detection.data import load_objects
-from foveal.models.detection.onestage import OneStageDetector
-from foveal.models.detection.pictures import draw_precision_recall
-from foveal.models.detection.published import published_layers
-from foveal.models.detection.rcnn import TwoStageDetector
+from foveal.models.data.dataset import DataSet, Sample
+from foveal.models.detection.items import Batch, EvalItems, Item, TrainItems, collate
+from foveal.models.detection.layouts.read import load_objects
+from foveal.models.detection.networks import architectures
+from foveal.models.detection.networks.onestage import OneStageDetector
+from foveal.models.detection.networks.published import published_layers
+from foveal.models.detection.networks.rcnn import TwoStageDetector
+from foveal.models.detection.plots import draw_precision_recall
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 from foveal.models.detection.scoring import Found, coco_scores, detections_of
-from foveal.models.run_folder import read_info
-from foveal.preprocess import Preprocess
+from foveal.models.training.run_folder import read_info
+from foveal.packages.manifest import TaskName
 
 
 class DetectionTrainer:

@@ -15,15 +15,15 @@ import numpy as np
 import torch
 
 from foveal.models.backbones.weights import read_state_dict
-from foveal.models.data import Sample
-from foveal.models.diagnose.bench import Bench, spread
+from foveal.models.data.dataset import Sample
+from foveal.models.data.loading import eval_loader
+from foveal.models.diagnose.figures import SHEET_COLUMNS, contact_sheet, curves_figure
 from foveal.models.diagnose.findings import Finding, Picture
-from foveal.models.diagnose.pictures import SHEET_COLUMNS, contact_sheet, curves_figure
-from foveal.models.loading import eval_loader
-from foveal.models.run_folder import Row, RunFolder
-from foveal.models.train import fit
-from foveal.models.training_module import LossLost
-from foveal.models.view import LOOKS
+from foveal.models.diagnose.parts import Bench, spread
+from foveal.models.training.loop import fit
+from foveal.models.training.module import LossLost
+from foveal.models.training.run_folder import Row, RunFolder
+from foveal.models.view.sheets import LOOKS
 
 SCORED = 400  # training samples whose error is measured
 HIGH = 0.1  # of bias and of variance

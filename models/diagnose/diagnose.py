@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from foveal.models.diagnose.bench import Bench
 from foveal.models.diagnose.curves import learn
 from foveal.models.diagnose.findings import Diagnosis, Finding, Picture
 from foveal.models.diagnose.leak import leak
+from foveal.models.diagnose.parts import Bench
 from foveal.models.diagnose.rate import judge_rate, range_test
 from foveal.models.diagnose.search import Plan, Search, Trial, judge_trials, told
 from foveal.models.diagnose.start import initial_loss, overfit_few

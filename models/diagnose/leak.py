@@ -7,11 +7,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from foveal.models.canvases import make_canvas
-from foveal.models.data import DataSet, Sample
-from foveal.models.detection.check import NEAR_BITS, difference_hash
+from foveal.imaging.preprocess import Preprocess
+from foveal.models.data.canvases import make_canvas
+from foveal.models.data.dataset import DataSet, Sample
+from foveal.models.detection.layouts.check import NEAR_BITS, difference_hash
 from foveal.models.diagnose.findings import Finding
-from foveal.preprocess import Preprocess
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from foveal.models.diagnose.bench import Bench, total
+from foveal.models.diagnose.figures import rate_figure
 from foveal.models.diagnose.findings import Finding, Picture, Verdict
-from foveal.models.diagnose.pictures import rate_figure
-from foveal.models.optim import configure
+from foveal.models.diagnose.parts import Bench, total
+from foveal.models.training.optimizers import configure
 
 BATCHES = 60
 LOWEST, HIGHEST = 1e-5, 10.0  # of the head; the trunk keeps its ratio to it

@@ -21,12 +21,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from foveal.errors import BadOutput
-from foveal.models.diagnose.bench import Bench
+from foveal.models.diagnose.figures import trials_figure
 from foveal.models.diagnose.findings import Finding, Picture, Verdict
-from foveal.models.diagnose.pictures import trials_figure
-from foveal.models.run_folder import RunFolder, rank
-from foveal.models.train import fit
-from foveal.models.training_module import LossLost
+from foveal.models.diagnose.parts import Bench
+from foveal.models.training.loop import fit
+from foveal.models.training.module import LossLost
+from foveal.models.training.run_folder import RunFolder, rank
 
 Box = Mapping[str, tuple[float, float]]  # field -> lowest and highest value, searched on a log scale
 Say = Callable[[str], None]

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import optim
 
-from foveal.models.diagnose.bench import Bench, plain, spread, still, total
+from foveal.models.diagnose.figures import line_figure
 from foveal.models.diagnose.findings import Finding, Picture
-from foveal.models.diagnose.pictures import line_figure
+from foveal.models.diagnose.parts import Bench, plain, spread, still, total
 
 FIRST_SAMPLES = 64
 TOLERANCE = 0.25  # of the theoretical value

@@ -13,20 +13,20 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
-from foveal.class_map import to_picture
-from foveal.draw import overlay
 from foveal.errors import BadRecipe, UnknownName
-from foveal.image import decode
-from foveal.manifest import TaskName
+from foveal.imaging.class_map import to_picture
+from foveal.imaging.decode import decode
+from foveal.imaging.drawing import overlay
+from foveal.imaging.preprocess import Frame, Preprocess
 from foveal.metrics.semantic import IGNORE, score_segmentation
 from foveal.models.backbones import backbone, multi_scale
-from foveal.models.data import DataSet, Sample
-from foveal.models.inputs import Normalize
-from foveal.models.loading import Draw, seeded
-from foveal.models.segmentation.data import LabelMap, UInt8Array, load_class_maps
+from foveal.models.backbones.normalization import Normalize
+from foveal.models.data.dataset import DataSet, Sample
+from foveal.models.data.loading import Draw, seeded
 from foveal.models.segmentation.heads import ARCHITECTURES
+from foveal.models.segmentation.layouts import LabelMap, UInt8Array, load_class_maps
 from foveal.models.segmentation.recipe import SegmentationRecipe
-from foveal.preprocess import Frame, Preprocess
+from foveal.packages.manifest import TaskName
 from foveal.results import SemanticMap
 
 Item = tuple[Tensor, Tensor]  # uint8 (H, W, 3) canvas, uint8 (H, W) truth with IGNORE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from foveal.predictor import Predictor
+    from foveal.inference.pipeline import Predictor
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]
@@ -26,9 +26,9 @@ def load(model: str, *, zoo: "Path | str | None" = None, provider: str = "cpu") 
     Returns:
         A callable: picture (bytes, path or (H, W, 3) uint8 RGB array) -> result.
     """
-    from foveal.package import ModelPackage
-    from foveal.predictor import Predictor
-    from foveal.session import SessionSettings
-    from foveal.zoo import locate
+    from foveal.inference.pipeline import Predictor
+    from foveal.inference.session import SessionSettings
+    from foveal.packages.package import ModelPackage
+    from foveal.packages.zoo import locate
 
     return Predictor(ModelPackage.open(locate(model, zoo)), SessionSettings(provider=provider))

@@ -28,24 +28,24 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "predict": Command("foveal.commands.predict:predict", "Run a model over files, folders and globs."),
     "data synth": Command("foveal.commands.synth:synth", "Draw a data set with exact ground truth."),
-    "data check": Command("foveal.models.commands_check:check", "Look for faults in a data set.", "train"),
+    "data check": Command("foveal.models.commands.check:check", "Look for faults in a data set.", "train"),
     "data view": Command(
-        "foveal.models.commands_view:view", "Look at a data set: truths, augmentation, figures.", "train"
+        "foveal.models.commands.view:view", "Look at a data set: truths, augmentation, figures.", "train"
     ),
-    "data anchors": Command("foveal.models.detection.commands:anchors", "Judge, tune and try out anchors.", "train"),
+    "data anchors": Command("foveal.models.commands.detection:anchors", "Judge, tune and try out anchors.", "train"),
     "models": Command("foveal.commands.models:models", "List the models of the zoo."),
-    "train": Command("foveal.models.commands:train", "Fine-tune a network on your pictures.", "train"),
+    "train": Command("foveal.models.commands.train:train", "Fine-tune a network on your pictures.", "train"),
     "recipe show": Command(
-        "foveal.models.commands_recipe:show", "Print a resolved recipe, every field explained.", "train"
+        "foveal.models.commands.recipe:show", "Print a resolved recipe, every field explained.", "train"
     ),
-    "diagnose": Command("foveal.models.diagnose.commands:diagnose", "Six checks before a long training.", "train"),
-    "tune": Command("foveal.models.diagnose.commands:tune", "Search the best recipe, coarse then fine.", "train"),
+    "diagnose": Command("foveal.models.commands.diagnose:diagnose", "Six checks before a long training.", "train"),
+    "tune": Command("foveal.models.commands.diagnose:tune", "Search the best recipe, coarse then fine.", "train"),
     "evaluate": Command("foveal.export.commands:evaluate", "Score a package or a training run on a data set.", "train"),
     "export": Command("foveal.export.commands:export", "Turn a training run into a proved package.", "train"),
     "ensemble": Command("foveal.export.commands:ensemble", "Serve the mean of several classifiers as one.", "train"),
     "verify": Command("foveal.commands.verify:verify", "Prove a model package again, without torch."),
     "serve": Command("foveal.service.commands:serve", "Serve every model of the zoo over HTTP.", "serve"),
-    "bench": Command("foveal.service.commands_bench:bench", "Find out how much load a service can take.", "serve"),
+    "bench": Command("foveal.service.loadtest.commands:bench", "Find out how much load a service can take.", "serve"),
 }
 NEGATIVE = (ParityFailure, GoldenMismatch)  # the command did its work and the answer is no: exit 1, not 2
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from foveal.errors import BadRequest, UnknownName
 
 if TYPE_CHECKING:
-    from foveal.manifest import Manifest
+    from foveal.packages.manifest import Manifest
 
 MASK_FORMATS = ("rle", "polygon", "png", "none")
 MAX_DETECTIONS = 300

@@ -70,7 +70,7 @@ class SemanticMap:
 class InstanceMasks:
     """Masks of N instances, kept small: the soft 28 x 28 (any m x m) outputs; full-size bitmaps are made ONE at a time.
 
-    The decoding lives in foveal.masks, so that results stay plain data.
+    The decoding lives in foveal.imaging.masks, so that results stay plain data.
     """
 
     soft: FloatArray  # (N, m, m) probabilities in [0, 1], in the box of the same index

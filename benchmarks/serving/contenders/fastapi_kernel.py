@@ -6,10 +6,10 @@ import uvicorn
 from fastapi import FastAPI, Response, UploadFile
 
 from foveal.formats import Entry, entry_bytes
+from foveal.inference.pipeline import Predictor
+from foveal.inference.session import SessionSettings
 from foveal.options import Options
-from foveal.package import ModelPackage
-from foveal.predictor import Predictor
-from foveal.session import SessionSettings
+from foveal.packages.package import ModelPackage
 
 PORT, PACKAGE = int(sys.argv[1]), sys.argv[2]
 app = FastAPI()

@@ -15,7 +15,7 @@ def models(
     from rich.console import Console
     from rich.table import Table
 
-    from foveal.zoo import open_all
+    from foveal.packages.zoo import open_all
 
     packages = open_all(zoo)
     if as_json:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from foveal.batch.job import Job, Piece
+    from foveal.batch.sources import Source
+    from foveal.batch.tally import Tally
     from foveal.formats import Framed
-    from foveal.job import Job, Piece
     from foveal.options import Options
-    from foveal.package import ModelPackage
-    from foveal.sources import Source
-    from foveal.tally import Tally
+    from foveal.packages.package import ModelPackage
 
     Engine = Callable[[Sequence[Source]], Iterator[Piece]]
 
@@ -63,17 +63,17 @@ def predict(
 
     One entry an image, in input order; a file that cannot be read gives an error line and exit code 1 at the end.
     """
-    from foveal.batch import default_threads
+    from foveal.batch.image_files import Pictures
+    from foveal.batch.job import Job
+    from foveal.batch.local import default_threads
+    from foveal.batch.sources import expand
+    from foveal.batch.sources import shard as take_shard
     from foveal.errors import BadRequest, UnknownName
     from foveal.formats import FORMATS
     from foveal.formats.coco import CocoIds
-    from foveal.formats.pictures import Pictures
-    from foveal.job import Job
-    from foveal.package import ModelPackage
-    from foveal.session import SessionSettings
-    from foveal.sources import expand
-    from foveal.sources import shard as take_shard
-    from foveal.zoo import locate
+    from foveal.inference.session import SessionSettings
+    from foveal.packages.package import ModelPackage
+    from foveal.packages.zoo import locate
 
     if format_ not in FORMATS:
         raise UnknownName.among("format", format_, FORMATS)
@@ -134,7 +134,7 @@ def _engine(job: Job, name: str, ray_address: str | None, workers: int | None) -
     from foveal.errors import BadRequest, UnknownName
 
     if name == "ray":
-        from foveal import cluster
+        from foveal.batch import cluster
 
         return partial(cluster.run, job, address=ray_address or "auto", workers=workers)
     if name != "local":
@@ -146,8 +146,8 @@ def _engine(job: Job, name: str, ray_address: str | None, workers: int | None) -
 
 def _to_stdout(job: Job, sources: Sequence[Source], run: Engine) -> tuple[Tally, int]:
     """As `to_file`, on stdout."""
+    from foveal.batch.tally import Tally
     from foveal.formats import Framed
-    from foveal.tally import Tally
 
     writer, stream, tally = job.writer(), sys.stdout.buffer, Tally()
     if isinstance(writer, Framed):
@@ -170,8 +170,8 @@ def to_file(job: Job, sources: Sequence[Source], run: Engine, out: Path, *, resu
     Returns:
         What all of it came to, also what was there before a resume; and how many pictures that was.
     """
+    from foveal.batch.journal import JournaledFile
     from foveal.formats import Framed
-    from foveal.journal import JournaledFile
 
     writer = job.writer()
     grown = out.with_name(out.name + ".lines") if isinstance(writer, Framed) else out

@@ -24,7 +24,7 @@ def synth(
     The same seed draws the same pictures; picture i does not depend on --count.
     """
     from foveal.progress import track
-    from foveal.scenes.write import Order, write_data_set
+    from foveal.synth.write import Order, write_data_set
 
     order = Order(task, style, layout, count, seed, _size(size) if size else None)
     written = write_data_set(order, out, track=lambda drawn: track(drawn, total=count, what="draw"))

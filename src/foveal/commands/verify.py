@@ -18,11 +18,11 @@ def verify(
     One line a check; exits 0 when all hold and 1 with the first that does not.
     """
     from foveal.errors import BadPackage
-    from foveal.package import ModelPackage
-    from foveal.predictor import Predictor
-    from foveal.session import SessionSettings
-    from foveal.verify import check_batches, check_golden, check_graph
-    from foveal.zoo import locate
+    from foveal.inference.pipeline import Predictor
+    from foveal.inference.session import SessionSettings
+    from foveal.inference.verify import check_batches, check_golden, check_graph
+    from foveal.packages.package import ModelPackage
+    from foveal.packages.zoo import locate
 
     try:
         opened = ModelPackage.open(package if Path(package).is_dir() else locate(package, zoo))

@@ -3,8 +3,8 @@
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from foveal.formats.entry import Entry
-from foveal.manifest import Manifest
 from foveal.options import Options
+from foveal.packages.manifest import Manifest
 
 
 class Writer(Protocol):

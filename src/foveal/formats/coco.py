@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from foveal import masks
 from foveal.errors import BadData, BadRequest
 from foveal.formats.entry import Entry, to_json
-from foveal.manifest import Manifest
+from foveal.imaging import masks
 from foveal.options import Options
+from foveal.packages.manifest import Manifest
 from foveal.results import Detections
 
 TASKS = ("object-detection", "instance-segmentation")

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Mapping
 
 from foveal.formats.entry import Entry, entry_object
-from foveal.manifest import Manifest
 from foveal.options import Options
+from foveal.packages.manifest import Manifest
 from foveal.tasks import TASKS
 
 Row = Mapping[str, object]

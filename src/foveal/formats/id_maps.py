@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from foveal import masks
+from foveal.imaging import masks
 from foveal.results import Detections, SemanticMap
 
 TASKS = ("instance-segmentation", "semantic-segmentation")

@@ -1,8 +1,8 @@
 """JSON lines: one compact object a picture, errors in place."""
 
 from foveal.formats.entry import Entry, entry_bytes
-from foveal.manifest import Manifest
 from foveal.options import Options
+from foveal.packages.manifest import Manifest
 
 
 class JsonLines:

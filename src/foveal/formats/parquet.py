@@ -11,8 +11,8 @@ from typing import Any, BinaryIO
 from foveal.errors import FovealError
 from foveal.formats.entry import Entry
 from foveal.formats.jsonl import JsonLines
-from foveal.manifest import Manifest
 from foveal.options import Options
+from foveal.packages.manifest import Manifest
 
 GROUP_ROWS, GROUP_BYTES = 4096, 32_000_000  # a row group ends at whichever comes first; this bounds the memory
 

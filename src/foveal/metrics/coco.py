@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from foveal import masks
+from foveal.imaging import masks
 from foveal.metrics.truth import ObjectTruth
 from foveal.results import Detections
 

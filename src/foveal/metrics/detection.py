@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools.cocoeval import COCOeval
 
-from foveal import masks
+from foveal.imaging import masks
 from foveal.metrics import coco
 from foveal.metrics.base import Scores
 from foveal.metrics.bootstrap import bootstrapped

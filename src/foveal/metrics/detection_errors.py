@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-from foveal import masks
+from foveal.imaging import masks
 from foveal.metrics.coco import Kind, xywh
 from foveal.metrics.truth import ObjectTruth
 from foveal.results import Detections

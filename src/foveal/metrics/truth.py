@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from foveal import masks
+from foveal.imaging import masks
 
 Rle = dict[str, Any]  # {"size": [H, W], "counts": "…"}: compressed, as pycocotools reads it
 

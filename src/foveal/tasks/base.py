@@ -7,11 +7,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from foveal.manifest import GoldenTolerance, Manifest
+from foveal.imaging.preprocess import Frame
+from foveal.imaging.tiling import Window
 from foveal.options import Options
-from foveal.preprocess import Frame
+from foveal.packages.manifest import GoldenTolerance, Manifest
 from foveal.results import Result
-from foveal.tiling import Window
 
 Array = npt.NDArray[Any]
 Outputs = Mapping[str, Array]  # output name -> array

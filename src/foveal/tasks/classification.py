@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from foveal.manifest import GoldenTolerance, Manifest
+from foveal.imaging.preprocess import Frame
 from foveal.options import Options
-from foveal.preprocess import Frame
+from foveal.packages.manifest import GoldenTolerance, Manifest
 from foveal.results import Classification, Result
 from foveal.tasks.base import Array, JsonObject, Outputs, Prepared, split_rows, stack_canvases
 

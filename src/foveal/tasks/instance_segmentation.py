@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from foveal import masks
-from foveal.manifest import GoldenTolerance
+from foveal.imaging import masks
 from foveal.options import Options
+from foveal.packages.manifest import GoldenTolerance
 from foveal.results import Detections, Result
 from foveal.tasks.base import JsonObject
 from foveal.tasks.object_detection import ObjectDetectionTask, detection_object, match_rendered

@@ -20,12 +20,12 @@ from typing import Literal
 import numpy as np
 
 from foveal.errors import BadPackage
-from foveal.manifest import GoldenTolerance, Manifest
+from foveal.imaging.boxes import nms
+from foveal.imaging.preprocess import Frame
 from foveal.options import MAX_DETECTIONS, Options
-from foveal.preprocess import Frame
+from foveal.packages.manifest import GoldenTolerance, Manifest
 from foveal.results import Detections, FloatArray, InstanceMasks, IntArray, Result
 from foveal.tasks.base import Array, JsonObject, Outputs, Prepared, split_rows, stack_canvases
-from foveal.tasks.nms import nms
 
 MAX_CANDIDATES = 5000  # a one-stage picture's best candidates before NMS: bounds time and memory at score_threshold 0
 MIN_SIDE_PX = 0.01  # in original pixels: what is narrower after clipping would be printed with no width

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from foveal import class_map as maps
 from foveal.errors import BadRequest
-from foveal.manifest import GoldenTolerance, Manifest
+from foveal.imaging import class_map as maps
+from foveal.imaging.preprocess import Frame
 from foveal.options import Options
-from foveal.preprocess import Frame
+from foveal.packages.manifest import GoldenTolerance, Manifest
 from foveal.results import Result, SemanticMap
 from foveal.tasks.base import Array, JsonObject, Outputs, Prepared, split_rows, stack_canvases
 

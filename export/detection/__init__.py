@@ -1,0 +1,1 @@
+"""Export of detectors and instance segmenters."""

@@ -1,0 +1,137 @@
+"""Export of detectors and instance segmenters; foveal.tasks.object_detection names the graphs' tensors."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from foveal import synth
+from foveal.export.base import Comparison, Proof, TorchSession
+from foveal.export.detection.families import family_of
+from foveal.export.detection.match import Tolerance, judge
+from foveal.export.detection.nms_op import onnx_translations
+from foveal.export.evaluation.evaluate import evaluate
+from foveal.export.proof.rounding import Exact
+from foveal.export.trace import BATCH, trace
+from foveal.imaging.boxes import nms
+from foveal.inference.pipeline import Pipeline
+from foveal.inference.session import Session
+from foveal.models.data.dataset import Sample
+from foveal.models.training.checkpoint import Checkpoint
+from foveal.options import MAX_DETECTIONS, Options
+from foveal.packages.manifest import Manifest, Postprocess, Tensor
+from foveal.tasks.base import Outputs
+from foveal.tasks.object_detection import graph_family
+
+PROOF_SCORE = 0.05  # far below every sensible default, so that weak detections are proved too
+
+
+class DetectionExporter:
+    """Faster and Mask R-CNN, RetinaNet, SSD and SSDLite."""
+
+    criterion = (
+        f"detections with a score above {PROOF_SCORE}, before NMS and after it, matched one to one: same class, every "
+        "edge within 0.02 canvas px (ResNet-50: 0.05), scores within 1e-4, pasted masks IoU >= 0.999 (a pixel within "
+        "1e-4 of the cut at 0.5 may fall on either side); left over and counted as explained: only what hangs on a "
+        "threshold, a cut or an equal rival to 1e-4"
+    )
+
+    def inputs(self, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
+        """What the network's family reads."""
+        example = family_of(checkpoint.network).example(checkpoint.preprocess.canvas_hw)
+        dtypes = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in example.items()}
+        return tuple(
+            Tensor(name=name, dtype=dtypes[name], shape=(BATCH, *tensor.shape[1:]) if tensor.ndim else ())
+            for name, tensor in example.items()
+        )
+
+    def trace(self, checkpoint: Checkpoint) -> bytes:
+        """The ONNX graph of the network's family."""
+        network, canvas_hw = checkpoint.network, checkpoint.preprocess.canvas_hw
+        family = family_of(network)
+        graph = family.graph(network, canvas_hw).eval()
+        return trace(graph, family.example(canvas_hw), family.outputs(network), translations=onnx_translations())
+
+    def reference(self, checkpoint: Checkpoint) -> Session:
+        """The network's own forward, one picture at a time, torchvision's post-processing included."""
+        family = family_of(checkpoint.network)
+        outputs = (*family.outputs(checkpoint.network), *family.doubts)
+        return TorchSession(outputs, partial(family.answer, checkpoint.network))
+
+    def exact(self, checkpoint: Checkpoint) -> Session | None:
+        """Not asked for: detectors are held to fixed bounds."""
+        return None
+
+    def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
+        """The recipe's NMS; its score threshold stands where val does not tell a better one (`tuned`)."""
+        masks = checkpoint.task == "instance-segmentation"
+        recipe = checkpoint.recipe.model_dump()
+        return Postprocess(
+            score_threshold=recipe["score_threshold"],
+            iou_threshold=recipe["iou_threshold"],
+            max_detections=MAX_DETECTIONS,
+            mask_format="rle" if masks else None,
+        )
+
+    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> Mapping[str, Any]:
+        """The score threshold with the best F1 over all classes."""
+        best = evaluate(trained, val).details["best_f1"]["score_threshold"]
+        return {"postprocess": trained.manifest.postprocess.model_copy(update={"score_threshold": round(best, 4)})}
+
+    def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
+        """Scenes in the styles that know one of the model's labels, else in two others; one wide, one high."""
+        styles = [name for name, style in synth.STYLES.items() if set(style.labels) & set(checkpoint.labels)]
+        names = (styles or ["blood", "nuclei"]) * 2
+        sizes = ((240, 320), (320, 240))
+        return {
+            f"{name}-{height}x{width}": synth.draw(name, image_hw=(height, width)).rgb
+            for name, (height, width) in zip(names, sizes, strict=False)
+        }
+
+    def proofs(self, manifest: Manifest) -> Sequence[Proof]:
+        """Every candidate, since NMS at 1 drops none: that proves the network. NMS as served: that proves decisions."""
+        candidates = Options(score_threshold=PROOF_SCORE, iou_threshold=1.0)
+        served = Options(score_threshold=PROOF_SCORE, iou_threshold=manifest.postprocess.iou_threshold)
+        return (
+            Proof(candidates, partial(compare, "candidates", manifest, candidates)),
+            Proof(served, partial(compare, "detections", manifest, served)),
+        )
+
+
+def compare(
+    what: str,
+    manifest: Manifest,
+    options: Options,
+    expected: Sequence[Outputs],
+    got: Sequence[Outputs],
+    _exact: Exact | None = None,
+) -> Comparison:
+    """Matched sets, picture by picture, under options that state both thresholds; `what` begins the figures' names."""
+    tolerance = Tolerance(box_px=0.05 if "resnet50" in manifest.architecture else 0.02)
+    one_stage = graph_family(manifest) == "one-stage"
+    verdicts = []
+    for pair in zip(expected, got, strict=True):
+        want, have = (suppressed(rows, options) if one_stage else rows for rows in pair)
+        verdicts.append(judge(want, have, options, tolerance))
+    figures = {
+        "expected": sum(verdict.detections for verdict in verdicts),
+        "matched": sum(verdict.matched for verdict in verdicts),
+        "explained": sum(verdict.explained for verdict in verdicts),
+        "box_px": max(verdict.box_px for verdict in verdicts),
+        "score": max(verdict.score for verdict in verdicts),
+        "mask_iou_lack": max(1 - verdict.mask_iou for verdict in verdicts),
+    }
+    failures = (f"{what} of picture {i}: {f}" for i, verdict in enumerate(verdicts) for f in verdict.failures)
+    return Comparison({f"{what}_{name}": float(value) for name, value in figures.items()}, tuple(failures))
+
+
+def suppressed(candidates: Outputs, options: Options) -> Outputs:
+    """A one-stage picture's candidates (K rows) -> its detections, by the kernel's NMS."""
+    assert options.score_threshold is not None
+    assert options.iou_threshold is not None
+    rows = np.flatnonzero(candidates["scores"] > options.score_threshold)
+    above = {name: value[rows] for name, value in candidates.items()}
+    kept = nms(above["boxes"], above["scores"], above["class_ids"], options.iou_threshold, limit=MAX_DETECTIONS)
+    return {name: value[kept] for name, value in above.items()}

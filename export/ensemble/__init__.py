@@ -1,0 +1,1 @@
+"""Ensembles: several classifiers as one package."""

@@ -1,0 +1,1 @@
+"""Evaluation of checkpoints and packages on data sets; score calibration."""

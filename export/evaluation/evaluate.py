@@ -1,0 +1,132 @@
+"""Score a network on samples: a trained checkpoint, a graph not yet packaged, or a package. One code for all three.
+
+Needs no torch: a package is scored where it is served.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from foveal.errors import BadData, ParityFailure, UnknownName
+from foveal.inference.pipeline import Pipeline
+from foveal.metrics import Scores, scoring
+from foveal.models.classification.layouts import load_folders
+from foveal.models.data.dataset import SPLITS, DataSet, Sample
+from foveal.models.detection.layouts.read import load_objects
+from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
+from foveal.models.recipe import Recipe
+from foveal.models.segmentation.layouts import load_class_maps
+from foveal.models.segmentation.recipe import SegmentationRecipe
+from foveal.options import Options
+from foveal.packages.manifest import Manifest, Metrics
+from foveal.progress import track
+from foveal.tasks.base import Outputs, Prepared
+
+AGREEMENT = 0.0005  # how far a metric may move from checkpoint to package
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a task's data sets are read, without torch."""
+
+    load: Callable[[Path, Any], DataSet[Any]]
+    recipe_type: type[Recipe]  # has at least the fields that reading and splitting depend on
+
+
+READERS: dict[str, Reader] = {
+    "classification": Reader(load_folders, Recipe),
+    "semantic-segmentation": Reader(load_class_maps, SegmentationRecipe),
+    "object-detection": Reader(load_objects, DetectionRecipe),
+    "instance-segmentation": Reader(load_objects, InstanceRecipe),
+}
+
+
+def evaluate(pipeline: Pipeline, samples: Sequence[Sample[Any]]) -> Scores:
+    """Predict every sample from its file's bytes and score the results.
+
+    Args:
+        pipeline: decodes, preprocesses, runs and decodes as in production.
+        samples: pictures with their truth, in the manifest's class ids.
+
+    Raises:
+        BadData: no samples. BadImage: a file that cannot be read; a silently shorter test set would flatter.
+    """
+    if not samples:
+        raise BadData("expected pictures to evaluate on, got none")
+    task = scoring(pipeline.manifest.task)
+    options = task.options.resolved(pipeline.manifest)
+    results = [pipeline.finish(raw, prepared, options) for prepared, raw in outputs_of(pipeline, samples, options)]
+    threshold = pipeline.manifest.postprocess.score_threshold  # errors and counts are those of the model as it is used
+    at = {} if threshold is None else {"score_threshold": threshold}
+    return task.score(results, [sample.truth for sample in samples], pipeline.manifest.labels, **at)
+
+
+def outputs_of(
+    pipeline: Pipeline, samples: Sequence[Sample[Any]], options: Options
+) -> Iterator[tuple[Prepared, Outputs]]:
+    """Every sample, read from its file's bytes, and the network's raw outputs for it; `options` are resolved ones."""
+    for sample in track(samples, total=len(samples), what="evaluate"):
+        prepared = pipeline.prepare(sample.path)
+        yield prepared, pipeline.infer([prepared], [options])[0]
+
+
+def read_data(manifest: Manifest, root: Path, split_file: Path | None = None) -> DataSet[Any]:
+    """Read a data set and split it as the model's recipe says, so that `test` is what training never saw.
+
+    Raises:
+        UnknownName: no reader for the task. BadData: not readable, or the recipe's split file is not given.
+    """
+    if manifest.task not in READERS:
+        raise UnknownName.among("task", manifest.task, READERS)
+    reader = READERS[manifest.task]
+    fields = {name: value for name, value in manifest.recipe.items() if name in reader.recipe_type.model_fields}
+    if fields.get("split_file") and split_file is None:
+        raise BadData(f"the model's recipe splits by {fields['split_file']}: give it as --split-file")
+    recipe = reader.recipe_type.model_validate({**fields, "split_file": split_file and str(split_file)})
+    return reader.load(root, recipe)
+
+
+def select(data: DataSet[Any], split: str, labels: tuple[str, ...]) -> tuple[Sample[Any], ...]:
+    """The samples of a split, or of `all`.
+
+    Raises:
+        UnknownName: no such split. BadData: the data set's labels are not the model's.
+    """
+    if split not in (*SPLITS, "all"):
+        raise UnknownName.among("split", split, (*SPLITS, "all"))
+    if data.labels != labels:
+        raise BadData(f"{data.name}: expected the model's labels {', '.join(labels)}; got {', '.join(data.labels)}")
+    samples = data.splits.train + data.splits.val + data.splits.test if split == "all" else data.splits[split]
+    if not samples:
+        raise BadData(f"{data.name}: expected pictures in split {split!r}, got none of {data.splits.counts()}")
+    return samples
+
+
+def same_metrics(checkpoint: Scores, package: Scores, split: str) -> Metrics:
+    """Both scores as the manifest keeps them.
+
+    Raises:
+        ParityFailure: a metric moved by more than 0.0005.
+    """
+    moved = [
+        f"{name}: {value:.6f} before, {package.values[name]:.6f} after"
+        for name, value in checkpoint.values.items()
+        if not abs(value - package.values[name]) <= AGREEMENT
+    ]
+    if moved:
+        raise ParityFailure(
+            f"on {package.images} pictures of split {split!r}, expected metrics within {AGREEMENT}: {'; '.join(moved)}"
+        )
+    return Metrics(
+        split=split,
+        images=package.images,
+        values=_rounded(package.values),
+        intervals_95={name: (round(low, 6), round(high, 6)) for name, (low, high) in package.intervals_95.items()},
+        checkpoint_values=_rounded(checkpoint.values),
+        per_class={label: _rounded(figures) for label, figures in package.per_class.items()},
+    )
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in values.items()}

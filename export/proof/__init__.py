@@ -1,0 +1,1 @@
+"""Parity proofs: criteria, probe images, rounding bounds."""

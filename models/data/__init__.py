@@ -1,0 +1,1 @@
+"""Data sets of any task: samples, splits, loading."""

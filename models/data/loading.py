@@ -1,0 +1,105 @@
+"""Data loaders whose order and randomness are functions of (seed, epoch, position) alone.
+
+So a run is the same with any number of worker processes, and a resumed run continues exactly as an uninterrupted one,
+without saving the state of any random generator.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from foveal.errors import BadRecipe
+from foveal.models.data.distributed import ALONE, World
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One sample to be drawn: which one, and the seed of its augmentation."""
+
+    index: int
+    seed: int
+    epoch: int  # from 0
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's global generator seeded inside, as it was outside (torchvision's transforms know no other)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def derived_seed(*parts: int) -> int:
+    """One 63-bit seed from several numbers, well mixed."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+class DrawSampler(Sampler[Draw]):
+    """A seeded permutation of `count` samples, another one each epoch. Lightning calls `set_epoch`.
+
+    Of several processes each draws its share: the same number, so that none waits for another.
+    """
+
+    def __init__(self, count: int, seed: int, world: World = ALONE) -> None:
+        self._count, self._seed, self._world, self._epoch = count, seed, world, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch the next iteration draws."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._count // self._world.size
+
+    def __iter__(self) -> Iterator[Draw]:
+        epoch = self._epoch
+        order = np.random.default_rng(derived_seed(self._seed, epoch)).permutation(self._count)
+        for index in self._world.share(order.tolist()[: len(self) * self._world.size]):
+            yield Draw(index, derived_seed(self._seed, epoch, index), epoch)
+
+
+def train_loader(
+    dataset: Dataset[Any],
+    count: int,
+    batch_size: int,
+    collate: Any,
+    *,
+    seed: int,
+    workers: int,
+    world: World = ALONE,
+) -> Any:
+    """Draws in seeded order; the rest that fills no batch is left to other epochs (BatchNorm dislikes tiny batches).
+
+    Args:
+        dataset: answers draws.
+        count: of samples.
+        batch_size: over all processes; each has an equal share of every batch.
+        collate: items -> batch.
+        seed: of order and augmentation.
+        workers: processes that prepare items.
+        world: the processes that train together.
+
+    Raises:
+        BadRecipe: the processes cannot share a batch evenly.
+    """
+    if batch_size % world.size:
+        raise BadRecipe(f"batch_size: expected a multiple of the {world.size} processes, got {batch_size}")
+    return DataLoader(
+        dataset,
+        batch_size=batch_size // world.size,
+        sampler=DrawSampler(count, seed, world),
+        drop_last=count > batch_size,
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        generator=torch.Generator(),  # else every epoch would take a number from the global generator
+    )
+
+
+def eval_loader(dataset: Dataset[Any], batch_size: int, collate: Any) -> Any:
+    """All samples in order."""
+    return DataLoader(dataset, batch_size=batch_size, collate_fn=collate, generator=torch.Generator())

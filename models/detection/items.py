@@ -1,0 +1,140 @@
+"""Samples as canvases with targets: for training augmented, for evaluation exactly as production prepares them."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from foveal.imaging.decode import Decoded, decode
+from foveal.imaging.preprocess import Frame, Preprocess
+from foveal.metrics.truth import ObjectTruth
+from foveal.models.data.canvases import Canvases
+from foveal.models.data.dataset import Sample
+from foveal.models.data.loading import Draw, seeded
+from foveal.models.detection.augment import Augmentation, Scene, usable
+from foveal.models.detection.layouts.truth import UInt8Array, bitmaps
+from foveal.models.detection.mosaic import copy_paste, mosaic
+from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
+
+
+class Item(TypedDict, total=False):
+    """One canvas. `target` in training only."""
+
+    image: Tensor  # (H, W, 3) uint8
+    content_hw: Tensor  # (2,) float32
+    target: dict[str, Tensor]
+
+
+class Batch(TypedDict):
+    """What the network reads."""
+
+    images: Tensor  # (N, H, W, 3) uint8
+    content_hw: Tensor  # (N, 2) float32
+    targets: list[dict[str, Tensor]]  # N in training, none in evaluation
+
+
+def collate(items: list[Item]) -> Batch:
+    """Stack canvases; targets stay a list, since pictures hold different numbers of objects."""
+    return {
+        "images": torch.stack([item["image"] for item in items]),
+        "content_hw": torch.stack([item["content_hw"] for item in items]),
+        "targets": [item["target"] for item in items if "target" in item],
+    }
+
+
+def frame_of(image_hw: tuple[int, int], preprocess: Preprocess) -> Frame:
+    """The letterbox' geometry for a picture of this size, without its pixels."""
+    assert preprocess.mode == "letterbox"
+    content_hw = preprocess.resized_hw(image_hw)
+    scale_xy = (content_hw[1] / image_hw[1], content_hw[0] / image_hw[0])
+    return Frame(image_hw, preprocess.canvas_hw, content_hw, scale_xy)
+
+
+class EvalItems(Dataset[Item]):
+    """Canvases as production makes them."""
+
+    def __init__(self, samples: Sequence[Sample[ObjectTruth]], preprocess: Preprocess) -> None:
+        self._canvases = Canvases(samples, preprocess)
+        self._content_hw = [preprocess.resized_hw(sample.truth.image_hw) for sample in samples]
+
+    def __len__(self) -> int:
+        return len(self._content_hw)
+
+    def __getitem__(self, index: int) -> Item:
+        content_hw = torch.tensor(self._content_hw[index], dtype=torch.float32)
+        return {"image": torch.from_numpy(self._canvases[index]), "content_hw": content_hw}
+
+
+class TrainItems(Dataset[Item]):
+    """Augmented by each draw's own seed, then letterboxed by the same Preprocess."""
+
+    def __init__(self, samples: Sequence[Sample[ObjectTruth]], preprocess: Preprocess, recipe: DetectionRecipe) -> None:
+        self._samples, self._preprocess, self._recipe = samples, preprocess, recipe
+        self._augment = Augmentation(recipe, preprocess.padding_rgb)
+        self._masks = isinstance(recipe, InstanceRecipe)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, draw: Draw) -> Item:
+        with seeded(draw.seed):
+            scene = self._augment(self._composed(draw))
+        return training_item(scene, self._preprocess)
+
+    def _composed(self, draw: Draw) -> Scene:
+        """The drawn picture, or a mosaic of it and three others, perhaps with objects of another one pasted on."""
+        recipe = self._recipe
+        composing = draw.epoch < recipe.epochs - recipe.plain_epochs
+        scene = self._scene(draw.index)
+        if composing and float(torch.rand(())) < recipe.mosaic:
+            scene = mosaic([scene, *(self._other() for _ in range(3))], self._preprocess.padding_rgb)
+        if composing and isinstance(recipe, InstanceRecipe) and float(torch.rand(())) < recipe.copy_paste:
+            scene = copy_paste(scene, self._other())
+        return scene
+
+    def _other(self) -> Scene:
+        return self._scene(int(torch.randint(len(self._samples), ())))
+
+    def _scene(self, index: int) -> Scene:
+        return load_scene(self._samples[index], self._preprocess, masks=self._masks)
+
+
+def load_scene(sample: Sample[ObjectTruth], preprocess: Preprocess, *, masks: bool) -> Scene:
+    """The picture, decoded as production does (masks: in full), with the objects that can be learned from."""
+    truth = sample.truth
+    decoded = decode(sample.path.read_bytes(), target_hw=None if masks else preprocess.decode_target)
+    height, width = decoded.rgb.shape[:2]
+    scale = np.array([width / truth.image_hw[1], height / truth.image_hw[0]] * 2, np.float32)
+    boxes = np.clip(truth.boxes_xyxy * scale, 0, np.array([width, height] * 2, np.float32))
+    scene = Scene(decoded.rgb, boxes, truth.class_ids, bitmaps(truth) if masks else None)
+    return usable(scene.keep(~truth.crowd))
+
+
+def training_item(scene: Scene, preprocess: Preprocess) -> Item:
+    """Letterbox picture, boxes and masks; labels count from 1, as torchvision's losses expect."""
+    canvas, frame = preprocess.apply(Decoded.of_array(scene.rgb))
+    target = {
+        "boxes": torch.from_numpy(frame.to_canvas(scene.boxes_xyxy)),
+        "labels": torch.from_numpy(scene.class_ids + 1),
+    }
+    if scene.masks is not None:
+        target["masks"] = torch.from_numpy(_canvas_masks(scene.masks, frame))
+    return {
+        "image": torch.from_numpy(canvas),
+        "content_hw": torch.tensor(frame.content_hw, dtype=torch.float32),
+        "target": target,
+    }
+
+
+def _canvas_masks(masks: UInt8Array, frame: Frame) -> UInt8Array:
+    """(M, H, W) 0 or 1 -> (M, canvas H, canvas W), resampled linearly and cut at a half."""
+    resized = np.zeros((len(masks), *frame.canvas_hw), np.uint8)
+    height, width = frame.content_hw
+    for into, mask in zip(resized, masks, strict=True):
+        soft = cv2.resize(mask * np.uint8(255), (width, height), interpolation=cv2.INTER_LINEAR)
+        into[:height, :width] = soft >= 128
+    return resized

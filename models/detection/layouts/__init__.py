@@ -1,0 +1,1 @@
+"""Detection data-set layouts: COCO, Pascal VOC, YOLO, instance-id maps."""

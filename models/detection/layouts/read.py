@@ -1,0 +1,90 @@
+"""A folder of labelled pictures -> a data set for detectors: layout recognised, splits made, what was found said."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from foveal.errors import BadData
+from foveal.imaging.decode import decode
+from foveal.metrics.truth import ObjectTruth
+from foveal.models.data.dataset import SPLITS, DataSet, Sample, Splits, fingerprint, imbalance_note, make_splits
+from foveal.models.detection.layouts.base import Reading
+from foveal.models.detection.layouts.coco import read_coco
+from foveal.models.detection.layouts.idmaps import read_idmaps
+from foveal.models.detection.layouts.truth import describe
+from foveal.models.detection.layouts.voc import read_voc
+from foveal.models.detection.layouts.yolo import read_yolo
+from foveal.models.detection.recipe import DetectionRecipe
+
+
+def read_objects(root: Path, instance_label: str = "object") -> Reading:
+    """The data set as it is written, whatever its layout.
+
+    Raises:
+        BadData: no layout that is read here.
+    """
+    if not root.is_dir():
+        raise BadData(f"{root}: expected a folder")
+    readers: dict[str, Callable[[Path], Reading | None]] = {
+        "COCO JSON": read_coco,
+        "Pascal VOC": read_voc,
+        "YOLO txt": read_yolo,
+        "instance-id maps": lambda folder: read_idmaps(folder, instance_label),
+    }
+    for read in readers.values():
+        if (reading := read(root)) is not None:
+            return reading
+    raise BadData(f"{root}: expected one of {', '.join(readers)}")
+
+
+def load_objects(root: Path, recipe: DetectionRecipe) -> DataSet[ObjectTruth]:
+    """Read and split. The layout's own split is used where it is complete, else one is made as the recipe says."""
+    reading = read_objects(root, recipe.instance_label)
+    samples = reading.samples
+    splits, how = _splits(samples, reading, recipe)
+    counts = Counter(reading.labels[i] for s in samples for i in s.truth.class_ids)
+    boxes = sum(counts.values())
+    notes = [f"{reading.layout}: {len(samples)} pictures, {boxes} objects, {len(reading.labels)} labels; {how}"]
+    if len(counts) > 1:
+        notes.append(imbalance_note(counts).replace("samples", "objects"))
+    return DataSet(
+        name=root.resolve().name,
+        layout=reading.layout,
+        labels=reading.labels,
+        splits=splits,
+        fingerprint=fingerprint(samples, describe),
+        notes=tuple(notes),
+    )
+
+
+def _splits(
+    samples: Sequence[Sample[ObjectTruth]], reading: Reading, recipe: DetectionRecipe
+) -> tuple[Splits[ObjectTruth], str]:
+    official = [tuple(s for s in samples if reading.split_of.get(s.name) == split) for split in SPLITS]
+    if recipe.split_file is None and official[0] and official[1]:
+        return Splits(*official), "the data set's own split"
+    looks = [look_of(s) if recipe.stratify_by_look else "" for s in samples]
+    pairs = [Sample(s.name, s.path, (s.truth, look)) for s, look in zip(samples, looks, strict=True)]
+    made = make_splits(pairs, recipe, lambda pair: strata(pair[0], pair[1], reading.labels))
+    by_name = {s.name: s for s in samples}
+    return Splits(*(tuple(by_name[s.name] for s in made[split]) for split in SPLITS)), f"split with seed {recipe.seed}"
+
+
+def strata(truth: ObjectTruth, look: str, labels: Sequence[str]) -> Mapping[str, int]:
+    """What a split spreads evenly: objects by class, and the kind of picture where that is known."""
+    counts = Counter(f"class {labels[i]}" for i in truth.class_ids)
+    if look:
+        counts[f"look {look}"] += 1
+    return counts
+
+
+def look_of(sample: Sample[ObjectTruth]) -> str:
+    """A picture's kind by its mean colour and size: dark, or light with a blue or a red cast.
+
+    Tells apart, for instance, fluorescence, haematoxylin-eosin and purple stains, and magnifications that come with
+    sensor sizes of their own.
+    """
+    red, _, blue = decode(sample.path.read_bytes()).rgb.mean((0, 1))
+    height, width = sample.truth.image_hw
+    tone = "dark" if red + blue < 160 else "blue" if blue >= red else "red"
+    return f"{tone} {width}x{height}"

@@ -1,0 +1,1 @@
+"""Detection networks: pyramids, one-stage and two-stage detectors."""

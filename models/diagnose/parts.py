@@ -1,0 +1,107 @@
+"""A training's parts laid out on a bench: its network, its samples, single steps, without the frame around them."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import StochasticDepth
+
+from foveal.models.data.dataset import DataSet, Sample
+from foveal.models.data.loading import Draw, derived_seed, train_loader
+from foveal.models.recipe import Recipe
+from foveal.models.tasks import TaskTrainer, trainer_of
+from foveal.models.training.initialization import initialise
+
+PLAIN: dict[str, Any] = {  # fields that vary pictures or hold learning back -> the value that does nothing
+    **dict.fromkeys(("dropout", "label_smoothing", "mixup", "cutmix", "weight_decay", "l1"), 0.0),
+    **dict.fromkeys(("brightness", "saturation", "hue", "erase", "rotate_deg", "invert", "grayscale"), 0.0),
+    **dict.fromkeys(("crop", "zoom_out", "mosaic", "copy_paste"), 0.0),
+    **dict.fromkeys(("scale_min", "scale_max"), 1.0),
+    **dict.fromkeys(("flip", "rotate_90"), False),
+    **dict.fromkeys(("ema_decay", "swa_start", "stochastic_depth", "crop_hw", "patience"), None),
+    "frozen_epochs": 0,
+    "warmup_epochs": 0.0,
+    "lr_scaling": "none",
+    "schedule": "constant",
+}
+
+
+def plain(recipe: Recipe) -> Any:
+    """The recipe without augmentation, regularisation and schedule."""
+    known = {name: value for name, value in PLAIN.items() if name in type(recipe).model_fields}
+    return recipe.model_copy(update=known)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One task, recipe and data set."""
+
+    task: TaskTrainer
+    recipe: Any  # a Recipe of the task's own type
+    data: DataSet[Any]
+
+    @classmethod
+    def of(cls, recipe: Recipe, data_root: Path) -> "Bench":
+        """Read the data set as a training would."""
+        task = trainer_of(recipe.task)
+        return cls(task, recipe, task.load_data(data_root, recipe))
+
+    def network(self) -> nn.Module:
+        """A fresh one, the same each time."""
+        torch.manual_seed(self.recipe.seed)
+        network = self.task.build(self.recipe, self.data.labels, weights=self.recipe.weights)
+        initialise(self.task.backbone(network), self.recipe.init)
+        return network
+
+    def batches(self) -> Iterator[Any]:
+        """Augmented training batches as a run would see them, epoch after epoch without an end."""
+        samples, recipe = self.data.splits.train, self.recipe
+        dataset = self.task.train_set(samples, recipe)
+        loader = train_loader(dataset, len(samples), recipe.batch_size, self.task.collate, seed=recipe.seed, workers=0)
+        for epoch in range(2**31):
+            loader.sampler.set_epoch(epoch)
+            yield from loader
+
+    def fixed(self, samples: Sequence[Sample[Any]]) -> list[Any]:
+        """The samples as training items without augmentation, in order."""
+        dataset = self.task.train_set(samples, plain(self.recipe))
+        epoch = self.recipe.epochs  # past the last: nothing is composed of several pictures
+        return [dataset[Draw(i, derived_seed(self.recipe.seed, i), epoch)] for i in range(len(samples))]
+
+    def sample_losses(self, network: nn.Module, samples: Sequence[Sample[Any]]) -> list[float]:
+        """The loss of each sample alone, as a training would count it, with nothing learnt and nothing random."""
+        network = still(copy.deepcopy(network), freeze_batchnorm=True)
+        recipe = plain(self.recipe)
+        found = []
+        with torch.no_grad():
+            for item in self.fixed(samples):
+                torch.manual_seed(recipe.seed)  # detectors sample their proposals
+                found.append(total(self.task.loss(network, self.task.collate([item]), recipe)).item())
+        return found
+
+
+def still(network: nn.Module, *, freeze_batchnorm: bool = False) -> nn.Module:
+    """The network in training mode, with nothing random in it."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, (nn.Dropout, nn.Dropout2d, StochasticDepth)):
+            module.p = 0.0
+        elif freeze_batchnorm and isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+    return network
+
+
+def total(losses: Any) -> Tensor:
+    """The sum of a loss' parts."""
+    return torch.stack(list(losses.values())).sum()
+
+
+def spread(samples: Sequence[Sample[Any]], count: int) -> list[Sample[Any]]:
+    """At most `count` samples, evenly over the split, which is sorted by name and so by class folder."""
+    if len(samples) <= count:
+        return list(samples)
+    return [samples[i * len(samples) // count] for i in range(count)]

@@ -1,0 +1,230 @@
+"""The training frame: one for all tasks. What a sample, a loss or a metric is, the task's plug knows (tasks.py).
+
+Fine-tuning in four steps: 1 a source model, 2 all of it but the head, 3 a new head, 4 head fast and backbone slow
+(`frozen_epochs` with the head alone, then two learning rates). Lightning runs the loop; this file says what happens in
+it and what is written down.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import DDPStrategy
+from torch import nn
+
+from foveal.errors import BadRecipe
+from foveal.models.backbones import backbone
+from foveal.models.backbones.weights import is_run
+from foveal.models.data.dataset import DataSet
+from foveal.models.data.distributed import ALONE, World, world
+from foveal.models.data.loading import eval_loader, train_loader
+from foveal.models.recipe import Recipe
+from foveal.models.tasks import TaskTrainer, load_data, trainer_of
+from foveal.models.training.checkpoint import load_run, predict_all
+from foveal.models.training.initialization import hasten_statistics, initialise
+from foveal.models.training.module import Say, TrainingModule
+from foveal.models.training.plots import draw_curves
+from foveal.models.training.run_folder import RunFolder, RunInfo, best_epoch, read_info
+from foveal.packages.manifest import Data, Licences
+
+
+def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, say: Say = lambda _: None) -> dict[str, Any]:
+    """Train, or go on with an interrupted training in the same folder.
+
+    Args:
+        recipe: of the task's own type.
+        data_root: the data set.
+        out: the run folder (run_folder.py says what is in it).
+        workers: processes that prepare samples beside the training process; the result does not depend on it.
+        say: gets a line for a person now and then.
+
+    Returns:
+        The content of result.json.
+
+    Raises:
+        BadData, BadRecipe, BadCheckpoint, BadOutput: what the user can mend.
+    """
+    with world() as processes:
+        heard = say if processes.is_first else _silent
+        task, data, folder = run_epochs(recipe, data_root, out, workers=workers, say=heard, processes=processes)
+        return processes.from_first(finish(task, data, recipe, folder) if processes.is_first else {})
+
+
+def run_epochs(
+    recipe: Recipe,
+    data_root: Path,
+    out: Path,
+    *,
+    workers: int = 0,
+    say: Say = lambda _: None,
+    processes: World = ALONE,
+) -> tuple[TaskTrainer, DataSet[Any], RunFolder]:
+    """All of `train` but the last step: the test split is not looked at."""
+    task = trainer_of(recipe.task)
+    data = load_data(recipe, data_root)
+    for note in data.notes:
+        say(note)
+    seed_everything(recipe.seed, verbose=False)
+    folder = RunFolder(out, writes=processes.is_first)
+    network = task.build(recipe, data.labels, weights=recipe.weights)
+    initialise(task.backbone(network), recipe.init)
+    if recipe.weights == "none":
+        hasten_statistics(task.backbone(network))
+    info = describe_run(task, recipe, data, network)
+    resumed = processes.from_first(processes.is_first and folder.open(recipe, info, data, data_root))
+    say(f"{info.architecture}, {info.parameters:,} parameters; {data.splits.counts()}")
+    fit(task, network, data, recipe, folder, resume=resumed, workers=workers, say=say, processes=processes)
+    return task, data, folder
+
+
+def describe_run(task: TaskTrainer, recipe: Recipe, data: DataSet[Any], network: nn.Module) -> RunInfo:
+    """run.json of a run that starts now."""
+    weights = {
+        "none": "trained from random weights",
+        "imagenet": backbone(recipe.backbone).licence,
+        "coco": "BSD-3-Clause (torchvision), trained on COCO 2017",
+    }
+    if is_run(recipe.weights):
+        before = read_info(Path(recipe.weights))
+        weights[recipe.weights] = (
+            f"{before.licences.weights}; then trained on {before.data.name}: {before.licences.data}"
+        )
+    return RunInfo(
+        task=recipe.task,
+        architecture=task.architecture(recipe),
+        labels=data.labels,
+        preprocess=task.preprocess(recipe),
+        data=Data(name=data.name, layout=data.layout, fingerprint=data.fingerprint, images=data.splits.counts()),
+        licences=Licences(
+            data=recipe.data_licence,
+            weights=recipe.weights_licence or weights.get(recipe.weights, f"not stated ({Path(recipe.weights).name})"),
+        ),
+        seed=recipe.seed,
+        parameters=sum(p.numel() for p in network.parameters()),
+        versions={name: version(name) for name in ("foveal", "torch", "torchvision", "lightning", "numpy")},
+    )
+
+
+def fit(
+    task: TaskTrainer,
+    network: nn.Module,
+    data: DataSet[Any],
+    recipe: Recipe,
+    folder: RunFolder,
+    *,
+    resume: bool,
+    workers: int = 0,
+    say: Say = lambda _: None,
+    processes: World = ALONE,
+) -> None:
+    """The loop: epochs with a validation after each, recorded in the folder.
+
+    Raises:
+        BadRecipe: a loss that is not finite, or arithmetic that this machine does not have.
+    """
+    splits = data.splits
+    batches = train_loader(
+        task.train_set(splits.train, recipe),
+        len(splits.train),
+        recipe.batch_size,
+        task.collate,
+        seed=recipe.seed,
+        workers=workers,
+        world=processes,
+    )
+    val = task.eval_set(processes.share(splits.val), recipe) if splits.val else None
+    validation = eval_loader(val, recipe.batch_size, task.collate) if val is not None else None
+    steps = steps_per_epoch(len(batches), recipe)
+    module = TrainingModule(task, network, data, recipe, folder, steps, say, processes)
+    keeper = ModelCheckpoint(
+        folder.resume_file.parent, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    with quiet_lightning():
+        trainer = Trainer(
+            max_epochs=recipe.epochs,
+            callbacks=[keeper],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            gradient_clip_val=recipe.clip_norm,
+            accumulate_grad_batches=recipe.accumulate,
+            precision=_precision(recipe),
+            deterministic=True,
+            **_parallel(recipe, processes),
+        )
+        trainer.fit(module, batches, validation, ckpt_path=folder.resume_file if resume else None, weights_only=True)
+
+
+def _precision(recipe: Recipe) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    if recipe.precision == "16-mixed" and not torch.cuda.is_available():
+        raise BadRecipe("precision: expected a GPU for 16-mixed, got none; bf16-mixed and 32-true run on CPUs")
+    return recipe.precision
+
+
+def _parallel(recipe: Recipe, processes: World) -> dict[str, Any]:
+    """Lightning's Trainer arguments: one device, or one a process of torchrun's."""
+    if processes.size == 1:
+        return {"devices": 1}
+    thaws = recipe.frozen_epochs > 0 or recipe.lr_backbone == 0  # then steps leave parameters out
+    return {
+        "devices": processes.local_size,
+        "num_nodes": processes.size // processes.local_size,
+        "strategy": DDPStrategy(find_unused_parameters=thaws),
+        "sync_batchnorm": torch.cuda.is_available(),
+        "use_distributed_sampler": False,  # loading.DrawSampler shares the batches
+    }
+
+
+def steps_per_epoch(batches: int, recipe: Recipe) -> int:
+    """Optimiser steps: Lightning steps once more for a rest that fills no accumulation."""
+    return -(-batches // recipe.accumulate)
+
+
+def finish(task: TaskTrainer, data: DataSet[Any], recipe: Recipe, folder: RunFolder) -> dict[str, Any]:
+    """Score the best checkpoint on val and, once, on test; draw the task's pictures of val."""
+    draw_curves(folder.path / "curves.png", folder.rows)
+    checkpoint = load_run(folder.path)
+    result: dict[str, Any] = {"best_epoch": best_epoch(folder.rows, f"val_{task.best_metric}")}
+    for split in ("val", "test"):
+        samples = data.splits[split]
+        if not samples:
+            continue
+        predictions = predict_all(checkpoint, samples)
+        result[split] = {"images": len(samples), **task.score(predictions, samples, data.labels, recipe)}
+        if split == "val":
+            task.report(folder.path, predictions, samples, data.labels)
+    result["seconds"] = round(sum(row["seconds"] for row in folder.rows), 1)
+    folder.finish(result)
+    return result
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Without Lightning's advertising and its advice that does not apply here; real warnings still come."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            # workers are the caller's choice: on two cores they compete with the training itself
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # we resume
+            # learn_val leaves no val split
+            warnings.filterwarnings("ignore", message="You defined a `validation_step` but have no `val_dataloader`")
+            # Lightning 2.6 calls what torch 2.15 deprecates; nothing of ours
+            warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\)", module="lightning.*")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _silent(_: str) -> None:
+    """For processes beside the first."""

@@ -1,0 +1,202 @@
+"""What a training run leaves behind, and how it goes on after it was killed.
+
+    recipe.toml     the resolved recipe
+    run.json        task, labels, preprocess, data fingerprint and counts, licences, seed, versions
+    data.json       where the data set was, and which sample is in which split
+    metrics.csv     one line an epoch
+    curves.png      the same as a picture; the task adds its own (confusion.png, …)
+    best.pt last.pt state_dicts of the evaluated weights (the averaged ones with EMA): tensors only
+    resume/         everything that is needed to go on; gone when the run is finished
+    result.json     val and test metrics of the best checkpoint; its presence means: finished
+
+Every file is written beside its place and renamed into it, so that a kill never leaves half a file.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from foveal.errors import BadCheckpoint, BadOutput
+from foveal.imaging.preprocess import Preprocess
+from foveal.models.data.dataset import SPLITS, DataSet
+from foveal.models.recipe import Recipe
+from foveal.packages.manifest import Data, Licences, TaskName
+
+Row = dict[str, float]
+
+
+class RunInfo(BaseModel):
+    """run.json: everything about a run that its weights need to be used."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: TaskName
+    architecture: str
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    data: Data
+    licences: Licences
+    seed: int
+    parameters: int
+    versions: dict[str, str]
+
+
+class RunFolder:
+    """A run's files. `rows` are the epochs so far. Of several processes that train together only one `writes`."""
+
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
+        self.path, self._writes = path, writes
+        self.rows: list[Row] = _read_rows(path / "metrics.csv")
+
+    @property
+    def resume_file(self) -> Path:
+        """Lightning's checkpoint of the last finished epoch."""
+        return self.path / "resume" / "last.ckpt"
+
+    def open(self, recipe: Recipe, info: RunInfo, data: DataSet[Any], data_root: Path) -> bool:
+        """Start a run here, or take up the one that was interrupted here.
+
+        Returns:
+            True when there is an epoch to go on from.
+
+        Raises:
+            BadOutput: the folder holds something else, a finished run, or one of another recipe or data set.
+        """
+        written = self.path / "run.json"
+        if not written.exists():
+            if self.path.exists() and any(self.path.iterdir()):
+                raise BadOutput(f"{self.path}: expected an empty folder or an interrupted run")
+            self.path.mkdir(parents=True, exist_ok=True)
+            _write(self.path / "recipe.toml", recipe.to_toml().encode())
+            _write_json(self.path / "data.json", _data_json(data, data_root))
+            _write(written, info.model_dump_json(indent=2).encode())
+            return False
+        if (self.path / "result.json").exists():
+            raise BadOutput(f"{self.path}: this run is finished; choose another folder")
+        self._expect_same(recipe, info)
+        return self.resume_file.exists()
+
+    def _expect_same(self, recipe: Recipe, info: RunInfo) -> None:
+        before = type(recipe).load(self.path / "recipe.toml").model_dump()
+        after = recipe.model_dump()
+        if changed := [f"{k} was {before[k]!r}, is {v!r}" for k, v in after.items() if before[k] != v]:
+            raise BadOutput(f"{self.path}: an interrupted run of another recipe ({'; '.join(changed)})")
+        data = read_info(self.path).data
+        if data.fingerprint != info.data.fingerprint or data.images != info.data.images:
+            raise BadOutput(f"{self.path}: an interrupted run on other data ({data.images}, {data.fingerprint})")
+
+    def keep_epochs(self, count: int) -> None:
+        """Forget rows of epochs that were recorded but must be run again."""
+        self.rows = self.rows[:count]
+
+    def record(self, row: Row, weights: Mapping[str, Tensor], best_metric: str) -> bool:
+        """Add an epoch; True when it is the best so far: `rank` says by what."""
+        best = all(rank(row, best_metric) > rank(earlier, best_metric) for earlier in self.rows)
+        self.rows.append(row)
+        if not self._writes:
+            return best
+        save_state(self.path / "last.pt", weights)
+        if best:
+            save_state(self.path / "best.pt", weights)
+        _write(self.path / "metrics.csv", _csv(self.rows))
+        return best
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write result.json and drop what only resuming needs."""
+        _write_json(self.path / "result.json", result)
+        self.resume_file.unlink(missing_ok=True)
+        if self.resume_file.parent.exists():
+            self.resume_file.parent.rmdir()
+
+
+def rank(row: Row, best_metric: str) -> tuple[float, float]:
+    """What the best epoch has most of: the metric, then a low val_loss (small val splits tie); then it is the first.
+
+    Without a val split (learn_val) there is no metric, and later is better.
+    """
+    return row.get(best_metric, row["epoch"]), -row.get("val_loss", 0.0)
+
+
+def best_epoch(rows: Sequence[Row], best_metric: str) -> int:
+    """The number of the best epoch, from 1; the first of equals."""
+    return int(max(rows, key=lambda row: rank(row, best_metric))["epoch"])
+
+
+def stale(rows: Sequence[Row], best_metric: str, patience: int | None) -> bool:
+    """Whether the best epoch lies `patience` epochs back (Prechelt, "Early Stopping: But When?", 1998)."""
+    return patience is not None and bool(rows) and rows[-1]["epoch"] - best_epoch(rows, best_metric) >= patience
+
+
+def read_info(run: Path) -> RunInfo:
+    """run.json of a run folder.
+
+    Raises:
+        BadCheckpoint: no run folder, or a damaged one.
+    """
+    try:
+        return RunInfo.model_validate_json((run / "run.json").read_bytes())
+    except OSError as error:
+        raise BadCheckpoint(f"{run}: expected a run folder with run.json: {error.strerror}") from None
+    except ValidationError as error:
+        raise BadCheckpoint(f"{run / 'run.json'}: {error.errors()[0]['msg']}") from None
+
+
+def save_state(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """A state_dict, on the CPU, tensors only."""
+    buffer = io.BytesIO()
+    torch.save({name: value.detach().cpu() for name, value in weights.items()}, buffer)
+    _write(path, buffer.getvalue())
+
+
+def data_root(run: Path) -> Path:
+    """Where the data set of a run was when it started.
+
+    Raises:
+        BadCheckpoint: no data.json, or a damaged one.
+    """
+    path = run / "data.json"
+    try:
+        return Path(json.loads(path.read_bytes())["root"])
+    except (OSError, ValueError, KeyError) as error:
+        raise BadCheckpoint(f"{path}: expected the place of the data set: {error}") from None
+
+
+def _data_json(data: DataSet[Any], root: Path) -> dict[str, Any]:
+    names = {split: [sample.name for sample in data.splits[split]] for split in SPLITS}
+    described = {"name": data.name, "layout": data.layout, "fingerprint": data.fingerprint}
+    return {"root": str(root.absolute()), **described, "splits": names}
+
+
+def _csv(rows: list[Row]) -> bytes:
+    text = io.StringIO(newline="")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _read_rows(path: Path) -> list[Row]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        rows = [{name: value for name, value in row.items() if value} for row in csv.DictReader(file)]
+    return [{n: int(v) if v.isdecimal() else float(v) for n, v in row.items()} for row in rows]
+
+
+def _write_json(path: Path, value: Any) -> None:
+    _write(path, json.dumps(value, indent=2, ensure_ascii=False).encode())
+
+
+def _write(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}.partial")
+    beside.write_bytes(content)
+    os.replace(beside, path)

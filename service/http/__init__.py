@@ -1,0 +1,1 @@
+"""The HTTP front: routes, request bodies, negotiation, schemas, documentation, playground."""

@@ -1,0 +1,56 @@
+"""/v1/docs: the OpenAPI document as one plain page. Nothing is loaded from anywhere."""
+
+import json
+from html import escape
+from typing import Any
+
+from foveal.service.http.openapi import FAULTS
+
+STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}
+code,pre{font:14px/1.4 ui-monospace,monospace}pre{background:#8881;padding:.6rem;overflow:auto}
+td,th{text-align:left;padding:.2rem .8rem .2rem 0;vertical-align:top}h2{margin-top:2.5rem}
+:root{color-scheme:light dark}"""
+
+
+def page(document: dict[str, Any]) -> str:
+    """HTML for people; every fault has an anchor, which `type` of a problem object names."""
+    info = document["info"]
+    operations = [
+        _operation(path, method, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    schemas = [
+        f"<h3 id='{escape(name)}'><code>{escape(name)}</code></h3><pre>{escape(json.dumps(schema, indent=1))}</pre>"
+        for name, schema in document["components"]["schemas"].items()
+    ]
+    faults = [
+        f"<tr id='{fault.title.lower().replace(' ', '-')}'><td>{fault.status}</td><td>{escape(fault.title)}</td>"
+        f"<td>{escape((fault.__doc__ or '').strip())}</td></tr>"
+        for fault in FAULTS
+    ]
+    return (
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{info['title']}</title><style>{STYLE}</style>"
+        f"<h1>{info['title']} {info['version']}</h1><p>{escape(info['summary'])} "
+        "Machine-readable: <a href='/v1/openapi.json'>/v1/openapi.json</a>.</p>"
+        f"{''.join(operations)}<h2>Errors</h2><p><code>application/problem+json</code>, RFC 9457.</p>"
+        f"<table>{''.join(faults)}</table><h2>Schemas</h2>{''.join(schemas)}</html>"
+    )
+
+
+def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td><code>{escape(p['name'])}</code></td><td>{escape(p.get('description', p['in']))}</td>"
+        f"<td><code>{escape(json.dumps(p['schema']))}</code></td></tr>"
+        for p in operation.get("parameters", [])
+    )
+    body = "".join(
+        f"<li><code>{escape(media)}</code></li>" for media in operation.get("requestBody", {}).get("content", {})
+    )
+    answers = ", ".join(f"{status} {escape(a['description'])}" for status, a in operation["responses"].items())
+    return (
+        f"<h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation['summary'])}</p>"
+        + (f"<table>{rows}</table>" if rows else "")
+        + (f"<p>Body:</p><ul>{body}</ul>" if body else "")
+        + f"<p>Answers: {answers}</p>"
+    )

@@ -1,0 +1,78 @@
+"""What /v1/models says about a served model: its own words, from the manifest, and where it really runs."""
+
+from urllib.parse import quote
+
+from foveal.errors import UnknownName
+from foveal.packages.package import ModelPackage
+from foveal.service.http.playground import examples_of
+from foveal.service.http.schemas import FailedModel, ModelInfo, ModelList, Provider
+from foveal.service.inference.loaded_models import Models, newest
+from foveal.service.inference.served_model import Served
+
+CARD_TYPE = "text/markdown; charset=utf-8"
+
+
+def listing(models: Models) -> ModelList:
+    """Every model, served or failed."""
+    snapshot = models.snapshot
+    return ModelList(
+        models=[_info(models, served) for served in snapshot.served.values()],
+        failed=[FailedModel(model=ref, reason=reason) for ref, reason in snapshot.failed.items()],
+    )
+
+
+def describe(models: Models, wanted: str) -> ModelInfo:
+    """One model by `name` or `name@version`.
+
+    Raises:
+        UnknownName: it is not served.
+    """
+    return _info(models, _find(models, wanted))
+
+
+def card(models: Models, wanted: str) -> str:
+    """The package's CARD.md. Raises as `describe`."""
+    return _find(models, wanted).package.card
+
+
+def golden_picture(models: Models, wanted: str, picture: str) -> bytes:
+    """A PNG that the model reproduced its result for before it was served. Raises as `describe`, or for the picture."""
+    pictures = {f"{golden.name}.png": golden.image for golden in _find(models, wanted).package.golden}
+    if picture not in pictures:
+        raise UnknownName.among("golden picture", picture[:80], pictures)
+    return pictures[picture]
+
+
+def _find(models: Models, wanted: str) -> Served:
+    served = newest(models.snapshot.served.values(), wanted)
+    if served is None:
+        raise UnknownName.among("model", wanted[:80], models.snapshot.served)
+    return served
+
+
+def _info(models: Models, served: Served) -> ModelInfo:
+    manifest, predictor = served.manifest, served.predictor
+    return ModelInfo(
+        name=manifest.name,
+        version=str(manifest.version),
+        task=manifest.task,
+        endpoint=f"/v1/{served.task.endpoint}",
+        default=models.is_default(served),
+        digest=served.package.digest,
+        architecture=manifest.architecture,
+        labels=list(manifest.labels),
+        input=manifest.preprocess.model_dump(mode="json"),
+        defaults={
+            name: getattr(manifest.postprocess, name, None)
+            for name in sorted(served.task.option_names)
+        },
+        metrics=manifest.metrics.model_dump(mode="json"),
+        parity=manifest.parity.model_dump(mode="json"),
+        licences=manifest.licences.model_dump(),
+        examples=examples_of(manifest.name) or _golden_paths(served.package),
+        provider=Provider(requested=predictor.settings.provider, actual=predictor.provider),
+    )  # fmt: skip
+
+
+def _golden_paths(package: ModelPackage) -> list[str]:
+    return [f"/v1/models/{package.ref}/golden/{quote(golden.name)}.png" for golden in package.golden]

@@ -1,0 +1,144 @@
+"""The OpenAPI 3.1 document, generated from schemas.py, TASKS and the faults: what is documented is what is served."""
+
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from foveal import __version__
+from foveal.errors import BadImage, BadRequest, FovealError, ImageTooLarge, UnknownName, UnsupportedImage
+from foveal.options import MASK_FORMATS, MAX_DETECTIONS, TILE_PX
+from foveal.service import errors
+from foveal.service.http import schemas
+from foveal.service.inference.served_model import OFFERED
+from foveal.tasks import TASKS, Task
+
+PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {  # option -> description, schema
+    "top_k": ("how many classes to return, best first", {"type": "integer", "minimum": 1, "maximum": 100_000}),
+    "score_threshold": (
+        "only objects with a score strictly greater than this are returned",
+        {"type": "number", "minimum": 0, "maximum": 1},
+    ),
+    "iou_threshold": ("of two boxes overlapping more the weaker goes", {"type": "number", "minimum": 0, "maximum": 1}),
+    "max_detections": ("objects at most", {"type": "integer", "minimum": 1, "maximum": MAX_DETECTIONS}),
+    "classes": ("labels to keep, separated by commas", {"type": "string"}),
+    "mask_format": ("how masks are written", {"type": "string", "enum": list(MASK_FORMATS)}),
+    "tile": (
+        "answer a large picture in overlapping windows of so many of its pixels, for detail",
+        {"type": "integer", "minimum": TILE_PX[0], "maximum": TILE_PX[1]},
+    ),
+}
+FAULTS: tuple[type[FovealError], ...] = (  # what POST may answer instead of a result
+    BadRequest, errors.Unauthorised, UnknownName, errors.MethodNotAllowed, errors.NotAcceptable,
+    errors.UploadTooSlow, errors.BodyTooLarge, ImageTooLarge, errors.UnsupportedBody, UnsupportedImage,
+    BadImage, errors.Busy, errors.NotReady,
+    errors.DeadlineExceeded,
+)  # fmt: skip
+_REF = "#/components/schemas/{model}"
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The whole document; the same for every request."""
+    entries = [schemas.ENTRIES[task.name] for task in TASKS.values()]
+    shown: list[type[BaseModel]] = [*entries, schemas.FailedEntry, schemas.ModelRef, schemas.JsonBody, schemas.Problem]
+    shown += [schemas.ModelList, schemas.ModelInfo]
+    _, definitions = models_json_schema([(model, "serialization") for model in shown], ref_template=_REF)
+    paths: dict[str, Any] = {f"/v1/{task.endpoint}": {"post": _predict(task)} for task in TASKS.values()}
+    paths |= {
+        "/v1/models": {"get": _get("Every model, served or failed", _json(_ref(schemas.ModelList)))},
+        "/v1/models/{name}": {
+            "get": _get("One model", _json(_ref(schemas.ModelInfo)), path=("name",), faults=(UnknownName,))
+        },
+        "/v1/models/{name}/card": {
+            "get": _get("The package's CARD.md", _MARKDOWN, path=("name",), faults=(UnknownName,))
+        },
+        "/v1/models/{name}/golden/{picture}": {
+            "get": _get(
+                "A picture whose result the model reproduced before it was served",
+                {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}}},
+                path=("name", "picture"),
+                faults=(UnknownName,),
+            )
+        },
+        "/v1/openapi.json": {"get": _get("This document", _json({"type": "object"}))},
+        "/v1/docs": {"get": _get("This document for people", {"text/html": {"schema": {"type": "string"}}})},
+        "/livez": {"get": _get("The process answers", _TEXT)},
+        "/readyz": {"get": _get("Every package reproduced its golden results", _TEXT, faults=(errors.NotReady,))},
+        "/metrics": {"get": _get("Prometheus metrics", _TEXT)},
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Foveal", "version": __version__, "summary": "Pictures in, results of proved models out."},
+        "paths": paths,
+        "components": {"schemas": definitions["$defs"]},
+    }
+
+
+_TEXT = {"text/plain": {"schema": {"type": "string"}}}
+_MARKDOWN = {"text/markdown": {"schema": {"type": "string"}}}
+
+
+def _ref(model: type[BaseModel]) -> dict[str, Any]:
+    return {"$ref": _REF.format(model=model.__name__)}
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _predict(task: Task) -> dict[str, Any]:
+    entry = {"anyOf": [_ref(schemas.ENTRIES[task.name]), _ref(schemas.FailedEntry)]}
+    answer = {
+        "type": "object",
+        "required": ["model", "results"],
+        "properties": {"model": _ref(schemas.ModelRef), "results": {"type": "array", "minItems": 1, "items": entry}},
+    }
+    pictures = {media: {"schema": {"type": "string", "contentMediaType": media}} for media in OFFERED[1:]}
+    model = ("`name` or `name@version`; left out: the task's default", {"type": "string"})
+    parameters = {"model": model} | {name: PARAMETERS[name] for name in sorted(task.option_names)}
+    return {
+        "operationId": task.endpoint,
+        "summary": f"{task.name.capitalize()} of one or several pictures",
+        "parameters": [
+            {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
+            for name, (text, schema) in parameters.items()
+        ],
+        "requestBody": {"required": True, "content": _body()},
+        "responses": {
+            "200": {
+                "description": "One entry a picture, in order; or, for one picture, the result drawn on it",
+                "content": _json(answer) | pictures,
+            }
+        }
+        | _faults(FAULTS),
+    }
+
+
+def _body() -> dict[str, Any]:
+    raw = {"schema": {"type": "string", "contentMediaType": "image/*"}}
+    form = {
+        "type": "object",
+        "required": ["image"],
+        "properties": {"image": {"type": "array", "items": {"type": "string", "contentMediaType": "image/*"}}},
+    }
+    return {"image/*": raw, "multipart/form-data": {"schema": form}} | _json(_ref(schemas.JsonBody))
+
+
+def _get(
+    summary: str, content: dict[str, Any], *, path: tuple[str, ...] = (), faults: tuple[type[FovealError], ...] = ()
+) -> dict[str, Any]:
+    operation: dict[str, Any] = {"summary": summary}
+    if path:
+        text = {"in": "path", "required": True, "schema": {"type": "string"}}
+        operation["parameters"] = [{"name": name, **text} for name in path]
+    return operation | {"responses": {"200": {"description": summary, "content": content}} | _faults(faults)}
+
+
+def _faults(faults: tuple[type[FovealError], ...]) -> dict[str, Any]:
+    titles: dict[int, list[str]] = {}
+    for fault in faults:
+        titles.setdefault(fault.status, []).append(fault.title)
+    content = {errors.MEDIA_TYPE: {"schema": _ref(schemas.Problem)}}
+    return {str(status): {"description": "; ".join(found), "content": content} for status, found in titles.items()}

@@ -1,0 +1,1 @@
+"""Loaded models, admission control and dynamic batching."""

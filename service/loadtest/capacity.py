@@ -1,0 +1,133 @@
+"""What `foveal bench` measures: a package in this process at several settings, and what follows for a service."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from foveal.options import Options
+from foveal.packages.package import ModelPackage
+from foveal.service.http.body import Upload
+from foveal.service.inference.served_model import JSON, Served
+from foveal.service.loadtest.generator import Level, Reply, closed_loop
+from foveal.service.observability.metrics import Metrics
+from foveal.service.settings import Settings
+
+GAIN = 1.05  # a setting must be so much faster than the simpler one to be recommended
+
+
+class PackageTarget:
+    """A package in this process, walked through as the service does, without HTTP and without limits."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self._options = Options().resolved(served.manifest)
+
+    async def ask(self, picture: bytes) -> Reply:
+        """Predict with the package's own defaults."""
+        answer = await self._served.answer(Upload(None, picture), self._options, JSON)
+        stages_ms = {stage: 1000 * seconds for stage, seconds in answer.stages.seconds.items()}
+        if answer.error is not None:
+            return Reply(answer.error.status, stages_ms, detail=str(answer.error))
+        return Reply(200, stages_ms)
+
+
+@asynccontextmanager
+async def in_process(package: ModelPackage, settings: Settings) -> AsyncIterator[PackageTarget]:
+    """Load a package with some settings.
+
+    Raises:
+        GoldenMismatch, ProviderUnavailable.
+    """
+    with ThreadPoolExecutor(settings.image_thread_count, "foveal-image") as threads:
+        yield PackageTarget(await asyncio.to_thread(Served, package, settings, threads, Metrics(), None))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting under the load of the knee."""
+
+    ort_threads: int
+    batch_size: int
+    throughput_per_s: float
+    p99_ms: float
+    cores_used: float  # processor seconds a second
+
+
+async def trials(
+    package: ModelPackage,
+    pictures: Sequence[bytes],
+    settings: Settings,
+    *,
+    connections: int,
+    seconds: float,
+    told: Callable[[Trial], object],
+) -> list[Trial]:
+    """Threads in an operator: 1, 2, 4 … all cores, with one picture in a run.
+
+    Where the provider is no CPU (there one picture a run keeps answers bit-equal), then with the best number of threads
+    pictures in a run: 2, 4 … what the package's parity covers. `told` hears each trial as it ends.
+    """
+    done: list[Trial] = []
+
+    async def attempt(ort_threads: int, batch_size: int) -> None:
+        own = settings.model_copy(update={"ort_threads": ort_threads, "batch_size": batch_size})
+        async with in_process(package, own) as target:
+            await closed_loop(target, pictures, connections=connections, seconds=seconds / 5)  # warm
+            before = time.process_time(), time.perf_counter()
+            level = await closed_loop(target, pictures, connections=connections, seconds=seconds)
+            used = (time.process_time() - before[0]) / (time.perf_counter() - before[1])
+        done.append(Trial(ort_threads, batch_size, level.throughput_per_s, level.p99_ms, used))
+        told(done[-1])
+
+    for threads in _powers_of_two(cores()):
+        await attempt(threads, 1)
+    if settings.provider != "cpu":
+        best = chosen(done)
+        for size in _powers_of_two(package.manifest.max_batch)[1:]:
+            await attempt(best.ort_threads, size)
+    return done
+
+
+def chosen(done: Sequence[Trial]) -> Trial:
+    """The fastest; the earlier, which is the simpler one, unless the later gains enough."""
+    best = done[0]
+    for trial in done[1:]:
+        if trial.throughput_per_s >= GAIN * best.throughput_per_s:
+            best = trial
+    return best
+
+
+def recommended(knee: Level, done: Sequence[Trial]) -> dict[str, int]:
+    """Settings for a service on this machine, which should have been idle otherwise.
+
+    The queue holds a fourth more than the knee: under a flood, in which refusals take their part of the processor, an
+    accepted request then takes less than twice as long as at the knee (measured: docs/BENCHMARKS.md).
+    """
+    found = {"FOVEAL_MAX_WAITING_IMAGES": queue_length(knee)}
+    if done:
+        best = chosen(done)
+        # more than one process pays only where one cannot keep the cores busy (Python's lock)
+        workers = min(cores(), max(1, int(cores() / best.cores_used)))
+        found |= {"FOVEAL_WORKERS": workers, "FOVEAL_ORT_THREADS": best.ort_threads}
+        found |= {"FOVEAL_BATCH_SIZE": best.batch_size}
+    return found
+
+
+def queue_length(knee: Level) -> int:
+    """Pictures to take in at most."""
+    connections = int(knee.load)
+    return connections + connections // 4
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def _powers_of_two(most: int) -> list[int]:
+    """1, 2, 4 … and `most` itself."""
+    return sorted({2**i for i in range(most.bit_length())} | {most})

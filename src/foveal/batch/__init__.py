@@ -1,0 +1,1 @@
+"""Batch inference: sources, jobs, journal, engines, output files."""

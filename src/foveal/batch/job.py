@@ -1,0 +1,90 @@
+"""A batch job: everything that shapes its output, and the bytes that it gives. Where it runs is an engine's matter.
+
+A job can be pickled, and the bytes of a picture depend on the job and that picture alone: engines may share out the
+pictures as they like, and what they give, joined in input order, is the same file.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from foveal.batch.image_files import Pictures
+from foveal.batch.local import default_threads, processors, run
+from foveal.batch.sources import Source
+from foveal.batch.tally import Tally
+from foveal.errors import FovealError
+from foveal.formats import FORMATS, Entry, Writer
+from foveal.formats.coco import CocoIds, CocoResults
+from foveal.inference.pipeline import Predictor
+from foveal.inference.session import SessionSettings
+from foveal.options import Options
+from foveal.packages.package import ModelPackage
+from foveal.results import Classification, Detections, Result
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The output of some pictures that follow each other in the input."""
+
+    data: bytes
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model over many pictures."""
+
+    package: ModelPackage
+    options: Options  # resolved
+    settings: SessionSettings = field(default_factory=SessionSettings)
+    format: str = "jsonl"
+    coco_ids: CocoIds | None = None  # format coco: of a data set
+    pictures: Pictures = field(default_factory=Pictures)
+    batch_size: int = 1  # pictures that a run of the session takes
+    threads: int = field(default_factory=default_threads)  # runs side by side, each with its reading and decoding
+    fail_fast: bool = False  # the first picture that fails is the last one
+
+    def writer(self) -> Writer:
+        """A fresh writer of the job's format."""
+        if self.coco_ids is not None:
+            return CocoResults(self.package.manifest, self.options, self.coco_ids)
+        return FORMATS[self.format](self.package.manifest, self.options)
+
+    def predictor(self) -> Predictor:
+        """A session of the job's model; unless told otherwise, runs that go side by side share out the cores."""
+        threads = self.settings.threads or max(1, processors() // self.threads)
+        return Predictor(self.package, replace(self.settings, threads=threads))
+
+    def pieces(self, predictor: Predictor, sources: Sequence[Source]) -> Iterator[Piece]:
+        """One piece a picture, in order; picture files beside the output are written on the way."""
+        writer = self.writer()
+        entries = run(predictor, sources, options=self.options, batch_size=self.batch_size, threads=self.threads)
+        for source, entry in zip(sources, entries, strict=True):
+            self.pictures.write(source, entry)  # before the entry, so that a resumed job lacks none
+            yield Piece(writer.write(entry), tally_of(entry))
+            if entry.failed and self.fail_fast:
+                return
+
+    def fingerprint(self, sources: Sequence[Source]) -> str:
+        """Equal for jobs whose outputs are equal."""
+        digest = hashlib.sha256("\0".join([self.package.digest, repr(self.options), self.format]).encode())
+        digest.update(repr(self.coco_ids).encode())
+        for source in sources:
+            digest.update(b"\0" + source.name.encode(errors="replace"))
+        return digest.hexdigest()
+
+
+def tally_of(entry: Entry) -> Tally:
+    """What one picture adds to the job's counts."""
+    if isinstance(entry.outcome, FovealError):
+        return Tally(images=1, failed=1, first_failure=f"{entry.name}: {entry.outcome}")
+    return Tally(images=1, found=_found(entry.outcome))
+
+
+def _found(result: Result) -> dict[str, float]:
+    if isinstance(result, Classification):
+        return {result.label: 1}
+    if isinstance(result, Detections):
+        return dict(Counter(result.labels[i] for i in result.class_ids))
+    return result.coverage()

@@ -1,0 +1,1 @@
+"""Images: decoding, preprocessing, masks, class maps, boxes, drawing."""

@@ -1,0 +1,85 @@
+"""Sliding windows: a large picture is answered in overlapping parts, so that it keeps its detail on a small canvas.
+
+Each window is treated as if it were a picture. Near its border a network sees too little around a pixel, so windows
+overlap by a quarter of their side, and each pixel of the answer comes from the window in which it lies deepest: the
+seam runs along the middle of the overlap. Nothing is blended, so the answer needs one map, whatever the overlap.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from foveal.errors import BadRequest
+from foveal.imaging.decode import Decoded
+from foveal.results import SemanticMap
+
+OVERLAP = 0.25  # of a window's side, at least
+MAX_WINDOWS = 256  # bounds what one request can cost: memory for the canvases, and time
+
+
+@dataclass(frozen=True)
+class Span:
+    """One axis of a window, in pixels of the picture: what is shown, and the part of it that is kept."""
+
+    start: int
+    stop: int
+    kept_start: int
+    kept_stop: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of a picture. The kept parts of all windows cover each pixel exactly once."""
+
+    rows: Span
+    columns: Span
+
+    def cut(self, picture: Decoded) -> Decoded:
+        """What the window shows; `picture` is decoded in full."""
+        assert picture.rgb.shape[:2] == picture.image_hw
+        return Decoded.of_array(picture.rgb[self.rows.start : self.rows.stop, self.columns.start : self.columns.stop])
+
+
+def windows_over(image_hw: tuple[int, int], side: int) -> tuple[Window, ...]:
+    """Windows of `side` px (less where the picture is smaller), row by row, evenly spread over the picture.
+
+    Raises:
+        BadRequest: more than MAX_WINDOWS; the message says which side would do.
+    """
+    rows, columns = (_spans(length, side) for length in image_hw)
+    if len(rows) * len(columns) > MAX_WINDOWS:
+        enough = side
+        while math.prod(len(_spans(length, enough)) for length in image_hw) > MAX_WINDOWS:
+            enough += 32
+        raise BadRequest(
+            f"parameter 'tile': expected at least {enough} for a picture of {image_hw[1]} x {image_hw[0]} pixels "
+            f"(at most {MAX_WINDOWS} windows), got {side}"
+        )
+    return tuple(Window(row, column) for row in rows for column in columns)
+
+
+def _spans(length: int, side: int) -> list[Span]:
+    if length <= side:
+        return [Span(0, length, 0, length)]
+    step = side - math.ceil(OVERLAP * side)
+    count = 1 + math.ceil((length - side) / step)
+    starts = [round(i * (length - side) / (count - 1)) for i in range(count)]
+    seams = [(start + before + side) // 2 for before, start in pairwise(starts)]
+    bounds = [0, *seams, length]
+    return [Span(start, start + side, bounds[i], bounds[i + 1]) for i, start in enumerate(starts)]
+
+
+def join(maps: Iterable[SemanticMap], windows: Iterable[Window], image_hw: tuple[int, int]) -> SemanticMap:
+    """The maps of all windows -> the map of the picture. Takes the maps one by one: an iterator keeps memory small."""
+    whole = np.empty(image_hw, np.uint8)
+    labels: tuple[str, ...] = ()
+    for part, window in zip(maps, windows, strict=True):
+        rows, columns, labels = window.rows, window.columns, part.labels
+        whole[rows.kept_start : rows.kept_stop, columns.kept_start : columns.kept_stop] = part.class_map[
+            rows.kept_start - rows.start : rows.kept_stop - rows.start,
+            columns.kept_start - columns.start : columns.kept_stop - columns.start,
+        ]
+    return SemanticMap(whole, labels, image_hw)

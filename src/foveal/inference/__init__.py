@@ -1,0 +1,1 @@
+"""Inference: sessions, the prediction pipeline, golden checks."""

@@ -1,0 +1,1 @@
+"""Model packages: manifest, files and their hashes, the zoo."""

@@ -1,0 +1,137 @@
+"""A package is read whole and checked to the byte, or not at all."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from foveal.errors import BadOutput, BadPackage, GoldenMismatch, UnknownName
+from foveal.inference.pipeline import Predictor
+from foveal.inference.verify import check_golden
+from foveal.packages.package import SUMS, ModelPackage, staged_folder
+from foveal.packages.zoo import locate, open_all, versions
+from tests.helpers import packages
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    return packages.write_colours(tmp_path)
+
+
+def test_round_trip(package: Path) -> None:
+    opened = ModelPackage.open(package)
+    assert opened.ref == "colours@1"
+    assert opened.manifest == packages.colour_manifest()
+    assert opened.digest == "sha256:" + hashlib.sha256((package / SUMS).read_bytes()).hexdigest()
+    assert [g.name for g in opened.golden] == ["warm"]
+    check_golden(Predictor(opened))
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "manifest.json", "CARD.md", "golden/warm.png", "golden/warm.json"])
+def test_one_flipped_bit_is_refused_by_name(package: Path, name: str) -> None:
+    content = bytearray((package / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (package / name).write_bytes(content)
+    with pytest.raises(BadPackage, match=f"{name}: expected sha256"):
+        ModelPackage.open(package)
+
+
+def test_missing_and_unlisted_files_are_named(package: Path) -> None:
+    (package / "extra.bin").write_bytes(b"1")
+    with pytest.raises(BadPackage, match=r"not listed.*extra\.bin"):
+        ModelPackage.open(package)
+    (package / "extra.bin").unlink()
+    (package / "CARD.md").unlink()
+    with pytest.raises(BadPackage, match=r"CARD\.md: expected a readable file"):
+        ModelPackage.open(package)
+
+
+@pytest.mark.parametrize("line", ["0" * 64 + "  ../outside", "0" * 64 + "  /etc/passwd", "not a sum"])
+def test_sums_never_reach_outside(package: Path, line: str) -> None:
+    (package / SUMS).write_text(line + "\n")
+    with pytest.raises(BadPackage, match="line 1"):
+        ModelPackage.open(package)
+
+
+def reseal(package: Path) -> None:
+    """Make SHA256SUMS fit whatever is there now."""
+    files = sorted(p.relative_to(package).as_posix() for p in package.rglob("*") if p.is_file() and p.name != SUMS)
+    lines = (f"{hashlib.sha256((package / n).read_bytes()).hexdigest()}  {n}\n" for n in files)
+    (package / SUMS).write_text("".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"schema_version": 1', '"schema_version": 2', "schema_version"),
+        ('"name": "colours"', '"name": "Bad Name"', "name"),
+        ('"red"', '"green"', "no label twice"),
+        ('"opset": 18', '"opset": 18, "surprise": 1', "surprise"),
+        ("{", "", "manifest.json"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused_with_the_field(
+    package: Path, old: str, new: str, message: str
+) -> None:
+    text = (package / "manifest.json").read_text()
+    assert old in text
+    (package / "manifest.json").write_text(text.replace(old, new, 1))
+    reseal(package)
+    with pytest.raises(BadPackage, match=message):
+        ModelPackage.open(package)
+
+
+def test_a_graph_that_is_none_is_refused(package: Path) -> None:
+    (package / "model.onnx").write_bytes(b"this is no graph")
+    reseal(package)
+    with pytest.raises(BadPackage, match="cannot load the graph"):
+        Predictor(ModelPackage.open(package))
+
+
+def test_goldens_that_are_not_reproduced(package: Path) -> None:
+    text = (package / "golden/warm.json").read_text()
+    (package / "golden/warm.json").write_text(text.replace('"score":0.99', '"score":0.89'))
+    reseal(package)
+    with pytest.raises(GoldenMismatch, match=r"colours@1 on cpu, golden/warm\.png: score of 'red': expected 0\.89"):
+        check_golden(Predictor(ModelPackage.open(package)))
+
+
+def test_an_existing_package_is_never_overwritten(tmp_path: Path, package: Path) -> None:
+    before = (package / SUMS).read_bytes()
+    with pytest.raises(BadOutput, match="does not exist yet"):
+        packages.write_colours(tmp_path)
+    assert (package / SUMS).read_bytes() == before
+
+
+def test_a_failure_while_writing_leaves_nothing(tmp_path: Path) -> None:
+    def write_half() -> None:
+        with staged_folder(tmp_path / "zoo" / "x" / "1") as staged:
+            (staged / "half").write_text("half")
+            raise RuntimeError("out of luck")
+
+    with pytest.raises(RuntimeError, match="out of luck"):
+        write_half()
+    assert list((tmp_path / "zoo" / "x").iterdir()) == []
+
+
+def test_zoo_versions_and_choices(tmp_path: Path) -> None:
+    for version in (1, 2, 10):
+        packages.write_colours(tmp_path, version=version)
+    packages.write_colours(tmp_path, "other")
+    assert versions(tmp_path) == {"colours": [1, 2, 10], "other": [1]}
+    assert locate("colours", tmp_path).name == "10"
+    assert locate("colours@2", tmp_path).name == "2"
+    assert locate(str(tmp_path / "other" / "1")) == tmp_path / "other" / "1"
+    assert [p.ref for p in open_all(tmp_path)] == ["colours@1", "colours@2", "colours@10", "other@1"]
+    with pytest.raises(UnknownName, match="choices: colours, other"):
+        locate("colour", tmp_path)
+    with pytest.raises(UnknownName, match="colours@1, colours@10, colours@2"):
+        locate("colours@3", tmp_path)
+
+
+def test_an_empty_zoo_and_a_renamed_package(tmp_path: Path, package: Path) -> None:
+    with pytest.raises(BadPackage, match="expected model packages"):
+        open_all(tmp_path / "nowhere")
+    package.rename(package.parent / "7")
+    with pytest.raises(BadPackage, match="expected the folder of colours@1"):
+        open_all(tmp_path)

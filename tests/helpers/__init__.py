@@ -1,0 +1,1 @@
+"""Test helpers: stub models, servers, hostile inputs, drawn data."""

@@ -1,0 +1,114 @@
+"""Tiny model packages for tests, made without torch: an ONNX graph whose right answer anyone can name."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from foveal.formats import to_json
+from foveal.imaging.preprocess import Preprocess
+from foveal.inference.pipeline import Predictor
+from foveal.inference.verify import golden_entry
+from foveal.packages.manifest import Data, Licences, Manifest, Metrics, Parity, Postprocess, Tensor
+from foveal.packages.package import ModelPackage
+
+COLOURS = ("red", "green", "blue")
+GAIN = 8.0  # logit of a pure colour; softmax(8, 0, 0) gives it 0.9993
+
+
+def png(rgb: tuple[int, int, int], size: tuple[int, int] = (12, 10)) -> bytes:
+    """A picture of (width, height) in one colour."""
+    return encoded(Image.new("RGB", size, rgb), "PNG")
+
+
+def encoded(image: Image.Image, container: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    image.save(file, container, **options)
+    return file.getvalue()
+
+
+def mean_colour_graph(
+    canvas_hw: tuple[int, int], *, cost: int = 0, gain: float | tuple[float, float, float] = GAIN
+) -> bytes:
+    """images (N, H, W, 3) uint8 -> logits (N, 3): `gain` x the mean of each channel in [0, 1].
+
+    cost: how many Abs nodes the pixels pass on their way; they change nothing and make the graph slow.
+    """
+    work = [helper.make_node("Abs", [f"float_{i}"], [f"float_{i + 1}"]) for i in range(cost)]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["images"], ["float_0"], to=TensorProto.FLOAT),
+            *work,
+            helper.make_node("ReduceMean", [f"float_{cost}", "axes"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["mean", "gain"], ["logits"]),
+        ],
+        "mean_colour",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", *canvas_hw, 3])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
+        [
+            numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
+            numpy_helper.from_array((np.array(gain) / 255).astype(np.float32), "gain"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def colour_manifest(*, canvas_hw: tuple[int, int] = (8, 8), **changes: Any) -> Manifest:
+    """The manifest of a mean-colour classifier; `changes` replace fields."""
+    fields: dict[str, Any] = {
+        "name": "colours",
+        "version": 1,
+        "task": "classification",
+        "architecture": "mean-colour",
+        "labels": COLOURS,
+        "preprocess": Preprocess(mode="stretch", canvas_hw=canvas_hw),
+        "postprocess": Postprocess(top_k=3),
+        "inputs": (Tensor(name="images", dtype="uint8", shape=("batch", *canvas_hw, 3)),),
+        "outputs": (Tensor(name="logits", dtype="float32", shape=("batch", 3)),),
+        "max_batch": 8,
+        "opset": 18,
+        "parity": Parity(reference="numpy mean", images=1, batch_sizes=(1,), criterion="exact", measured={"logits": 0}),
+        "metrics": Metrics(split="test", images=3, values={"accuracy": 1.0}),
+        "data": Data(name="drawn colours", layout="folders", fingerprint="sha256:0", images={"test": 3}),
+        "recipe": {},
+        "seed": 0,
+        "licences": Licences(data="none: drawn", weights="none: no weights"),
+    }
+    return Manifest(**(fields | changes))
+
+
+def write_colours(
+    zoo: Path,
+    name: str = "colours",
+    version: int = 1,
+    *,
+    canvas_hw: tuple[int, int] = (8, 8),
+    cost: int = 0,
+    gain: float | tuple[float, float, float] = GAIN,
+    golden: dict[str, bytes] | None = None,
+    **changes: Any,
+) -> Path:
+    """Write zoo/<name>/<version>, a whole and valid package that tells red, green and blue apart.
+
+    golden: replaces the golden files, e.g. to make a package that fails its own check.
+    """
+    manifest = colour_manifest(canvas_hw=canvas_hw, name=name, version=version, **changes)
+    model = mean_colour_graph(canvas_hw, cost=cost, gain=gain)
+    path = zoo / name / str(version)
+    ModelPackage.write(
+        path, manifest=manifest, model=model, card=f"# {name}\n", golden=golden or golden_files(manifest, model)
+    )
+    return path
+
+
+def golden_files(manifest: Manifest, model: bytes) -> dict[str, bytes]:
+    """A golden picture and its expected entry, as this machine gives it."""
+    unsaved = ModelPackage(Path("unsaved"), manifest, "sha256:0", model, "", ())
+    picture = png((250, 40, 10))
+    return {"warm.png": picture, "warm.json": to_json(golden_entry(Predictor(unsaved), "warm", picture))}

@@ -1,0 +1,91 @@
+"""`foveal serve` as a process of its own, for tests over real HTTP."""
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+
+from foveal.service.http.schemas import Problem
+
+START_S = 300  # two cores, busy with other work, import slowly
+
+
+class Server:
+    """A running `foveal serve` on a free port; `with` waits until it is ready and stops it at the end."""
+
+    def __init__(self, zoo: Path, log: Path, **settings: object) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._command = [str(Path(sys.executable).parent / "foveal"), "serve", "--port", str(self.port)]
+        self._command += ["--zoo", str(zoo)]
+        self._environment = os.environ | {"FOVEAL_" + name.upper(): str(value) for name, value in settings.items()}
+        self._log = log
+
+    def __enter__(self) -> "Server":
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                self._command, env=self._environment, stdout=log, stderr=log, process_group=0
+            )
+        try:
+            self._wait()
+        except BaseException:
+            self.stop(signal.SIGTERM)
+            raise
+        return self
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_S
+        while not self._ready():
+            assert self.process.poll() is None, self.log
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.05)
+
+    def _ready(self) -> bool:
+        """Asked without httpx, which takes 30 ms of processor time to begin: starts are measured with this."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def stop(self, sign: signal.Signals) -> int:
+        """Ask it to stop; the exit code."""
+        self.process.send_signal(sign)
+        return self.process.wait(120)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            assert self.stop(signal.SIGINT) == 0, self.log  # as Ctrl-C does
+
+
+def problem(response: httpx.Response, status: int) -> Problem:
+    """A refusal in the words of RFC 9457."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    found = Problem.model_validate(response.json())
+    assert found.status == status
+    return found
+
+
+def best(response: httpx.Response, index: int = 0) -> str:
+    """The best class of one entry of an answer."""
+    assert response.status_code == 200, response.text
+    return str(response.json()["results"][index]["classes"][0]["label"])
