@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-from tests.test_batch import command
+from tests.core.test_batch import command
 
 from foveal.batch import cluster
 from foveal.batch.image_files import Pictures

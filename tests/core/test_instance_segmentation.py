@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 from pycocotools import mask as coco_mask
-from tests.test_object_detection import photo
+from tests.core.test_object_detection import photo
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 
 from foveal.formats import Entry, entry_object

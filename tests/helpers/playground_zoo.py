@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tests.test_semantic import bright_graph, bright_manifest
+from tests.core.test_semantic import bright_graph, bright_manifest
 
 from foveal.formats import to_json
 from foveal.imaging.preprocess import Preprocess
