@@ -43,8 +43,8 @@ test: check  ## lint, types and every test that CI runs
 test-slow: setup  ## the tests that train for minutes
 	$(DEV)/python -m pytest -m slow
 
-fuzz: setup  ## 100,000 damaged pictures through the decoder (EXAMPLES=…)
-	FOVEAL_FUZZ_EXAMPLES=$(EXAMPLES) $(DEV)/python -m pytest -m slow -s --timeout=0 tests/core/test_image_fuzz.py
+fuzz: setup  ## 100,000 damaged images through the decoder (EXAMPLES=…)
+	FOVEAL_FUZZ_EXAMPLES=$(EXAMPLES) $(DEV)/python -m pytest -m slow -s --timeout=0 tests/core/test_decode_fuzz.py
 
 check-reference: setup  ## our AP on published detections, against the published lines (reads REFERENCE)
 	$(DEV)/python benchmarks/check_reference.py $(REFERENCE)
@@ -61,11 +61,11 @@ lock:  ## resolve requirements/*.txt anew (needs uv)
 	uv pip compile -q pyproject.toml --extra serve --extra cpu --extra otel --extra train --extra parquet --extra ray --extra dev \
 		--python-version 3.11 --no-emit-index-url --no-annotate --no-header -o requirements/dev.txt
 
-examples: setup  ## draw the README's example pictures anew
+examples: setup  ## draw the README's example images anew
 	$(DEV)/python examples/draw.py
 
-screenshots: setup  ## take README's pictures anew: the playground and an overlay for each model (needs chromium)
-	$(DEV)/python -m docs.pictures
+screenshots: setup  ## take README's images anew: the playground and an overlay for each model (needs chromium)
+	$(DEV)/python -m docs.images
 
 bento: setup-serve  ## a bento: the service and every package in zoo/ (then: bentoml serve foveal:latest, anywhere)
 	$(SERVE)/pip wheel -q --no-deps -w dist . && BENTOML_DO_NOT_TRACK=True $(SERVE)/bentoml build
@@ -73,7 +73,7 @@ bento: setup-serve  ## a bento: the service and every package in zoo/ (then: ben
 image:  ## the container image, with docker, podman or buildah (BASE=…, RUNTIME=gpu)
 	deploy/image.sh
 
-image-test:  ## build the image, RUN it read-only as nobody, post pictures, stop it (root, buildah, debootstrap)
+image-test:  ## build the image, RUN it read-only as nobody, post images, stop it (root, buildah, debootstrap)
 	deploy/image-test.sh
 
 bento-image-test:  ## the same with the image that bentoml containerize makes

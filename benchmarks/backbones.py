@@ -1,9 +1,9 @@
 """Every classification backbone under one short recipe: accuracy, parity as export measures it, ONNX Runtime latency.
 
 Each network starts from random weights (`weights=none`) on the leak-free split of recipes/sign-digits.toml, at 32 px or
-the smallest canvas that it takes, and is trained, traced and proved as `foveal train` and `foveal export` do it, free
-of the zoo's limit of 30 MB. The graphs for latency are the trained networks traced once more at 224 px; they take their
-turns round by round in one process, so that a busy machine slows all of them alike.
+the smallest model input that it takes, and is trained, traced and proved as `foveal train` and `foveal export` do it,
+free of the zoo's limit of 30 MB. The graphs for latency are the trained networks traced once more at 224 px; they take
+their turns round by round in one process, so that a busy machine slows all of them alike.
 
     python benchmarks/backbones.py WORK --data DIR [NAME …]   # what WORK/backbones.json lacks; a kill loses little
     python benchmarks/backbones.py WORK --latency             # (again) for all rows, on a quiet machine if there is one
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from foveal.errors import ParityFailure
-from foveal.export.build import describe, parity_pictures
+from foveal.export.build import describe, parity_images
 from foveal.export.evaluation.evaluate import evaluate, same_metrics
 from foveal.export.proof.parity import prove
 from foveal.export.tasks import exporter_of
@@ -53,17 +53,17 @@ SHORT = (
 
 
 def short_recipe(name: str, weights: str) -> ClassificationRecipe:
-    """The same for all but backbone and canvas."""
+    """The same for all but backbone and model input."""
     side = max(SMALLEST_PX, BACKBONES[name].smallest_px)
     init = "he" if weights == "none" else "default"
-    own = (f"backbone={name}", f"weights={weights}", f"init={init}", f"canvas_hw=[{side}, {side}]")
+    own = (f"backbone={name}", f"weights={weights}", f"init={init}", f"input_hw=[{side}, {side}]")
     return ClassificationRecipe.load(RECIPE, [*own, *SHORT])
 
 
 def measure(name: str, weights: str, data: Path, run: Path) -> dict[str, Any]:
     """Train (or go on), prove the graph, score it on test; leaves RUN/latency.onnx."""
     if not (run / "result.json").exists():
-        train(short_recipe(name, weights), data, run, say=lambda line: print(line, flush=True))
+        train(short_recipe(name, weights), data, run, log=lambda line: print(line, flush=True))
     checkpoint = load_run(run)
     exporter = exporter_of(checkpoint.task)
     test = checkpoint.trainer.load_data(data_root(run), checkpoint.recipe).splits.test
@@ -72,16 +72,16 @@ def measure(name: str, weights: str, data: Path, run: Path) -> dict[str, Any]:
     graph = Pipeline(draft, *open_session(exporter.trace(checkpoint), SessionSettings(threads=1)))
     in_double = exporter.exact(checkpoint)
     exact = None if in_double is None else Pipeline(draft, in_double, "torch")
-    pictures = parity_pictures(test, draft)
+    images = parity_images(test, draft)
     try:
-        parity: Any = prove(exporter, reference, graph, pictures, max_batch=MAX_BATCH, exact=exact).measured
+        parity: Any = prove(exporter, reference, graph, images, max_batch=MAX_BATCH, exact=exact).measured
     except ParityFailure as failure:  # this network would get no package; the row says why
         parity = str(failure)
     metrics = same_metrics(evaluate(reference, test), evaluate(graph, test), "test")
     (run / "latency.onnx").write_bytes(exporter.trace(at(checkpoint, LATENCY_PX)))
     return {
         "parameters": read_info(run).parameters,
-        "canvas_px": checkpoint.preprocess.canvas_hw[0],
+        "input_px": checkpoint.preprocess.input_hw[0],
         "train_seconds": json.loads((run / "result.json").read_text())["seconds"],
         "top1": metrics.values["top1"],
         "top1_95": metrics.intervals_95["top1"],
@@ -91,22 +91,22 @@ def measure(name: str, weights: str, data: Path, run: Path) -> dict[str, Any]:
 
 
 def at(checkpoint: Checkpoint, side_px: int) -> Checkpoint:
-    """The same network for another canvas."""
-    preprocess = checkpoint.preprocess.model_copy(update={"canvas_hw": (side_px, side_px)})
+    """The same network for another model input."""
+    preprocess = checkpoint.preprocess.model_copy(update={"input_hw": (side_px, side_px)})
     return replace(checkpoint, preprocess=preprocess)
 
 
 def latencies(graphs: dict[str, Path], rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds from one uint8 canvas to logits, one thread; the order turns from round to round."""
+    """Milliseconds from one uint8 model input to logits, one thread; the order turns from round to round."""
     settings = SessionSettings(threads=1)
     sessions = {name: open_session(path.read_bytes(), settings)[0] for name, path in graphs.items()}
-    canvas = np.random.default_rng(0).integers(0, 256, (1, LATENCY_PX, LATENCY_PX, 3), dtype=np.uint8)
+    model_input = np.random.default_rng(0).integers(0, 256, (1, LATENCY_PX, LATENCY_PX, 3), dtype=np.uint8)
     times: dict[str, list[float]] = {name: [] for name in sessions}
     for number in range(-2, rounds):  # two rounds to warm up
         names = list(sessions)
         for name in names[number % len(names) :] + names[: number % len(names)]:
             start = time.perf_counter()
-            sessions[name].run(["logits"], {"images": canvas})
+            sessions[name].run(["logits"], {"images": model_input})
             if number >= 0:
                 times[name].append((time.perf_counter() - start) * 1000)
     return {
@@ -118,7 +118,7 @@ def latencies(graphs: dict[str, Path], rounds: int) -> dict[str, dict[str, float
 def table(rows: dict[str, Any]) -> str:
     """Rows by falling accuracy."""
     lines = [
-        "| backbone | parameters | canvas, px | top-1 on test | 95 % interval | training, s "
+        "| backbone | parameters | model input, px | top-1 on test | 95 % interval | training, s "
         f"| parity: worst logit (bound) | ORT at {LATENCY_PX} px: fastest, median ms |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -130,7 +130,7 @@ def table(rows: dict[str, Any]) -> str:
         )
         latency = f"{row['fastest_ms']:.1f}, {row['median_ms']:.1f}" if "fastest_ms" in row else ""
         lines.append(
-            f"| `{name}` | {row['parameters']:,} | {row['canvas_px']} | {row['top1']:.3f} | {low:.3f} – {high:.3f} "
+            f"| `{name}` | {row['parameters']:,} | {row['input_px']} | {row['top1']:.3f} | {low:.3f} – {high:.3f} "
             f"| {row['train_seconds']:.0f} | {proved} | {latency} |"
         )
     return "\n".join(lines)

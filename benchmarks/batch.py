@@ -1,10 +1,10 @@
-"""`foveal predict` against the raw pipeline and against one picture at a time; its memory at 1,000 and 10,000 pictures.
+"""`foveal predict` against the raw pipeline and against one image at a time; its memory at 1,000 and 10,000 images.
 
     python benchmarks/batch.py speed PACKAGE PHOTOS [--count 1000] [--rounds 3] [--slices 10]
     python benchmarks/batch.py memory PACKAGE PHOTOS [--counts 1000 10000]
 
 PHOTOS is a folder of photos; what is measured are crops of them, encoded anew as JPEG, in a temporary folder. Ways take
-turns on slices of the pictures, in one process, so that a busy machine slows all of them alike; ratios are
+turns on slices of the images, in one process, so that a busy machine slows all of them alike; ratios are
 medians over slices of the ratio within a slice.
 """
 
@@ -69,7 +69,7 @@ def raw_pipeline(predictor: Predictor, options: Options, paths: Sequence[Path]) 
 
 
 def side_by_side(predictor: Predictor, options: Options, paths: Sequence[Path]) -> None:
-    """The same work with whole pictures in threads, as `foveal predict` does it, and nothing else."""
+    """The same work with whole images in threads, as `foveal predict` does it, and nothing else."""
     with ThreadPoolExecutor(default_threads()) as pool:
         for _ in pool.map(lambda path: predictor(path, options=options), paths):
             pass
@@ -116,7 +116,7 @@ def speed(package: ModelPackage, paths: Sequence[Path], folder: Path, rounds: in
 
 
 def memory(package: Path, paths: Sequence[Path], folder: Path, counts: Sequence[int]) -> None:
-    """The command as a process of its own, over a list that names the pictures as often as needed."""
+    """The command as a process of its own, over a list that names the images as often as needed."""
     for count in counts:
         names = [str(paths[i % len(paths)]) for i in range(count)]
         (folder / "list").write_text("\n".join(names))
@@ -127,7 +127,7 @@ def memory(package: Path, paths: Sequence[Path], folder: Path, counts: Sequence[
         assert status == 0
         seconds = time.perf_counter() - start
         size = (folder / "out.jsonl").stat().st_size
-        row = {"pictures": count, "peak_rss_mb": usage.ru_maxrss // 1024, "seconds": round(seconds, 1), "bytes": size}
+        row = {"images": count, "peak_rss_mb": usage.ru_maxrss // 1024, "seconds": round(seconds, 1), "bytes": size}
         print(json.dumps(row | {"cpu_s": round(usage.ru_utime + usage.ru_stime, 1)}))
 
 

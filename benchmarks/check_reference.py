@@ -2,7 +2,7 @@
 
     make check-reference        (reads ../shared/reference, which is not part of the repository, and fails without it)
 
-coco-ap: results and ground truth of 100 COCO pictures, whose lines the COCO API publishes. They are scored as they are,
+coco-ap: results and ground truth of 100 COCO images, whose lines the COCO API publishes. They are scored as they are,
 and the boxes a second time as Foveal's own Detections and ObjectTruth. voc-ap: the worked example of
 Object-Detection-Metrics (Padilla et al. 2020), which publishes 24.56 % (every point) and 26.84 % (11 points); it tests
 our reading of the curve, with VOC's own matching.
@@ -117,13 +117,13 @@ def check_voc(folder: Path) -> bool:
 def voc_hits(found: list[tuple[float, str, list[float]]], objects: dict[str, list[list[float]]]) -> np.ndarray:
     """VOC's matching: each detection looks at its best object only; the first to come takes it. IoU at least 0.3."""
     taken, hit = set(), []
-    for _, picture, box in found:
-        overlaps = [inclusive_iou(box, other) for other in objects[picture]]
+    for _, image, box in found:
+        overlaps = [inclusive_iou(box, other) for other in objects[image]]
         best = int(np.argmax(overlaps))
-        right = overlaps[best] >= 0.3 and (picture, best) not in taken
+        right = overlaps[best] >= 0.3 and (image, best) not in taken
         hit.append(right)
         if right:
-            taken.add((picture, best))
+            taken.add((image, best))
     return np.array(hit)
 
 

@@ -1,8 +1,8 @@
-"""One picture through a trained classifier: ONNX Runtime, as it is served, against PyTorch eager, on one thread.
+"""One image through a trained classifier: ONNX Runtime, as it is served, against PyTorch eager, on one thread.
 
-What is measured: milliseconds from uint8 canvas to logits, each way in turn, round by round, in one process, so that a
-busy machine slows all of them alike. Shown: median and fastest round, and the median over rounds of the ratio to ONNX
-Runtime within the same round. Before that, both must give the same logits.
+What is measured: milliseconds from uint8 model input to logits, each way in turn, round by round, in one process, so
+that a busy machine slows all of them alike. Shown: median and fastest round, and the median over rounds of the ratio to
+ONNX Runtime within the same round. Before that, both must give the same logits.
 
     python benchmarks/classification.py RUN [--batch 1] [--rounds 200] [--json]
 """
@@ -28,38 +28,38 @@ Way = Callable[[np.ndarray], np.ndarray]
 
 
 def ways(run: Path) -> tuple[dict[str, Way], tuple[int, int], str]:
-    """Name -> canvases (N, H, W, 3) uint8 to logits (N, C); the canvas' size; the network's name."""
+    """Name -> model inputs (N, H, W, 3) uint8 to logits (N, C); the model input's size; the network's name."""
     torch.set_num_threads(1)
     checkpoint = load_run(run)
     session, _ = open_session(exporter_of(checkpoint.task).trace(checkpoint), SessionSettings(threads=1))
 
-    def onnx(canvases: np.ndarray) -> np.ndarray:
-        return session.run(["logits"], {"images": canvases})[0]
+    def onnx(model_inputs: np.ndarray) -> np.ndarray:
+        return session.run(["logits"], {"images": model_inputs})[0]
 
     def eager(network: torch.nn.Module) -> Way:
-        def forward(canvases: np.ndarray) -> np.ndarray:
+        def forward(model_inputs: np.ndarray) -> np.ndarray:
             with torch.inference_mode():
-                return network(torch.from_numpy(canvases)).numpy()
+                return network(torch.from_numpy(model_inputs)).numpy()
 
         return forward
 
     plain = checkpoint.network.to(memory_format=torch.contiguous_format)
     last = load_run(run).network.to(memory_format=torch.channels_last)
     found = {ORT: onnx, EAGER: eager(plain), CHANNELS_LAST: eager(last)}
-    return found, checkpoint.preprocess.canvas_hw, checkpoint.architecture
+    return found, checkpoint.preprocess.input_hw, checkpoint.architecture
 
 
-def measure(found: dict[str, Way], canvases: np.ndarray, rounds: int) -> dict[str, list[float]]:
+def measure(found: dict[str, Way], model_inputs: np.ndarray, rounds: int) -> dict[str, list[float]]:
     """Way -> milliseconds of each round; the order turns from round to round."""
     for way in found.values():
         for _ in range(5):
-            np.testing.assert_allclose(way(canvases), found[ORT](canvases), atol=1e-3)
+            np.testing.assert_allclose(way(model_inputs), found[ORT](model_inputs), atol=1e-3)
     times: dict[str, list[float]] = {name: [] for name in found}
     for number in range(rounds):
         names = list(found)
         for name in names[number % len(names) :] + names[: number % len(names)]:
             start = time.perf_counter()
-            found[name](canvases)
+            found[name](model_inputs)
             times[name].append((time.perf_counter() - start) * 1000)
     return times
 
@@ -71,9 +71,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    found, canvas_hw, architecture = ways(args.run)
-    canvases = np.random.default_rng(0).integers(0, 256, (args.batch, *canvas_hw, 3), dtype=np.uint8)
-    times = measure(found, canvases, args.rounds)
+    found, input_hw, architecture = ways(args.run)
+    model_inputs = np.random.default_rng(0).integers(0, 256, (args.batch, *input_hw, 3), dtype=np.uint8)
+    times = measure(found, model_inputs, args.rounds)
     rows = {
         name: {
             "median_ms": round(statistics.median(taken), 2),
@@ -84,7 +84,7 @@ def main() -> None:
     }
     setup = {
         "network": architecture,
-        "canvas": "x".join(map(str, canvas_hw)),
+        "model_input": "x".join(map(str, input_hw)),
         "batch": args.batch,
         "rounds": args.rounds,
         "threads": 1,

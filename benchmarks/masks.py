@@ -1,6 +1,6 @@
 """Instance masks: Foveal's way against torchvision's paste + pycocotools, in one run, alternating; and memory.
 
-Time: 100 soft masks (28 x 28) to COCO RLE on pictures of 1 and 4 megapixels; median CPU milliseconds (other work on the
+Time: 100 soft masks (28 x 28) to COCO RLE on images of 1 and 4 megapixels; median CPU milliseconds (other work on the
 machine counts less in them than in wall time) and the ratio; one thread. Both ways' pixels are compared on every mask.
 Memory: 300 masks at 1080p to each format, one fresh process each: what the process grows by at its peak (RSS), and the
 peak of Python's own allocations (tracemalloc; OpenCV's and torch's are only in RSS).
@@ -25,7 +25,7 @@ FORMATS = ("rle", "polygon", "png")
 
 
 def instances(count: int, image_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Smooth blobs in boxes of 2 to 30 % of the picture's sides, as objects in a crowd are."""
+    """Smooth blobs in boxes of 2 to 30 % of the image's sides, as objects in a crowd are."""
     rng = np.random.default_rng(count)
     yy, xx = np.mgrid[:28, :28] / 27 - 0.5
     angle = rng.uniform(0, np.pi, (count, 1, 1))
@@ -43,7 +43,7 @@ def ours(soft: np.ndarray, boxes: np.ndarray, image_hw: tuple[int, int]) -> list
 
 
 def usual(soft: np.ndarray, boxes: np.ndarray, image_hw: tuple[int, int]) -> list[str]:
-    """What evaluation scripts do: paste every mask on a full canvas, then encode the canvases."""
+    """What evaluation scripts do: paste every mask on a full model input, then encode the model inputs."""
     import torch
     from pycocotools import mask as coco_mask
     from torchvision.models.detection.roi_heads import paste_masks_in_image
@@ -65,7 +65,7 @@ def speed() -> None:
 
     torch.set_num_threads(1)
     print(
-        "| picture | torchvision + pycocotools, CPU ms | Foveal, CPU ms | ratio | pixels that differ |\n"
+        "| image | torchvision + pycocotools, CPU ms | Foveal, CPU ms | ratio | pixels that differ |\n"
         "|---|---|---|---|---|"
     )
     for image_hw in ((1000, 1000), (1080, 1920), (2000, 2000)):

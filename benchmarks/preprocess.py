@@ -1,7 +1,8 @@
-"""Decode + resize to a 224 x 224 canvas: Foveal's way against the usual ones, in one run, alternating.
+"""Decode + resize to a 224 x 224 model input: Foveal's way against the usual ones, in one run, alternating.
 
-What is measured: median milliseconds of each way on the same JPEG bytes, and how far its canvas is from the reference
-(Pillow, full decode, box filter = exact area average) in levels of 0..255. One thread. Ratios are to Foveal's way.
+What is measured: median milliseconds of each way on the same JPEG bytes, and how far its model input is from the
+reference (Pillow, full decode, box filter = exact area average) in levels of 0..255. One thread. Ratios are to Foveal's
+way.
 
     python benchmarks/preprocess.py
 """
@@ -18,8 +19,8 @@ from PIL import Image
 from foveal.imaging.decode import decode
 from foveal.imaging.preprocess import Preprocess
 
-CANVAS = (224, 224)
-OURS = Preprocess(mode="stretch", canvas_hw=CANVAS)
+INPUT_HW = (224, 224)
+OURS = Preprocess(mode="stretch", input_hw=INPUT_HW)
 FULL = OURS.model_copy(update={"reduced_decode": False})
 BILINEAR = FULL.model_copy(update={"interpolation": "bilinear"})
 
@@ -45,8 +46,8 @@ def pillow(resample: Image.Resampling, *, draft: bool = False) -> Callable[[byte
     def run(data: bytes) -> np.ndarray:
         opened = Image.open(io.BytesIO(data))
         if draft:
-            opened.draft("RGB", CANVAS)
-        return np.asarray(opened.convert("RGB").resize(CANVAS, resample))
+            opened.draft("RGB", INPUT_HW)
+        return np.asarray(opened.convert("RGB").resize(INPUT_HW, resample))
 
     return run
 
@@ -70,12 +71,12 @@ def main() -> None:
         for _ in range(9):
             for name, way in WAYS.items():
                 start = time.perf_counter()
-                canvas = way(data)
+                model_input = way(data)
                 times[name].append(1000 * (time.perf_counter() - start))
         ours = statistics.median(times["Foveal: reduced decode + area"])
         for name, way in WAYS.items():
-            canvas = way(data)
-            error = np.abs(canvas.astype(int) - reference)
+            model_input = way(data)
+            error = np.abs(model_input.astype(int) - reference)
             ms = statistics.median(times[name])
             megapixels = height * width / 1e6
             print(f"| {megapixels:.1f} MP | {name} | {ms:.1f} | {ms / ours:.2f} | {error.mean():.2f} | {error.max()} |")

@@ -61,7 +61,7 @@ def in_turns(ways: Mapping[str, Way], rounds: int) -> dict[str, dict[str, float]
 
 
 def graph(run: Path, rounds: int) -> dict[str, Any]:
-    """Canvas to class map: the graph as it is served, and the network in torch."""
+    """Model input to class map: the graph as it is served, and the network in torch."""
     import torch
 
     from foveal.export.segmentation import ClassMap
@@ -71,7 +71,7 @@ def graph(run: Path, rounds: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     checkpoint = load_run(run)
     session, _ = open_session(exporter_of(checkpoint.task).trace(checkpoint), SessionSettings(threads=1))
-    canvas = draw("aerial", seed=1, index=0, image_hw=checkpoint.preprocess.canvas_hw).rgb[None]
+    model_input = draw("aerial", seed=1, index=0, image_hw=checkpoint.preprocess.input_hw).rgb[None]
     networks = {
         "torch eager": ClassMap(load_run(run).network.to(memory_format=torch.contiguous_format)).eval(),
         "torch eager, channels last": ClassMap(load_run(run).network.to(memory_format=torch.channels_last)).eval(),
@@ -80,15 +80,15 @@ def graph(run: Path, rounds: int) -> dict[str, Any]:
     def eager(network: torch.nn.Module) -> Way:
         def forward() -> Any:
             with torch.inference_mode():
-                return network(torch.from_numpy(canvas))[0].numpy()
+                return network(torch.from_numpy(model_input))[0].numpy()
 
         return forward
 
-    ways: dict[str, Way] = {"ONNX Runtime": lambda: session.run(["class_map"], {"images": canvas})[0]}
+    ways: dict[str, Way] = {"ONNX Runtime": lambda: session.run(["class_map"], {"images": model_input})[0]}
     ways |= {name: eager(network) for name, network in networks.items()}
     for way in ways.values():
         assert (way() == ways["ONNX Runtime"]()).mean() >= 0.9999
-    return {"network": checkpoint.architecture, "canvas_hw": checkpoint.preprocess.canvas_hw, **in_turns(ways, rounds)}
+    return {"network": checkpoint.architecture, "input_hw": checkpoint.preprocess.input_hw, **in_turns(ways, rounds)}
 
 
 def large_jpeg(hw: tuple[int, int] = LARGE_HW) -> bytes:

@@ -1,6 +1,6 @@
-"""Which way from the network's canvas back to the picture: nearest class ids, or bilinear logits and then argmax.
+"""Which way from the network's model input back to the image: nearest class ids, or bilinear logits and then argmax.
 
-The package does the first: its graph gives class ids, a byte a pixel, and memory stays bounded whatever the picture's
+The package does the first: its graph gives class ids, a byte a pixel, and memory stays bounded whatever the image's
 size. This measures what that costs in mIoU on a run's val split, where the choice belongs.
 
     python benchmarks/upscaling.py RUN [--data DIR]
@@ -31,9 +31,9 @@ def main() -> None:
     data = checkpoint.trainer.load_data(arguments.data or data_root(arguments.run), recipe)
     samples = data.splits[arguments.split]
     nearest, bilinear = [], []
-    for sample, (canvas, _) in zip(samples, checkpoint.trainer.eval_set(samples, recipe), strict=True):  # type: ignore[call-overload]
+    for sample, (model_input, _) in zip(samples, checkpoint.trainer.eval_set(samples, recipe), strict=True):  # type: ignore[call-overload]
         with torch.inference_mode():
-            logits = checkpoint.network(canvas[None])
+            logits = checkpoint.network(model_input[None])
         truth = sample.truth.read()
         ids = logits.argmax(1)[0].to(torch.uint8).numpy()
         nearest.append(result_of(ids, truth, checkpoint.preprocess, labels))

@@ -5,7 +5,7 @@
 # bento: not the Dockerfile's image but the one that `bentoml containerize` makes of bentofile.yaml; EXTRA are --opt then.
 #
 # Base: Debian bookworm, built once and kept. The image's own entry point, user, environment and health check run in a
-# network namespace with nothing but a loopback, on a read-only root with a tmpfs at /tmp. A golden picture of every
+# network namespace with nothing but a loopback, on a read-only root with a tmpfs at /tmp. A golden image of every
 # package in zoo/ goes to its endpoint; all four endpoints must answer. Then SIGTERM while an upload is still on its way.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -94,7 +94,7 @@ inside() { nsenter --net="/proc/$server/ns/net" "$@"; }
 ready() { inside curl -fs localhost:3000/readyz > /dev/null; }
 for _ in $(seq 600); do ready 2> /dev/null && break; [ -d "/proc/$server" ] || break; sleep 0.2; done
 ready 2> /dev/null || { cat "$work/server.log" >&2; fail "never turned ready"; }
-say "ready $((($(date +%s%N) - started) / 1000000)) ms after its start (every golden picture reproduced)"
+say "ready $((($(date +%s%N) - started) / 1000000)) ms after its start (every golden image reproduced)"
 [ "$(stat -c %u "/proc/$server")" = "$uid" ] || fail "expected to run as $uid"
 [ "${#health[@]}" -eq 0 ] || inside "${jail[@]}" "${health[@]}" || fail "the health check says no to a ready service"
 
@@ -103,8 +103,8 @@ declare -A endpoint=([classification]=classify [semantic-segmentation]=segment
 for package in "$zoo"/*/*/; do
     name=$(basename "$(dirname "$package")")
     task=$(jq -r .task "$package/manifest.json")
-    picture=$(find "$package/golden" -name '*.png' | sort | head -1)
-    answer=$(inside curl -fsS --data-binary "@$picture" "localhost:3000/v1/${endpoint[$task]}?model=$name")
+    image=$(find "$package/golden" -name '*.png' | sort | head -1)
+    answer=$(inside curl -fsS --data-binary "@$image" "localhost:3000/v1/${endpoint[$task]}?model=$name")
     answered[$task]=yes
     say "/v1/${endpoint[$task]} $name: $(jq -c '.results[0] | del(.image)' <<< "$answer" | cut -c1-100)…"
 done
@@ -112,7 +112,7 @@ say "resident: $(cat "/proc/$server/smaps_rollup" $(pgrep -P "$server" | sed 's#
     awk '/^Pss:/ {kb += $2} END {print int(kb / 1024)}') MB (PSS of the supervisor and its worker)"
 
 # SIGTERM while an upload of a second or two is on its way: it is answered, then the service goes.
-inside curl -fsS --limit-rate $(($(stat -c %s "$picture") / 2)) --data-binary "@$picture" -o "$work/last" \
+inside curl -fsS --limit-rate $(($(stat -c %s "$image") / 2)) --data-binary "@$image" -o "$work/last" \
     "localhost:3000/v1/${endpoint[$task]}?model=$name" & upload=$!
 sleep 0.7
 stopping=$(date +%s%N)

@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A graph's outputs against the trained model's, over many pictures."""
+    """A graph's outputs against the trained model's, over many images."""
 
     measured: dict[str, float]  # worst differences by name; for people and for the manifest
     failures: tuple[str, ...]  # what breaks the criterion, in words and numbers; empty: proved
@@ -31,7 +31,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Proof:
-    """Reference and graph run on every picture under these options; how their outputs are held against each other."""
+    """Reference and graph run on every image under these options; how their outputs are held against each other."""
 
     options: Options  # None: as the manifest's defaults
     compare: Callable[[Sequence[Outputs], Sequence[Outputs], Exact | None], Comparison]  # reference, graph, rounding
@@ -51,11 +51,11 @@ class Exporter(Prover, Protocol):
     """One task's part of an export."""
 
     def inputs(self, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
-        """What the graph will read, as the kernel's task feeds it."""
+        """What the graph will read, as the core's task feeds it."""
         ...
 
     def trace(self, checkpoint: Checkpoint) -> bytes:
-        """The ONNX graph; its inputs and outputs are those that the kernel's task feeds and decodes."""
+        """The ONNX graph; its inputs and outputs are those that the core's task feeds and decodes."""
         ...
 
     def reference(self, checkpoint: Checkpoint) -> Session:
@@ -75,16 +75,16 @@ class Exporter(Prover, Protocol):
         ...
 
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
-        """Golden pictures: name -> small (H, W, 3) uint8 RGB, two or three, sides and answers that differ."""
+        """Golden images: name -> small (H, W, 3) uint8 RGB, two or three, sides and answers that differ."""
         ...
 
 
-class CanvasExporter(ABC):
-    """What is the same for all tasks whose graph reads canvases and nothing else."""
+class ImageExporter(ABC):
+    """What is the same for all tasks whose graph reads model inputs and nothing else."""
 
     def inputs(self, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
-        """Canvases."""
-        return (Tensor(name="images", dtype="uint8", shape=(BATCH, *checkpoint.preprocess.canvas_hw, 3)),)
+        """Model inputs."""
+        return (Tensor(name="images", dtype="uint8", shape=(BATCH, *checkpoint.preprocess.input_hw, 3)),)
 
     def exact(self, checkpoint: Checkpoint) -> Session | None:
         """Not asked for."""
@@ -100,7 +100,7 @@ class CanvasExporter(ABC):
 
     @abstractmethod
     def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs], exact: Exact | None = None) -> Comparison:
-        """Outputs of the reference and of the graph, picture by picture."""
+        """Outputs of the reference and of the graph, image by image."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from foveal.export.proof.parity import prove
 from foveal.export.proof.probes import probes
 from foveal.export.tasks import exporter_of
 from foveal.export.trace import opset_of
-from foveal.inference.pipeline import Picture, Pipeline, Predictor
+from foveal.inference.pipeline import ImageSource, Pipeline, Predictor
 from foveal.inference.session import SessionSettings, open_session
 from foveal.inference.verify import check_batches, check_golden, check_graph, graph_tensors
 from foveal.models.data.dataset import Sample
@@ -26,7 +26,7 @@ from foveal.packages.package import MAX_PACKAGE_BYTES, ModelPackage
 MAX_BATCH = 16
 PARITY_PHOTOS = 64
 LIBRARIES = ("foveal", "torch", "torchvision", "onnx", "onnxscript", "onnxruntime", "numpy", "opencv-python-headless")
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 Samples = Sequence[Sample[Any]]
 
 
@@ -62,7 +62,7 @@ def build(
     split: str = "test",
     about: str = "",
     max_batch: int = MAX_BATCH,
-    say: Say = lambda _: None,
+    log: Log = lambda _: None,
 ) -> str:
     """Export a checkpoint as a package.
 
@@ -74,7 +74,7 @@ def build(
         split: what the card calls these samples.
         about: what the model is for, in the maker's words; goes on the card.
         max_batch: largest batch to prove and to allow.
-        say: gets a line for a person after each step.
+        log: gets a line for a person after each step.
 
     Returns:
         The package's digest.
@@ -92,7 +92,7 @@ def build(
         )
     session, provider = open_session(model, SessionSettings())
     inputs, outputs = graph_tensors(session)
-    say(f"traced: {len(model) / 1e6:.1f} MB, opset {opset_of(model)}")
+    log(f"traced: {len(model) / 1e6:.1f} MB, opset {opset_of(model)}")
 
     trained = exporter.reference(checkpoint)
     if val:
@@ -102,10 +102,10 @@ def build(
     graph = Pipeline(draft, session, provider)
     in_double = exporter.exact(checkpoint)
     exact = None if in_double is None else Pipeline(draft, in_double, "torch")
-    parity = prove(exporter, reference, graph, parity_pictures(held_out, draft), max_batch=max_batch, exact=exact)
-    say(f"parity: {parity.images} pictures in batches of {parity.batch_sizes}: {parity.measured}")
+    parity = prove(exporter, reference, graph, parity_images(held_out, draft), max_batch=max_batch, exact=exact)
+    log(f"parity: {parity.images} images in batches of {parity.batch_sizes}: {parity.measured}")
     metrics = same_metrics(evaluate(reference, held_out), evaluate(graph, held_out), split)
-    say(f"metrics: {metrics.images} pictures of {split!r}: {metrics.values}; before export {metrics.checkpoint_values}")
+    log(f"metrics: {metrics.images} images of {split!r}: {metrics.values}; before export {metrics.checkpoint_values}")
 
     final = {"inputs": inputs, "outputs": outputs, "opset": opset_of(model), "parity": parity, "metrics": metrics}
     final["calibration"] = with_error_before(graph, held_out)
@@ -142,11 +142,11 @@ def portable_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return {key: Path(value).name if key in files and value else value for key, value in recipe.items()}
 
 
-def parity_pictures(held_out: Samples, manifest: Manifest) -> Mapping[str, Picture]:
-    """At most 64 held-out pictures spread evenly over the samples, and everything that `probes` makes."""
+def parity_images(held_out: Samples, manifest: Manifest) -> Mapping[str, ImageSource]:
+    """At most 64 held-out images spread evenly over the samples, and everything that `probes` makes."""
     step = max(1, len(held_out) // PARITY_PHOTOS)
-    photos: dict[str, Picture] = {sample.name: sample.path for sample in held_out[::step][:PARITY_PHOTOS]}
-    return photos | dict(probes(manifest.preprocess.canvas_hw))
+    photos: dict[str, ImageSource] = {sample.name: sample.path for sample in held_out[::step][:PARITY_PHOTOS]}
+    return photos | dict(probes(manifest.preprocess.input_hw))
 
 
 def check_before_writing(manifest: Manifest, model: bytes, golden: Mapping[str, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""CARD.md: a model in words that a stranger understands, with every figure beside the number of pictures behind it.
+"""CARD.md: a model in words that a stranger understands, with every figure beside the number of images behind it.
 
 After Mitchell et al., "Model Cards for Model Reporting", 2019.
 """
@@ -7,25 +7,25 @@ from foveal.packages.manifest import Manifest, Metrics
 from foveal.tasks import TASKS
 
 PURPOSE = {
-    "classification": "Looks at one picture and says which of {count} classes it shows, with a score for each.",
-    "semantic-segmentation": "Gives every pixel of a picture one of {count} classes.",
+    "classification": "Looks at one image and says which of {count} classes it shows, with a score for each.",
+    "semantic-segmentation": "Gives every pixel of an image one of {count} classes.",
     "object-detection": "Draws a box around every object of {count} classes, with a score for each.",
     "instance-segmentation": "Outlines every single object of {count} classes to the pixel, with a score for each.",
 }
 FIGURES = {  # metric -> what it means; a metric without a line here is shown by its name alone
-    "top1": "share of pictures whose first answer is right",
-    "top5": "share of pictures whose right answer is among the first five",
+    "top1": "share of images whose first answer is right",
+    "top5": "share of images whose right answer is among the first five",
     "macro_f1": "F1 (balance of precision and recall), every class counting the same",
     "ece": "expected calibration error: how far scores are from being true probabilities; 0 is best",
     "miou": "IoU (overlap / union) of each class over all pixels together, every class counting the same",
     "dice": "2 overlap / (found + true) of each class over all pixels together, every class counting the same",
     "pixel_accuracy": "share of pixels whose class is right",
-    "boundary_f": "F1 of the outlines, within 0.75 % of the picture's diagonal",
+    "boundary_f": "F1 of the outlines, within 0.75 % of the image's diagonal",
     "AP50": "average precision (area under precision over recall), objects found at IoU 0.5, mean of the classes",
     "AP": "COCO's AP: the same, mean over IoU 0.50, 0.55 … 0.95",
     "AP75": "average precision at IoU 0.75",
-    "AR_100": "share of objects found among the best 100 of a picture, mean over IoU 0.50 … 0.95",
-    "best_f1": "the best F1 that one score threshold gives on these pictures, all classes together, at IoU 0.5",
+    "AR_100": "share of objects found among the best 100 of an image, mean over IoU 0.50 … 0.95",
+    "best_f1": "the best F1 that one score threshold gives on these images, all classes together, at IoU 0.5",
     "box_AP50": "AP50 of the boxes; the lines above measure masks",
     "box_AP": "AP of the boxes",
 }
@@ -35,11 +35,11 @@ Objects with a score above {:g} are given unless a request says otherwise (`scor
 BEST_F1 = "on the `val` split that\nthreshold has the best F1"
 BY_RECIPE = "the recipe's\nthreshold, since this training learnt the `val` split too and left none to choose one"
 CALIBRATED = """\
-Scores are calibrated: logits are divided by a temperature of {:.4g}, fitted on {} pictures of the `val` split (Guo et
+Scores are calibrated: logits are divided by a temperature of {:.4g}, fitted on {} images of the `val` split (Guo et
 al., ICML 2017). That never changes which class is first."""
 WHOLE = ("support", "objects")  # figures by class that count things
 LIMITS = {
-    "classification": "It always answers with one of its classes, also for a picture that shows none of them.",
+    "classification": "It always answers with one of its classes, also for an image that shows none of them.",
     "semantic-segmentation": "Every pixel gets one of its classes, also where none of them fits.",
     "object-detection": "Objects of other classes are missed or taken for one of its own.",
     "instance-segmentation": "Objects of other classes are missed or taken for one of its own.",
@@ -60,10 +60,10 @@ def card(manifest: Manifest, *, about: str) -> str:
 def _head(manifest: Manifest, about: str) -> str:
     purpose = PURPOSE[manifest.task].format(count=len(manifest.labels))
     labels = ", ".join(f"`{label}`" for label in manifest.labels)
-    height, width = manifest.preprocess.canvas_hw
+    height, width = manifest.preprocess.input_hw
     lines = [f"# {manifest.name}, version {manifest.version}", about, purpose, f"Classes: {labels}."]
     lines.append(
-        f"Network: {manifest.architecture}, fine-tuned; it sees pictures at {width} × {height} px "
+        f"Network: {manifest.architecture}, fine-tuned; it sees images at {width} × {height} px "
         f"(`{manifest.preprocess.mode}`), whatever their size."
     )
     return "\n\n".join(line for line in lines if line)
@@ -98,7 +98,7 @@ def _metrics(manifest: Manifest) -> str:
         rows.append(f"| {name} | {value:.4f} | {interval} | {before} | {FIGURES.get(name, '')} |")
     before = "the members' own answers, averaged" if manifest.members else "the trained PyTorch model"
     intro = (
-        f"Measured on {metrics.images} pictures of the `{metrics.split}` split, which took no part in training, "
+        f"Measured on {metrics.images} images of the `{metrics.split}` split, which took no part in training, "
         f"through this package as it is served; *before export* is {before} under the same code."
     )
     more = [*_calibrated(manifest), *_members(manifest), *_per_class(metrics)]
@@ -119,7 +119,7 @@ def _calibrated(manifest: Manifest) -> list[str]:
 def _members(manifest: Manifest) -> list[str]:
     if not manifest.members:
         return []
-    lines = ["", "Its scores are the mean of its members' scores. Alone, on the same pictures, they have:", ""]
+    lines = ["", "Its scores are the mean of its members' scores. Alone, on the same images, they have:", ""]
     names = list(manifest.metrics.values)
     lines += [f"| member | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for member in manifest.members:
@@ -149,9 +149,9 @@ def _limits(manifest: Manifest) -> str:
     return f"""## Limits
 
 - {LIMITS[manifest.task]}
-- The figures hold for pictures like those of `{manifest.data.name}`. Other cameras, light, places or people can lower
-  them: measure on your own pictures with `foveal evaluate {manifest.name} --data DIR`.
-- {manifest.metrics.images} test pictures bound what is known; the intervals treat every picture as independent."""
+- The figures hold for images like those of `{manifest.data.name}`. Other cameras, light, places or people can lower
+  them: measure on your own images with `foveal evaluate {manifest.name} --data DIR`.
+- {manifest.metrics.images} test images bound what is known; the intervals treat every image as independent."""
 
 
 def _made(manifest: Manifest) -> str:
@@ -164,11 +164,11 @@ def _made(manifest: Manifest) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in manifest.created_with.items())
     return f"""## How it was made
 
-- Data: `{manifest.data.name}` ({manifest.data.layout}): {counts} pictures; fingerprint `{manifest.data.fingerprint}`.
+- Data: `{manifest.data.name}` ({manifest.data.layout}): {counts} images; fingerprint `{manifest.data.fingerprint}`.
 - Licence of the data: {manifest.licences.data}
 - Licence of the weights: {manifest.licences.weights}
 - Training: {training}
-- Export proved against {parity.reference}, on {parity.images} pictures in batches of
+- Export proved against {parity.reference}, on {parity.images} images in batches of
   {", ".join(map(str, parity.batch_sizes))}. Had to hold: {parity.criterion}. Measured: {worst}.
 - Made with {versions}."""
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from foveal import synth
-from foveal.export.base import Array, CanvasExporter, Comparison, TorchSession
+from foveal.export.base import Array, Comparison, ImageExporter, TorchSession
 from foveal.export.evaluation.calibrate import calibrate
 from foveal.export.proof.rounding import ROUNDINGS, Exact, doubled
 from foveal.export.trace import trace
@@ -23,21 +23,21 @@ from foveal.tasks.base import Outputs
 from foveal.tasks.classification import softmax
 
 TOLERANCE = 1e-3
-MOST_STRAY = 1e-3  # of a picture's largest logit; a network beyond that cannot be told from a damaged one
+MAX_DIVERGENCE = 1e-3  # of an image's largest logit; a network beyond that cannot be told from a damaged one
 
 
-class ClassificationExporter(CanvasExporter):
-    """The network reads canvases itself, so the graph is the network as it is."""
+class ClassificationExporter(ImageExporter):
+    """The network reads model inputs itself, so the graph is the network as it is."""
 
     criterion = (
-        "every logit within 0.001, and within 0.001 of the logits' standard deviation over the pictures, or, where the "
+        "every logit within 0.001, and within 0.001 of the logits' standard deviation over the images, or, where the "
         f"trained model's own float32 error is larger, within {ROUNDINGS} times that error; every probability within "
         "0.001; the same first class, unless the trained model's first two are as near as the bound"
     )
 
     def trace(self, checkpoint: Checkpoint) -> bytes:
         """The ONNX graph."""
-        example = torch.zeros((2, *checkpoint.preprocess.canvas_hw, 3), dtype=torch.uint8)
+        example = torch.zeros((2, *checkpoint.preprocess.input_hw, 3), dtype=torch.uint8)
         return trace(checkpoint.network, {"images": example}, ["logits"])
 
     def reference(self, checkpoint: Checkpoint) -> Session:
@@ -73,7 +73,7 @@ class ClassificationExporter(CanvasExporter):
         return {"calibration": calibrate(trained, val)}
 
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
-        """Single shapes, one picture wide and one high, so that a swapped axis shows."""
+        """Single shapes, one image wide and one high, so that a swapped axis shows."""
         return {
             "wide": synth.draw_one("shapes", 0, image_hw=(96, 144)).rgb,
             "high": synth.draw_one("shapes", 1, image_hw=(144, 96)).rgb,
@@ -82,11 +82,11 @@ class ClassificationExporter(CanvasExporter):
     def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs], exact: Exact | None = None) -> Comparison:
         """Logits against logits.
 
-        The bound shrinks with the spread over pictures: a head with small logits would hide a damaged layer behind a
+        The bound shrinks with the spread over images: a head with small logits would hide a damaged layer behind a
         fixed 0.001. Float32 noise of an honest export is about 1e-5 of the spread; 1 % on one convolution moves 1e-2
         of it (measured on every convolution of MobileNetV2, ResNet-18 and SqueezeNet: tests/export/test_parity.py).
 
-        It grows, picture by picture, where the trained network's own float32 answers stray further than that from its
+        It grows, image by image, where the trained network's own float32 answers diverge further than that from its
         exact ones (rounding.py says why). What a client sees does not: probabilities agree to 0.001 everywhere.
         """
         want = np.stack([outputs["logits"] for outputs in expected])  # (M, C)
@@ -94,9 +94,9 @@ class ClassificationExporter(CanvasExporter):
         if want.shape != have.shape or not (np.isfinite(want).all() and np.isfinite(have).all()):
             return Comparison({}, (f"expected finite logits {want.shape}, got {have.shape} with NaN or infinity",))
         apart = np.abs(want - have).max(axis=1)  # (M,)
-        fixed = TOLERANCE * min(1.0, float(want.std(axis=0).max()))  # spread over pictures, not over classes
+        fixed = TOLERANCE * min(1.0, float(want.std(axis=0).max()))  # spread over images, not over classes
         own = own_error(want, exact) if exact is not None and (apart > fixed).any() else 0.0
-        bounds = np.maximum(fixed, ROUNDINGS * min(own, MOST_STRAY) * np.abs(want).max(axis=1))
+        bounds = np.maximum(fixed, ROUNDINGS * min(own, MAX_DIVERGENCE) * np.abs(want).max(axis=1))
         probable = float(np.abs(softmax(want) - softmax(have)).max())
         top_two = np.sort(want, axis=1)[:, -2:]
         clear = top_two[:, -1] - top_two[:, 0] > np.maximum(TOLERANCE, bounds)  # False throughout for a single class
@@ -108,7 +108,7 @@ class ClassificationExporter(CanvasExporter):
         if probable > TOLERANCE:
             failures.append(f"probabilities: expected within {TOLERANCE:g}, got a difference of {probable:.3g}")
         if flips:
-            failures.append(f"first class: expected the same for all {len(want)} pictures, got {flips} that differ")
+            failures.append(f"first class: expected the same for all {len(want)} images, got {flips} that differ")
         measured = {"logits_max_abs": float(apart.max()), "logits_bound": fixed, "probability_max_abs": probable}
         if own:
             measured["logits_own_error"] = own
@@ -116,9 +116,9 @@ class ClassificationExporter(CanvasExporter):
 
 
 def own_error(want: Array, exact: Exact) -> float:
-    """How far the trained network's logits (M, C) stray from its exact ones, as a share of a picture's largest logit.
+    """How far the trained network's logits (M, C) diverge from its exact ones, as a share of an image's largest logit.
 
-    The worst picture speaks for all: one picture's own error may be small by luck, and two programs' difference not.
+    The worst image speaks for all: one image's own error may be small by luck, and two programs' difference not.
     """
     precise = np.stack([exact(i)["logits"] for i in range(len(want))])  # (M, C) float64
     largest = np.abs(want).max(axis=1)

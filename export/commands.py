@@ -35,7 +35,7 @@ def export(
     target = Target.of(out)
     checkpoint = load_run(run)
     splits = _splits(run, checkpoint, data)
-    digest = build(checkpoint, splits.test, target, val=splits.val, about=about, max_batch=max_batch, say=_say)
+    digest = build(checkpoint, splits.test, target, val=splits.val, about=about, max_batch=max_batch, log=_log)
     typer.echo(f"{out} {digest}")
 
 
@@ -49,8 +49,8 @@ def ensemble(
 ) -> None:
     """Make one package of several classifiers: its scores are the mean of theirs, temperatures included.
 
-    They must have the same labels and the same way from picture to canvas, and must not have learnt from each other's
-    test pictures. When the graph is not their mean nothing is written, and the exit code is 1.
+    They must have the same labels and the same way from image to model input, and must not have learnt from each
+    other's test images. When the graph is not their mean nothing is written, and the exit code is 1.
     """
     from foveal.export.build import Target
     from foveal.export.ensemble.build import build_ensemble
@@ -59,7 +59,7 @@ def ensemble(
 
     target = Target.of(out)
     members = [ModelPackage.open(locate(package, zoo)) for package in packages]
-    digest = build_ensemble(members, data, target, split_file=split_file, about=about, say=_say)
+    digest = build_ensemble(members, data, target, split_file=split_file, about=about, log=_log)
     typer.echo(f"{out} {digest}")
 
 
@@ -81,12 +81,12 @@ def evaluate(
     manifest = pipeline.manifest
     dataset = read_data(manifest, data, split_file)
     if dataset.fingerprint != manifest.data.fingerprint:
-        _say(f"{data} is not, to the byte, what the model was trained with: {split!r} may hold pictures it learnt from")
+        _log(f"{data} is not, to the byte, what the model was trained with: {split!r} may hold images it learnt from")
     scores = score(pipeline, select(dataset, split, manifest.labels))
     if as_json:
         typer.echo(json.dumps(scores_object(scores, model=model, data=dataset.name, split=split)))
     else:
-        print_scores(scores, f"{model} on {scores.images} pictures, split {split!r} of {dataset.name}")
+        print_scores(scores, f"{model} on {scores.images} images, split {split!r} of {dataset.name}")
 
 
 def _pipeline(model: str, zoo: Path | None, provider: str) -> Pipeline:
@@ -117,9 +117,9 @@ def _splits(run: Path, checkpoint: Checkpoint, data: Path | None) -> Splits[Any]
             f"{data or data_root(run)}: expected the data set of training, {checkpoint.data.fingerprint}, got another"
         )
     if not dataset.splits.test:
-        raise BadData(f"{dataset.name}: expected held-out pictures in split 'test', got none")
+        raise BadData(f"{dataset.name}: expected held-out images in split 'test', got none")
     return dataset.splits
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     typer.echo(line, err=True)

@@ -1,4 +1,4 @@
-"""Golden pictures: small drawings, and what the package answers to them on the machine that built it."""
+"""Golden images: small drawings, and what the package answers to them on the machine that built it."""
 
 import io
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from foveal import synth
-from foveal.export.base import Array, CanvasExporter, Comparison, TorchSession
+from foveal.export.base import Array, Comparison, ImageExporter, TorchSession
 from foveal.export.proof.rounding import Exact
 from foveal.export.trace import trace
 from foveal.inference.session import Session
@@ -33,17 +33,17 @@ class ClassMap(nn.Module):
         return ids.to(torch.uint8), (shares * 255).round().to(torch.uint8)
 
 
-class SegmentationExporter(CanvasExporter):
-    """Logits are upsampled to the canvas bilinearly, then the winner is taken (not yet measured against nearest)."""
+class SegmentationExporter(ImageExporter):
+    """Logits are upsampled bilinearly to the size of the model input, then the winner is taken."""
 
     criterion = (
         "the same class for at least 99.99 % of the pixels, and the winner's probability within 1/255 "
-        "for at least 99.99 % of them, of all pictures together"
+        "for at least 99.99 % of them, of all images together"
     )
 
     def trace(self, checkpoint: Checkpoint) -> bytes:
         """The ONNX graph."""
-        example = torch.zeros((2, *checkpoint.preprocess.canvas_hw, 3), dtype=torch.uint8)
+        example = torch.zeros((2, *checkpoint.preprocess.input_hw, 3), dtype=torch.uint8)
         return trace(ClassMap(checkpoint.network).eval(), {"images": example}, ["class_map", "confidence"])
 
     def reference(self, checkpoint: Checkpoint) -> Session:
@@ -77,7 +77,7 @@ class SegmentationExporter(CanvasExporter):
         }
 
     def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs], exact: Exact | None = None) -> Comparison:
-        """Pixels against pixels, over all pictures together."""
+        """Pixels against pixels, over all images together."""
         differing = {"class_map": 0, "confidence": 0}
         pixels = 0
         for want, have in zip(expected, got, strict=True):

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 OPSET = 20
 BATCH = "batch"  # name of every dynamic batch dimension
-ROWS = "rows"  # name of an output's first dimension when it depends on the pictures
+ROWS = "rows"  # name of an output's first dimension when it depends on the images
 
 
 def trace(

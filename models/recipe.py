@@ -27,13 +27,13 @@ class Recipe(BaseModel):
 
     task: TaskName = Field(description="what the model answers")
     architecture: str = Field(description="which network of the task")
-    backbone: str = Field("mobilenet_v2", description="trunk of the network, a name of the backbone registry")
+    backbone: str = Field("mobilenet_v2", description="backbone of the network, a name of the backbone registry")
     weights: str = Field(
-        "imagenet", description="where the trunk starts: imagenet, none, a state_dict file, or an earlier run"
+        "imagenet", description="where the backbone starts: imagenet, none, a state_dict file, or an earlier run"
     )
     weights_licence: str | None = Field(None, description="licence of a weights file; published weights know theirs")
     data_licence: str = Field("not stated", description="licence of the data set; it ends up on the package's card")
-    canvas_hw: tuple[int, int] = Field((224, 224), description="height and width in px of what the network reads")
+    input_hw: tuple[int, int] = Field((224, 224), description="height and width in px of what the network reads")
 
     group_by: str | None = Field(
         None, description="pattern of the file name; equal captures (related photos) never straddle two splits"
@@ -47,7 +47,7 @@ class Recipe(BaseModel):
     split_file: str | None = Field(None, description="CSV with the columns name,split; instead of a seeded split")
     val_fraction: float = Field(0.15, gt=0, lt=1, description="of all samples; picks checkpoint and thresholds")
     test_fraction: float = Field(0.15, ge=0, lt=1, description="of all samples; scored once")
-    learn_val: bool = Field(
+    train_on_val: bool = Field(
         False,
         description="learn val too, once it has chosen recipe and epochs in an earlier run: nothing is left to pick a "
         "checkpoint, the last epoch counts",
@@ -69,7 +69,7 @@ class Recipe(BaseModel):
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and rmsprop; beta1 of adam and adamw")
     nesterov: bool = Field(True, description="sgd: take the gradient where momentum leads (Nesterov 1983)")
     lr_head: float = Field(1e-3, gt=0, description="peak learning rate of the new layers")
-    lr_backbone: float = Field(1e-4, ge=0, description="peak learning rate of the trunk; 0 keeps it frozen")
+    lr_backbone: float = Field(1e-4, ge=0, description="peak learning rate of the backbone; 0 keeps it frozen")
     weight_decay: float = Field(
         1e-4, ge=0, description="L2 on weights, decoupled in adamw; never on biases and norms; with l1: elastic net"
     )
@@ -78,7 +78,7 @@ class Recipe(BaseModel):
         "cosine", description="the learning rate after warm-up; step: a tenth at 60 % and again at 85 %"
     )
     lr_final: float = Field(0.01, gt=0, le=1, description="exponential: share of the peak rate left at the end")
-    warmup_epochs: float = Field(0.5, ge=0, description="linear ramp, for the trunk again when it thaws")
+    warmup_epochs: float = Field(0.5, ge=0, description="linear ramp, for the backbone again when it thaws")
     clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient; longer ones are shortened")
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="average of the weights over steps, used for evaluation; none: the last weights"
@@ -98,10 +98,10 @@ class Recipe(BaseModel):
     )
     init: Literal["default", "xavier", "he"] = Field(
         "default",
-        description="how a trunk without weights starts: as its authors have it, Xavier (Glorot, Bengio 2010) or He "
+        description="how a backbone without weights starts: as its authors have it, Xavier (Glorot, Bengio 2010) or He "
         "(He et al. 2015); heads always start near their theoretical loss",
     )
-    freeze_batchnorm: bool = Field(False, description="keep the trunk's BatchNorm statistics (small batches)")
+    freeze_batchnorm: bool = Field(False, description="keep the backbone's BatchNorm statistics (small batches)")
     seed: int = Field(0, ge=0, lt=2**31, description="of split, initialisation, order and augmentation")
 
     @property
@@ -116,8 +116,8 @@ class Recipe(BaseModel):
             raise ValueError("lr_scaling: expected warmup_epochs above 0 with it, since large rates need a warm-up")
         if self.ema_decay is not None and self.swa_start is not None:
             raise ValueError("swa_start: expected ema_decay = none with it, since one average is evaluated")
-        if self.learn_val and self.patience is not None:
-            raise ValueError("patience: expected none with learn_val, since no val split says when to stop")
+        if self.train_on_val and self.patience is not None:
+            raise ValueError("patience: expected none with train_on_val, since no val split says when to stop")
         if self.init != "default" and self.weights != "none":
             raise ValueError(f"init: expected weights = none with {self.init!r}, got weights {self.weights!r}")
         return self

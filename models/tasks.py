@@ -1,4 +1,4 @@
-"""The plug of a task into the training frame, and the tasks that are plugged in."""
+"""The plug of a task into the training loop, and the tasks that are plugged in."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,8 +21,8 @@ from foveal.packages.manifest import TaskName
 class TaskTrainer(Protocol):
     """What a task must be able to do to be trained. Stateless: everything about one run is in its arguments.
 
-    A sample's truth, an item of a data set, a batch and a prediction are the task's own business; the frame (train.py)
-    only hands them on.
+    A sample's truth, an item of a data set, a batch and a prediction are the task's own business; the loop
+    (training/loop.py) only hands them on.
     """
 
     name: TaskName
@@ -38,11 +38,11 @@ class TaskTrainer(Protocol):
         ...
 
     def preprocess(self, recipe: Any) -> Preprocess:
-        """How a picture becomes the network's canvas, in training-time evaluation and in production."""
+        """How an image becomes the network's model input, in training-time evaluation and in production."""
         ...
 
     def build(self, recipe: Any, labels: Sequence[str], *, weights: str) -> nn.Module:
-        """The network. In eval mode it reads uint8 canvases; a checkpoint is rebuilt with weights="none"."""
+        """The network. In eval mode it reads uint8 model inputs; a checkpoint is rebuilt with weights="none"."""
         ...
 
     def backbone(self, network: nn.Module) -> nn.Module:
@@ -50,7 +50,7 @@ class TaskTrainer(Protocol):
         ...
 
     def train_set(self, samples: Sequence[Sample[Any]], recipe: Any) -> Dataset[Any]:
-        """Augmented samples: `dataset[Draw(index, seed, epoch)]`, a function of the draw alone (loading.py)."""
+        """Augmented samples: `dataset[SampleKey(index, seed, epoch)]`, a function of the draw alone (loading.py)."""
         ...
 
     def eval_set(self, samples: Sequence[Sample[Any]], recipe: Any) -> Dataset[Any]:
@@ -58,7 +58,7 @@ class TaskTrainer(Protocol):
         ...
 
     def collate(self, items: list[Any]) -> Any:
-        """Items -> a batch (tensors in tuples, lists or dicts, so that the frame can move it to a device)."""
+        """Items -> a batch (tensors in tuples, lists or dicts, so that the loop can move it to a device)."""
         ...
 
     def loss(self, network: nn.Module, batch: Any, recipe: Any) -> Mapping[str, Tensor]:
@@ -78,7 +78,7 @@ class TaskTrainer(Protocol):
     def report(
         self, folder: Path, predictions: Sequence[Any], samples: Sequence[Sample[Any]], labels: Sequence[str]
     ) -> None:
-        """Pictures and tables of the best checkpoint on val, written into the run folder."""
+        """Images and tables of the best checkpoint on val, written into the run folder."""
         ...
 
 
@@ -102,7 +102,7 @@ def trainer_of(task: str) -> TaskTrainer:
 def load_data(recipe: Recipe, root: Path) -> DataSet[Any]:
     """The data set in the splits that the recipe trains with; errors are those of the task's `load_data`."""
     data = trainer_of(recipe.task).load_data(root, recipe)
-    return replace(data, splits=data.splits.val_learnt()) if recipe.learn_val else data
+    return replace(data, splits=data.splits.with_val_in_train()) if recipe.train_on_val else data
 
 
 __all__ = ["TRAINERS", "Recipe", "TaskTrainer", "load_data", "trainer_of"]

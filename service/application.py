@@ -26,7 +26,7 @@ from foveal.service.errors import (
     problem_response,
 )
 from foveal.service.http.auth import Clock, Keys
-from foveal.service.http.middleware import Front, request_id
+from foveal.service.http.middleware import RequestMiddleware, request_id
 from foveal.service.http.predictions import Predictions
 from foveal.service.http.routes import Routes
 from foveal.service.inference.loaded_models import Models
@@ -52,8 +52,8 @@ class Application:
         predictions = Predictions(settings, self.models, self._tracing)
         routed = Router(Routes(predictions, self.models, self.metrics).all(), redirect_slashes=False)
         keys = Keys(settings.api_keys, settings.key_requests_per_s, clock)
-        front = Front(routed, keys, predictions.check_room, self._failed, self.metrics, self._tracing)
-        self._entry = _with_cors(front, settings.cors_origins)
+        middleware = RequestMiddleware(routed, keys, predictions.check_room, self._failed, self.metrics, self._tracing)
+        self._entry = _with_cors(middleware, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""

@@ -16,7 +16,7 @@ from foveal.errors import FovealError
 if TYPE_CHECKING:
     from foveal.packages.package import ModelPackage
 
-EXAMPLES = Path("examples")  # examples/<model>* of the repository; elsewhere a golden picture serves
+EXAMPLES = Path("examples")  # examples/<model>* of the repository; elsewhere a golden image serves
 
 
 class PortTaken(FovealError):
@@ -61,7 +61,7 @@ def _packages(folder: Path) -> list[ModelPackage]:
 
 
 def _hints(packages: list[ModelPackage], url: str) -> list[str]:
-    """A line to paste for each task, with a picture that is there."""
+    """A line to paste for each task, with an image that is there."""
     from foveal.tasks import TASKS
 
     lines = [f"Foveal serves {', '.join(p.ref for p in packages)} on {url}; {url}/v1/docs tells the rest. Try next:"]
@@ -69,11 +69,11 @@ def _hints(packages: list[ModelPackage], url: str) -> list[str]:
         package = next((p for p in packages if p.manifest.task == name), None)
         if package is not None:
             query = f"?model={package.manifest.name}"
-            lines.append(f"  curl --data-binary @{_picture(package)} '{url}/v1/{task.endpoint}{query}'")
+            lines.append(f"  curl --data-binary @{_image(package)} '{url}/v1/{task.endpoint}{query}'")
     return lines
 
 
-def _picture(package: ModelPackage) -> str:
+def _image(package: ModelPackage) -> str:
     from foveal.imaging.decode import EXTENSIONS
 
     examples = sorted(p for p in EXAMPLES.glob(f"{package.manifest.name}*") if p.suffix.lower() in EXTENSIONS)

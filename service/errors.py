@@ -2,15 +2,15 @@
 
 | status | fault |
 |---|---|
-| 400 | BadRequest (kernel): bad, unknown or inapplicable parameter; malformed body |
+| 400 | BadRequest (core): bad, unknown or inapplicable parameter; malformed body |
 | 401 | Unauthorised |
-| 404 | UnknownName (kernel): model, task; NoSuchPath |
+| 404 | UnknownName (core): model, task; NoSuchPath |
 | 405 | MethodNotAllowed |
 | 406 | NotAcceptable |
 | 408 | UploadTooSlow |
-| 413 | ImageTooLarge (kernel); BodyTooLarge |
-| 415 | UnsupportedImage (kernel); UnsupportedBody |
-| 422 | BadImage (kernel) |
+| 413 | ImageTooLarge (core); BodyTooLarge |
+| 415 | UnsupportedImage (core); UnsupportedBody |
+| 422 | BadImage (core) |
 | 429 | Busy |
 | 503 | NotReady |
 | 504 | DeadlineExceeded |
@@ -34,7 +34,7 @@ LINGER_S, LINGER_BYTES = 1.0, 10_000_000  # how long a refused upload is listene
 
 
 class RequestError(FovealError):
-    """A fault of HTTP, not of a picture. `headers` go into the answer."""
+    """A fault of HTTP, not of an image. `headers` go into the answer."""
 
     def __init__(self, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -89,7 +89,7 @@ class UploadTooSlow(ClosingError):
 
 
 class BodyTooLarge(ClosingError):
-    """More bytes or more pictures than one request may hold."""
+    """More bytes or more images than one request may hold."""
 
     title, status = "Request too large", 413
 

@@ -50,20 +50,20 @@ class Settings(BaseSettings):
         1, description="server processes; each loads every model. One suffices on CPU: the threads keep the cores busy"
     )
     batch_size: Annotated[int, Field(ge=0)] = Field(
-        0, description="pictures in one graph run; 0: 1 on the CPU (more gains nothing there), else the proved maximum"
+        0, description="images in one graph run; 0: 1 on the CPU (more gains nothing there), else the proved maximum"
     )
     reload_s: Annotated[float, Field(ge=0)] = Field(
         5, description="seconds between looks at the zoo for new, changed or removed packages; 0: only on SIGHUP"
     )
 
     max_body_bytes: Count = Field(MAX_BYTES, description="bytes of one request; more is refused before it is read")
-    max_pixels: Count = Field(MAX_PIXELS, description="width x height of one picture, as its header states them")
-    max_images: Count = Field(32, description="pictures in one request; bounds what one client can hold up")
+    max_pixels: Count = Field(MAX_PIXELS, description="width x height of one image, as its header states them")
+    max_images: Count = Field(32, description="images in one request; bounds what one client can hold up")
     max_requests: Count = Field(
         256, description="requests being read or answered at once; bounds memory: each may hold max_body_bytes"
     )
     max_waiting_images: Count = Field(
-        128, description="pictures of one model being worked on or waiting; beyond it new requests get 429"
+        128, description="images of one model being worked on or waiting; beyond it new requests get 429"
     )
     upload_idle_s: Seconds = Field(10, description="seconds without a byte of the body until 408")
     upload_s: Seconds = Field(60, description="seconds for the whole body until 408: 64 MB at 10 Mbit/s take 51")

@@ -41,10 +41,10 @@ def main() -> None:
     parser.add_argument("--parts", default=",".join(PARTS))
     arguments = parser.parse_args()
     photos = [path for path in sorted(arguments.photos.rglob("*")) if path.suffix.lower() in EXTENSIONS][:40]
-    pictures = [path.read_bytes() for path in photos]
+    images = [path.read_bytes() for path in photos]
     for part in arguments.parts.split(","):
         print(f"\n{part}", flush=True)
-        PARTS[part](arguments, pictures)
+        PARTS[part](arguments, images)
 
 
 @contextlib.contextmanager
@@ -62,28 +62,28 @@ def workers(server: Server) -> list[psutil.Process]:
     return [child for child in children if "foveal.service.bentoml_host" in " ".join(child.cmdline())]
 
 
-def closed(server: Server, arguments: argparse.Namespace, pictures: Sequence[bytes], width: int, **end: float) -> Level:
+def closed(server: Server, arguments: argparse.Namespace, images: Sequence[bytes], width: int, **end: float) -> Level:
     async def ask() -> Level:
         async with HttpTarget(server.url + arguments.path) as target:
-            return await closed_loop(target, pictures, connections=width, **end)  # type: ignore[arg-type]
+            return await closed_loop(target, images, connections=width, **end)  # type: ignore[arg-type]
 
     return asyncio.run(ask())
 
 
-def long(arguments: argparse.Namespace, pictures: Sequence[bytes]) -> None:
+def long(arguments: argparse.Namespace, images: Sequence[bytes]) -> None:
     """Many requests at 8 and at 64 connections; /livez asked all the while."""
     with serving(arguments) as server:
         for width in (8, 64):
-            level, waited = asyncio.run(with_livez(server, arguments, pictures, width))
+            level, waited = asyncio.run(with_livez(server, arguments, images, width))
             print(f"{width} connections: {show(level)}")
             print(f"  /livez meanwhile: median {statistics.median(waited):.1f} ms, largest {max(waited):.1f} ms")
 
 
 async def with_livez(
-    server: Server, arguments: argparse.Namespace, pictures: Sequence[bytes], width: int
+    server: Server, arguments: argparse.Namespace, images: Sequence[bytes], width: int
 ) -> tuple[Level, list[float]]:
     async with HttpTarget(server.url + arguments.path) as target, httpx.AsyncClient() as client:
-        load = asyncio.create_task(closed_loop(target, pictures, connections=width, requests=arguments.requests))
+        load = asyncio.create_task(closed_loop(target, images, connections=width, requests=arguments.requests))
         waited = []
         while not load.done():
             started = time.perf_counter()
@@ -93,21 +93,21 @@ async def with_livez(
         return await load, waited
 
 
-def flood(arguments: argparse.Namespace, pictures: Sequence[bytes]) -> None:
+def flood(arguments: argparse.Namespace, images: Sequence[bytes]) -> None:
     """An open loop at four times the capacity, with the queue that `foveal bench` recommends."""
     with serving(arguments) as server:
-        found = find_knee([closed(server, arguments, pictures, width, seconds=4) for width in (1, 2, 4, 8)])
+        found = find_knee([closed(server, arguments, images, width, seconds=4) for width in (1, 2, 4, 8)])
     knee = int(found.load)
     with serving(arguments, max_waiting_images=queue_length(found)) as server:
-        closed(server, arguments, pictures, knee, seconds=2)
-        calm = closed(server, arguments, pictures, knee, seconds=10)
+        closed(server, arguments, images, knee, seconds=2)
+        calm = closed(server, arguments, images, knee, seconds=10)
         print(f"queue of {queue_length(found)}; calm, {knee} connections: {show(calm)}")
 
         async def over() -> tuple[Level, float]:
             async with HttpTarget(server.url + arguments.path) as target:
-                level = await open_loop(target, pictures, rate_per_s=4 * calm.throughput_per_s, seconds=20)
+                level = await open_loop(target, images, rate_per_s=4 * calm.throughput_per_s, seconds=20)
                 started = time.perf_counter()
-                while (await target.ask(pictures[0])).status != 200:
+                while (await target.ask(images[0])).status != 200:
                     await asyncio.sleep(0.05)
                 return level, time.perf_counter() - started
 
@@ -118,10 +118,10 @@ def flood(arguments: argparse.Namespace, pictures: Sequence[bytes]) -> None:
         )
 
 
-def memory(arguments: argparse.Namespace, pictures: Sequence[bytes]) -> None:
-    """RSS of the worker over pictures of many sizes and containers."""
+def memory(arguments: argparse.Namespace, images: Sequence[bytes]) -> None:
+    """RSS of the worker over images of many sizes and containers."""
     dice = np.random.default_rng(0)
-    mixed = list(pictures)
+    mixed = list(images)
     for container in ("JPEG", "PNG", "WEBP", "BMP", "TIFF") * 8:
         size = tuple(int(side) for side in dice.integers(16, 2000, 2))
         mixed.append(encoded(Image.open(Path(__file__).parent / "../../examples/nuclei.png").resize(size), container))
@@ -135,7 +135,7 @@ def memory(arguments: argparse.Namespace, pictures: Sequence[bytes]) -> None:
         print(f"RSS after the last thousand is {100 * (used[-1] / used[0] - 1):+.1f} % of that after the first")
 
 
-def kill(arguments: argparse.Namespace, pictures: Sequence[bytes]) -> None:
+def kill(arguments: argparse.Namespace, images: Sequence[bytes]) -> None:
     """SIGKILL to the only worker: how long until the next 200."""
     # one client, since to make one takes 30 ms of processor time; new connections, since the old ones die too
     new_each_time = httpx.Limits(max_keepalive_connections=0)
@@ -144,12 +144,12 @@ def kill(arguments: argparse.Namespace, pictures: Sequence[bytes]) -> None:
             (worker,) = workers(server)
             started = time.perf_counter()
             worker.kill()
-            while client.post(server.url + arguments.path, content=pictures[0]).status_code != 200:
+            while client.post(server.url + arguments.path, content=images[0]).status_code != 200:
                 time.sleep(0.02)
             print(f"answers again after {time.perf_counter() - started:.2f} s")
 
 
-def start(arguments: argparse.Namespace, _pictures: Sequence[bytes]) -> None:
+def start(arguments: argparse.Namespace, _images: Sequence[bytes]) -> None:
     """From the command to a verified /readyz."""
     packages = len([path for path in arguments.zoo.glob("*/*") if path.is_dir()])
     for _ in range(5):

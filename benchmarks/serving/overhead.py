@@ -25,7 +25,7 @@ from PIL import Image
 
 import foveal
 from foveal.inference.pipeline import Predictor
-from tests.helpers.hostile_pictures import written
+from tests.helpers.hostile_images import written
 from tests.helpers.packages import write_colours
 from tests.helpers.servers import Server
 

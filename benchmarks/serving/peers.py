@@ -46,22 +46,22 @@ GRAPH = (f"onnxruntime=={onnxruntime.__version__}", "numpy", "pillow")
 Body = Callable[[bytes], bytes]
 
 
-def raw(picture: bytes) -> bytes:
-    return picture
+def raw(image: bytes) -> bytes:
+    return image
 
 
-def form(picture: bytes) -> bytes:
+def form(image: bytes) -> bytes:
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
-    return head.encode() + b"Content-Type: image/jpeg\r\n\r\n" + picture + f"\r\n--{BOUNDARY}--\r\n".encode()
+    return head.encode() + b"Content-Type: image/jpeg\r\n\r\n" + image + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
-def base64_json(picture: bytes) -> bytes:
-    return json.dumps({"image": base64.b64encode(picture).decode()}).encode()
+def base64_json(image: bytes) -> bytes:
+    return json.dumps({"image": base64.b64encode(image).decode()}).encode()
 
 
-def v2_json(picture: bytes) -> bytes:
+def v2_json(image: bytes) -> bytes:
     tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "parameters": {"content_type": "base64"}}
-    return json.dumps({"inputs": [tensor | {"data": [base64.b64encode(picture).decode()]}]}).encode()
+    return json.dumps({"inputs": [tensor | {"data": [base64.b64encode(image).decode()]}]}).encode()
 
 
 CONTENT_TYPES = {
@@ -94,9 +94,9 @@ CONTENDERS: dict[str, Contender] = {
         "foveal", (FOVEAL, *GRAPH), ("{bin}/foveal", "serve", "--port", "{port}", "--zoo", "{zoo}"),
         path="/v1/detect", body=raw,
     ),
-    "FastAPI around Foveal's kernel": Contender(
+    "FastAPI around Foveal's core": Contender(
         "kernel", (f"{ROOT}[cpu]", *FASTAPI, *GRAPH),
-        ("{bin}/python", "{here}/fastapi_kernel.py", "{port}", "{package}"),
+        ("{bin}/python", "{here}/fastapi_core.py", "{port}", "{package}"),
     ),
     "FastAPI": Contender(
         "fastapi", (*FASTAPI, *GRAPH), ("{bin}/python", "{here}/fastapi_obvious.py", "{port}", "{package}")
@@ -156,14 +156,14 @@ def photographs(paths: Sequence[Path], size: tuple[int, int] | None = None) -> l
     """JPEGs as they are, or scaled up to (width, height), with the noise of a sensor, at quality 90."""
     if size is None:
         return [path.read_bytes() for path in paths]
-    pictures = []
+    images = []
     for number, path in enumerate(paths):
         large = np.asarray(Image.open(path).convert("RGB").resize(size, Image.Resampling.LANCZOS), np.int16)
         noise = np.random.default_rng(number).normal(0, 3, large.shape)
         file = io.BytesIO()
         Image.fromarray(np.clip(large + noise, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
-        pictures.append(file.getvalue())
-    return pictures
+        images.append(file.getvalue())
+    return images
 
 
 Loads = dict[str, tuple[list[bytes], int]]
@@ -173,12 +173,12 @@ def measure(chosen: dict[str, Contender], loads: Loads, arguments: argparse.Name
     """One row for each round, contender and load. The client takes the first core, the servers the last."""
     cores = sorted(os.sched_getaffinity(0))
     predictor = Predictor(ModelPackage.open(arguments.package), SessionSettings(threads=1))
-    wanted = sum(len(predictor(picture).scores) for picture in loads["photos, 1 connection"][0])
+    wanted = sum(len(predictor(image).scores) for image in loads["photos, 1 connection"][0])
     rows: list[dict] = []
     for turn in range(arguments.rounds):
         os.sched_setaffinity(0, {cores[-1]})
-        for load, (pictures, _) in loads.items():
-            rows.append({"round": turn, "contender": IN_PROCESS, "load": load, **alone(predictor, pictures, arguments)})
+        for load, (images, _) in loads.items():
+            rows.append({"round": turn, "contender": IN_PROCESS, "load": load, **alone(predictor, images, arguments)})
         os.sched_setaffinity(0, {cores[0]})
         for name, contender in chosen.items():
             try:
@@ -191,13 +191,13 @@ def measure(chosen: dict[str, Contender], loads: Loads, arguments: argparse.Name
     return rows
 
 
-def alone(predictor: Predictor, pictures: Sequence[bytes], arguments: argparse.Namespace) -> dict:
+def alone(predictor: Predictor, images: Sequence[bytes], arguments: argparse.Namespace) -> dict:
     """Bytes to the bytes of an answer in this process, one after the other."""
     options = Options().resolved(predictor.manifest)
     taken, before, end = [], time.process_time(), time.perf_counter() + arguments.seconds
     while time.perf_counter() < end:
         started = time.perf_counter()
-        result = predictor(pictures[len(taken) % len(pictures)])
+        result = predictor(images[len(taken) % len(images)])
         entry_bytes(Entry(None, result), predictor.task.name, options)
         taken.append(time.perf_counter() - started)
     cpu_ms = 1000 * (time.process_time() - before) / len(taken)
@@ -210,13 +210,13 @@ async def one(contender: Contender, loads: Loads, arguments: argparse.Namespace,
     headers = {"content-type": CONTENT_TYPES[contender.body]}
     with started(contender, arguments, core) as process:
         async with HttpTarget(f"http://127.0.0.1:{PORT}{contender.path}", headers) as target:
-            first = [contender.body(picture) for picture in loads["photos, 1 connection"][0]]
+            first = [contender.body(image) for image in loads["photos, 1 connection"][0]]
             await ready(target, first[0], process)
             if contender.finds:
                 await check(contender, first, headers, wanted)
             return [
-                {"load": name, **await under(target, process, [contender.body(p) for p in pictures], width, arguments)}
-                for name, (pictures, width) in loads.items()
+                {"load": name, **await under(target, process, [contender.body(p) for p in images], width, arguments)}
+                for name, (images, width) in loads.items()
             ]
 
 

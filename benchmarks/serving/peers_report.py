@@ -1,6 +1,6 @@
-"""The table and the picture of peers.py's rows.
+"""The table and the image of peers.py's rows.
 
-python benchmarks/serving/peers_report.py results.json [picture.svg]
+python benchmarks/serving/peers_report.py results.json [image.svg]
 """
 
 import json
@@ -42,7 +42,7 @@ def report(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def picture(rows: list[dict], path: Path) -> None:
+def image(rows: list[dict], path: Path) -> None:
     """Throughput of each contender, one panel a load; the server without a model is left out."""
     import matplotlib
 
@@ -64,4 +64,4 @@ if __name__ == "__main__":
     measured = json.loads(Path(sys.argv[1]).read_text())
     print(report(measured))
     if len(sys.argv) > 2:
-        picture(measured, Path(sys.argv[2]))
+        image(measured, Path(sys.argv[2]))

@@ -33,14 +33,14 @@ class DetectionExporter:
 
     criterion = (
         f"detections with a score above {PROOF_SCORE}, before NMS and after it, matched one to one: same class, every "
-        "edge within 0.02 canvas px (ResNet-50: 0.05), scores within 1e-4, pasted masks IoU >= 0.999 (a pixel within "
-        "1e-4 of the cut at 0.5 may fall on either side); left over and counted as explained: only what hangs on a "
-        "threshold, a cut or an equal rival to 1e-4"
+        "edge within 0.02 model-input px (ResNet-50: 0.05), scores within 1e-4, pasted masks IoU >= 0.999 (a "
+        "pixel within 1e-4 of the cut at 0.5 may fall on either side); left over and counted as explained: only what "
+        "hangs on a threshold, a cut or an equal rival to 1e-4"
     )
 
     def inputs(self, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
         """What the network's family reads."""
-        example = family_of(checkpoint.network).example(checkpoint.preprocess.canvas_hw)
+        example = family_of(checkpoint.network).example(checkpoint.preprocess.input_hw)
         dtypes = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in example.items()}
         return tuple(
             Tensor(name=name, dtype=dtypes[name], shape=(BATCH, *tensor.shape[1:]) if tensor.ndim else ())
@@ -49,13 +49,13 @@ class DetectionExporter:
 
     def trace(self, checkpoint: Checkpoint) -> bytes:
         """The ONNX graph of the network's family."""
-        network, canvas_hw = checkpoint.network, checkpoint.preprocess.canvas_hw
+        network, input_hw = checkpoint.network, checkpoint.preprocess.input_hw
         family = family_of(network)
-        graph = family.graph(network, canvas_hw).eval()
-        return trace(graph, family.example(canvas_hw), family.outputs(network), translations=onnx_translations())
+        graph = family.graph(network, input_hw).eval()
+        return trace(graph, family.example(input_hw), family.outputs(network), translations=onnx_translations())
 
     def reference(self, checkpoint: Checkpoint) -> Session:
-        """The network's own forward, one picture at a time, torchvision's post-processing included."""
+        """The network's own forward, one image at a time, torchvision's post-processing included."""
         family = family_of(checkpoint.network)
         outputs = (*family.outputs(checkpoint.network), *family.doubts)
         return TorchSession(outputs, partial(family.answer, checkpoint.network))
@@ -108,7 +108,7 @@ def compare(
     got: Sequence[Outputs],
     _exact: Exact | None = None,
 ) -> Comparison:
-    """Matched sets, picture by picture, under options that state both thresholds; `what` begins the figures' names."""
+    """Matched sets, image by image, under options that state both thresholds; `what` begins the figures' names."""
     tolerance = Tolerance(box_px=0.05 if "resnet50" in manifest.architecture else 0.02)
     one_stage = graph_family(manifest) == "one-stage"
     verdicts = []
@@ -123,12 +123,12 @@ def compare(
         "score": max(verdict.score for verdict in verdicts),
         "mask_iou_lack": max(1 - verdict.mask_iou for verdict in verdicts),
     }
-    failures = (f"{what} of picture {i}: {f}" for i, verdict in enumerate(verdicts) for f in verdict.failures)
+    failures = (f"{what} of image {i}: {f}" for i, verdict in enumerate(verdicts) for f in verdict.failures)
     return Comparison({f"{what}_{name}": float(value) for name, value in figures.items()}, tuple(failures))
 
 
 def suppressed(candidates: Outputs, options: Options) -> Outputs:
-    """A one-stage picture's candidates (K rows) -> its detections, by the kernel's NMS."""
+    """A one-stage image's candidates (K rows) -> its detections, by the core's NMS."""
     assert options.score_threshold is not None
     assert options.iou_threshold is not None
     rows = np.flatnonzero(candidates["scores"] > options.score_threshold)

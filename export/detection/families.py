@@ -23,10 +23,10 @@ HW = tuple[int, int]
 class Family:
     """One signature of foveal.tasks.object_detection; tensors and arrays go by its names."""
 
-    example: Callable[[HW], dict[str, Tensor]]  # canvas -> a batch of two
+    example: Callable[[HW], dict[str, Tensor]]  # model input -> a batch of two
     outputs: Callable[[nn.Module], tuple[str, ...]]
     graph: Callable[[Any, HW], nn.Module]  # what is traced
-    answer: Callable[[Any, Mapping[str, Array]], Mapping[str, Array]]  # the eager network, one picture at a time
+    answer: Callable[[Any, Mapping[str, Array]], Mapping[str, Array]]  # the eager network, one image at a time
     doubts: tuple[str, ...] = ()  # what the eager network says beyond the graph's outputs
 
 
@@ -42,15 +42,15 @@ def family_of(network: nn.Module) -> Family:
     return FAMILIES[type(network)]
 
 
-def _canvases(canvas_hw: HW) -> dict[str, Tensor]:
+def _inputes(input_hw: HW) -> dict[str, Tensor]:
     return {
-        "images": torch.zeros((2, *canvas_hw, 3), dtype=torch.uint8),
-        "content_hw": torch.tensor([canvas_hw] * 2, dtype=torch.float32),
+        "images": torch.zeros((2, *input_hw, 3), dtype=torch.uint8),
+        "content_hw": torch.tensor([input_hw] * 2, dtype=torch.float32),
     }
 
 
-def _canvases_and_thresholds(canvas_hw: HW) -> dict[str, Tensor]:
-    return {**_canvases(canvas_hw), "score_threshold": torch.full((2,), 0.5), "iou_threshold": torch.tensor(0.5)}
+def _inputs_and_thresholds(input_hw: HW) -> dict[str, Tensor]:
+    return {**_inputes(input_hw), "score_threshold": torch.full((2,), 0.5), "iou_threshold": torch.tensor(0.5)}
 
 
 def _two_stage_outputs(network: nn.Module) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ def _two_stage_outputs(network: nn.Module) -> tuple[str, ...]:
 
 
 def _candidates(network: OneStageDetector, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """The best K of each picture; threshold and NMS are the kernel's, here as in production."""
+    """The best K of each image; threshold and NMS are the core's, here as in production."""
     parts = []
     for i in range(len(feeds["images"])):
         images, content_hw = (torch.from_numpy(feeds[name][i : i + 1]) for name in ("images", "content_hw"))
@@ -71,13 +71,13 @@ def _candidates(network: OneStageDetector, feeds: Mapping[str, Array]) -> dict[s
 
 FAMILIES: dict[type[nn.Module], Family] = {
     OneStageDetector: Family(
-        example=_canvases,
+        example=_inputes,
         outputs=lambda _: ("boxes", "scores", "class_ids"),
         graph=lambda network, _: OneStageGraph(network),
         answer=_candidates,
     ),
     TwoStageDetector: Family(
-        example=_canvases_and_thresholds,
+        example=_inputs_and_thresholds,
         outputs=_two_stage_outputs,
         graph=TwoStageGraph,
         answer=detections,

@@ -1,7 +1,7 @@
-"""Two programs' detections of one picture, one to one: what agrees, what is left over, and what explains it.
+"""Two programs' detections of one image, one to one: what agrees, what is left over, and what explains it.
 
-A detection here is a row of a two-stage graph's outputs: `boxes` (M, 4) canvas pixels, `scores` (M,), `class_ids` (M,)
-and, for instances, `masks` (M, m, m). The expected side may say of rows that they are `undecided` (M,) bool, see
+A detection here is a row of a two-stage graph's outputs: `boxes` (M, 4) model-input pixels, `scores` (M,), `class_ids`
+(M,) and, for instances, `masks` (M, m, m). The expected side may say of rows that they are `undecided` (M,) bool, see
 rcnn_reference.py.
 
 Float32 sums depend on their order, so two honest programs differ in the last digits, and where a decision hangs on such
@@ -31,14 +31,14 @@ IOU_TIE = 1e-4  # an overlap so close to the NMS threshold may fall on either si
 class Tolerance:
     """How far two detections may lie apart and still be one (CONTRACT, decision 6)."""
 
-    box_px: float = 0.02  # every edge, in canvas pixels
+    box_px: float = 0.02  # every edge, in model-input pixels
     score: float = 1e-4
     mask_iou: float = 0.999  # of the pasted masks
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be said about one picture."""
+    """What is to be said about one image."""
 
     detections: int  # of the expected side
     matched: int
@@ -61,7 +61,7 @@ class Match:
 
 
 def judge(expected: Outputs, got: Outputs, options: Options, tolerance: Tolerance) -> Verdict:
-    """Match two programs' detections of one picture under resolved options, and explain what is left over."""
+    """Match two programs' detections of one image under resolved options, and explain what is left over."""
     absent = expected["scores"] < 0  # undecided rows that the expected side decided against
     beyond = _rows(expected, absent)
     expected = _rows(expected, ~absent)
@@ -187,7 +187,7 @@ def box_iou(a: FloatArray, b: FloatArray) -> FloatArray:
 
 
 def pasted_iou(expected: Outputs, got: Outputs, pairs: IntArray, near: float) -> FloatArray:
-    """IoU of the pasted masks of each pair, both masks in the expected box, on a canvas that holds all boxes.
+    """IoU of the pasted masks of each pair, both masks in the expected box, on a model input that holds all boxes.
 
     Edges are cut to whole pixels when a mask is pasted; two boxes that differ in the fifth digit may be cut to
     different ones. Boxes are proved by themselves, so here both masks lie in the same box. A pixel whose probability

@@ -1,4 +1,4 @@
-"""RetinaNet, SSD and SSDLite as graphs: everything up to the best K candidates; threshold and NMS run in the kernel."""
+"""RetinaNet, SSD and SSDLite as graphs: everything up to the best K candidates; threshold and NMS run in the core."""
 
 import copy
 
@@ -12,8 +12,8 @@ from foveal.models.detection.networks.onestage import OneStageDetector
 class OneStageGraph(nn.Module):
     """images (N, H, W, 3) uint8, content_hw (N, 2) float32 -> boxes (N, K, 4), scores (N, K), class_ids (N, K).
 
-    K is fixed by the canvas and the network's `topk_candidates`: the cap that keeps a request with score_threshold 0
-    bounded. `OneStageDetector.candidates` says what the outputs hold.
+    K is fixed by the model input and the network's `topk_candidates`: the cap that keeps a request with score_threshold
+    0 bounded. `OneStageDetector.candidates` says what the outputs hold.
     """
 
     def __init__(self, network: OneStageDetector) -> None:

@@ -33,27 +33,27 @@ class TwoStageGraph(nn.Module):
 
     Args:
         network: in eval mode; it is copied, not changed.
-        canvas_hw: the fixed canvas; anchors become constants.
+        input_hw: the fixed model input; anchors become constants.
     """
 
-    def __init__(self, network: TwoStageDetector, canvas_hw: tuple[int, int]) -> None:
+    def __init__(self, network: TwoStageDetector, input_hw: tuple[int, int]) -> None:
         super().__init__()
         network = copy.deepcopy(network).eval().to(memory_format=torch.contiguous_format)  # ONNX has no channels_last
         fold_batch_norm(network)
         self.normalize, self.backbone, self.heads = network.normalize, network.backbone, network.roi_heads
-        self.proposer = Proposer(network.rpn, network.backbone, canvas_hw)
+        self.proposer = Proposer(network.rpn, network.backbone, input_hw)
 
     def forward(self, images: Tensor, content_hw: Tensor, score_threshold: Tensor, iou_threshold: Tensor) -> Detected:
-        """A batch of canvases -> the detections of all of them, in rows.
+        """A batch of model inputs -> the detections of all of them, in rows.
 
         Args:
             images: (N, H, W, 3) uint8.
-            content_hw: (N, 2) float32, size of the picture at the canvas' top left.
+            content_hw: (N, 2) float32, size of the image at the model input's top left.
             score_threshold: (N,) float32; a detection's score is greater.
             iou_threshold: () float32; of two boxes of a class that overlap more, the weaker goes.
 
         Returns:
-            boxes (M, 4) float32 canvas px inside the content, scores (M,) float32, class_ids (M,) int64 from 0,
+            boxes (M, 4) float32 model-input px inside the content, scores (M,) float32, class_ids (M,) int64 from 0,
             image_index (M,) int64 and, for Mask R-CNN, masks (M, m, m) float32 in [0, 1]; at most 300 rows an image.
         """
         features = self.backbone(self.normalize(images))
@@ -103,13 +103,13 @@ class Proposer(nn.Module):
     level_mask: Tensor
     iou_threshold: Tensor
 
-    def __init__(self, rpn: RegionProposalNetwork, backbone: nn.Module, canvas_hw: tuple[int, int]) -> None:
+    def __init__(self, rpn: RegionProposalNetwork, backbone: nn.Module, input_hw: tuple[int, int]) -> None:
         super().__init__()
-        blank = torch.zeros(1, 3, *canvas_hw)
+        blank = torch.zeros(1, 3, *input_hw)
         with torch.no_grad():
             maps = list(backbone(blank).values())
         self.head, self.coder = rpn.head, rpn.box_coder
-        self.register_buffer("anchors", rpn.anchor_generator(ImageList(blank, [canvas_hw]), maps)[0])
+        self.register_buffer("anchors", rpn.anchor_generator(ImageList(blank, [input_hw]), maps)[0])
         counts = zip(maps, rpn.anchor_generator.num_anchors_per_location(), strict=True)
         self.level_sizes = [level.shape[2] * level.shape[3] * per_cell for level, per_cell in counts]
         self.per_level, self.in_all = rpn.pre_nms_top_n(), rpn.post_nms_top_n()
@@ -152,7 +152,7 @@ def _decode(coder: BoxCoder, offsets: Tensor, anchors: Tensor) -> Tensor:
 
 
 def _clip_to_content(boxes: Tensor, content_hw: Tensor) -> Tensor:
-    """Clip boxes (N, ..., 4) to the picture on each canvas; content_hw is (N, 2) float32."""
+    """Clip boxes (N, ..., 4) to the image on each model input; content_hw is (N, 2) float32."""
     per_image = content_hw.view(-1, *[1] * (boxes.dim() - 2), 2)
     height, width = per_image.unbind(-1)
     x1, y1, x2, y2 = boxes.clamp(min=0.0).unbind(-1)

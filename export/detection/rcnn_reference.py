@@ -1,7 +1,7 @@
 """The trained two-stage network as the export's reference, and which of its detections hang on the cut of proposals.
 
 The network keeps its K best proposals. Where the K-th and the next have equal objectness (always so on flat or very
-narrow pictures, whose anchors all see the same), two honest programs cut between different ones. So the reference is
+narrow images, whose anchors all see the same), two honest programs cut between different ones. So the reference is
 asked again with the doubtful proposals all in, and all out: what these answers do not share is `undecided`.
 """
 
@@ -25,22 +25,22 @@ LOGIT_TIE = 1e-4  # of objectness, whose logits agree to about 1e-5 between prog
 
 
 def detections(network: TwoStageDetector, feeds: Mapping[str, Array]) -> dict[str, Array]:
-    """torchvision's own post-processing under the request's thresholds, and at most 300 detections a picture.
+    """torchvision's own post-processing under the request's thresholds, and at most 300 detections an image.
 
     Returns:
         The graph's outputs, and `undecided` (M,) bool: the row hangs on the cut of proposals. An undecided row with a
         negative score was not detected and might have been; everything downstream takes it for padding.
     """
     iou_threshold = float(feeds["iou_threshold"])
-    pictures = []
+    answers = []
     for i, score_threshold in enumerate(feeds["score_threshold"]):
         images, content_hw = (torch.from_numpy(feeds[name][i : i + 1]) for name in ("images", "content_hw"))
         ask = _Question(network, images, content_hw, float(score_threshold), iou_threshold)
         usual, *others = (ask.with_proposals(count) for count in ask.counts())
-        pictures.append(_doubted(usual, others))
-    rows = {name: np.concatenate([picture[name] for picture in pictures]) for name in pictures[0]}
-    lengths = [len(picture["scores"]) for picture in pictures]
-    return {**rows, "image_index": np.repeat(np.arange(len(pictures)), lengths)}
+        answers.append(_doubted(usual, others))
+    rows = {name: np.concatenate([image[name] for image in answers]) for name in answers[0]}
+    lengths = [len(image["scores"]) for image in answers]
+    return {**rows, "image_index": np.repeat(np.arange(len(answers)), lengths)}
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,11 @@ class _Question:
             return boxes, scores
 
         with torch.inference_mode():
-            canvas = self.network.normalize(self.images)
+            model_input = self.network.normalize(self.images)
             sizes = [(int(h), int(w)) for h, w in self.content_hw.tolist()]
-            _twin(rpn, filter_proposals=filter_proposals)(ImageList(canvas, sizes), self.network.backbone(canvas))
+            _twin(rpn, filter_proposals=filter_proposals)(
+                ImageList(model_input, sizes), self.network.backbone(model_input)
+            )
         return probabilities[0].logit(eps=1e-6)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from foveal.errors import BadData, BadEnsemble
 from foveal.export.base import Array, Comparison, Proof, TorchSession
-from foveal.export.build import LIBRARIES, Target, check_before_writing, parity_pictures
+from foveal.export.build import LIBRARIES, Target, check_before_writing, parity_images
 from foveal.export.card import card
 from foveal.export.ensemble.graph import mean_graph
 from foveal.export.evaluation.evaluate import evaluate, read_data, same_metrics, select
@@ -35,7 +35,7 @@ from foveal.tasks.base import Outputs
 from foveal.tasks.classification import softmax
 
 TOLERANCE = 1e-6
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 class MeanProof:
@@ -62,17 +62,17 @@ def build_ensemble(
     *,
     split_file: Path | None = None,
     about: str = "",
-    say: Say = lambda _: None,
+    log: Log = lambda _: None,
 ) -> str:
     """Write the members' mean as a package.
 
     Args:
-        members: two or more classifiers of the same labels and the same way from picture to canvas.
+        members: two or more classifiers of the same labels and the same way from image to model input.
         data: the data set that all of them were trained with; their common test split is scored.
         target: where to.
         split_file: the CSV that they were trained with, if their recipes name one.
         about: what the model is for; goes on the card.
-        say: gets a line for a person after each step.
+        log: gets a line for a person after each step.
 
     Returns:
         The package's digest.
@@ -86,19 +86,19 @@ def build_ensemble(
     predictors = [Predictor(member) for member in members]
     own = [evaluate(predictor, held_out) for predictor in predictors]
     for member, scores in zip(members, own, strict=True):
-        say(f"{member.ref}: {scores.values}")
+        log(f"{member.ref}: {scores.values}")
 
     model = mean_graph(members)
     session, provider = open_session(model, SessionSettings())
     inputs, outputs = graph_tensors(session)
     draft = describe_ensemble(members, target)
     graph, reference = Pipeline(draft, session, provider), Pipeline(draft, mean_session(predictors), provider)
-    pictures = parity_pictures(held_out, draft)
+    images = parity_images(held_out, draft)
     against = "the members' own probabilities, averaged in NumPy"
-    parity = prove(MeanProof(), reference, graph, pictures, max_batch=draft.max_batch, against=against)
-    say(f"parity: {parity.images} pictures in batches of {parity.batch_sizes}: {parity.measured}")
+    parity = prove(MeanProof(), reference, graph, images, max_batch=draft.max_batch, against=against)
+    log(f"parity: {parity.images} images in batches of {parity.batch_sizes}: {parity.measured}")
     metrics = same_metrics(evaluate(reference, held_out), evaluate(graph, held_out), "test")
-    say(f"the mean of {len(members)}: {metrics.values}")
+    log(f"the mean of {len(members)}: {metrics.values}")
 
     rows = tuple(
         Member(ref=member.ref, digest=member.digest, values={k: round(v, 6) for k, v in scores.values.items()})
@@ -116,8 +116,8 @@ def build_ensemble(
 def expect_alike(members: Sequence[ModelPackage]) -> None:
     """Whether a mean over the members' answers has a meaning.
 
-    The way from picture to canvas must be one: the service resizes a picture once, from its own pixels; a member that
-    got a resized canvas instead would see what it was not trained on, and answer otherwise than alone.
+    The way from image to model input must be one: the service resizes an image once, from its own pixels; a member that
+    got a resized model input instead would see what it was not trained on, and answer otherwise than alone.
 
     Raises:
         BadEnsemble: what differs, and between whom.
@@ -140,7 +140,7 @@ def _labels(member: ModelPackage) -> str:
 
 
 def _way(member: ModelPackage) -> dict[str, Any]:
-    """From picture to canvas; normalisation is inside each graph and may differ, but a padding has its colour."""
+    """From image to model input; normalisation is inside each graph and may differ, but a padding has its colour."""
     preprocess: Preprocess = member.manifest.preprocess
     padding = {"padding_rgb": preprocess.padding_rgb} if preprocess.mode == "letterbox" else {}
     return preprocess.model_dump(exclude={"mean", "std"}) | padding
@@ -166,7 +166,7 @@ def common_test(members: Sequence[ModelPackage], root: Path, split_file: Path | 
     names = [{sample.name for sample in test} for test in tests]
     for member, own in zip(members[1:], names[1:], strict=True):
         if own != names[0]:
-            learnt = f"{len(names[0] - own)} test pictures of {members[0].ref} are not in that of {member.ref}"
+            learnt = f"{len(names[0] - own)} test images of {members[0].ref} are not in that of {member.ref}"
             raise BadEnsemble(f"expected one test split, which no member learnt from; {learnt}")
     return tests[0]
 
@@ -211,7 +211,7 @@ def _shared(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def golden_of(pipeline: Pipeline, member: ModelPackage) -> dict[str, bytes]:
-    """A member's golden pictures, and what the ensemble answers to them: file name inside golden/ -> bytes."""
+    """A member's golden images, and what the ensemble answers to them: file name inside golden/ -> bytes."""
     files = {}
     for golden in member.golden:
         files[f"{golden.name}.png"] = golden.image

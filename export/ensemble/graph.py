@@ -46,7 +46,7 @@ def mean_graph(members: Sequence[ModelPackage]) -> bytes:
         numpy_helper.from_array(np.array([0], np.int64), "members_axis"),
         numpy_helper.from_array(np.array(np.log(count), np.float32), "log_count"),
     ]
-    images = helper.make_tensor_value_info("images", TensorProto.UINT8, [BATCH, *manifest.preprocess.canvas_hw, 3])
+    images = helper.make_tensor_value_info("images", TensorProto.UINT8, [BATCH, *manifest.preprocess.input_hw, 3])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, [BATCH, len(manifest.labels)])
     merged = helper.make_model(
         helper.make_graph(nodes, "mean", [images], [logits], weights),

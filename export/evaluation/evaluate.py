@@ -47,13 +47,13 @@ def evaluate(pipeline: Pipeline, samples: Sequence[Sample[Any]]) -> Scores:
 
     Args:
         pipeline: decodes, preprocesses, runs and decodes as in production.
-        samples: pictures with their truth, in the manifest's class ids.
+        samples: images with their truth, in the manifest's class ids.
 
     Raises:
         BadData: no samples. BadImage: a file that cannot be read; a silently shorter test set would flatter.
     """
     if not samples:
-        raise BadData("expected pictures to evaluate on, got none")
+        raise BadData("expected images to evaluate on, got none")
     task = scoring(pipeline.manifest.task)
     options = task.options.resolved(pipeline.manifest)
     results = [pipeline.finish(raw, prepared, options) for prepared, raw in outputs_of(pipeline, samples, options)]
@@ -99,7 +99,7 @@ def select(data: DataSet[Any], split: str, labels: tuple[str, ...]) -> tuple[Sam
         raise BadData(f"{data.name}: expected the model's labels {', '.join(labels)}; got {', '.join(data.labels)}")
     samples = data.splits.train + data.splits.val + data.splits.test if split == "all" else data.splits[split]
     if not samples:
-        raise BadData(f"{data.name}: expected pictures in split {split!r}, got none of {data.splits.counts()}")
+        raise BadData(f"{data.name}: expected images in split {split!r}, got none of {data.splits.counts()}")
     return samples
 
 
@@ -116,7 +116,7 @@ def same_metrics(checkpoint: Scores, package: Scores, split: str) -> Metrics:
     ]
     if moved:
         raise ParityFailure(
-            f"on {package.images} pictures of split {split!r}, expected metrics within {AGREEMENT}: {'; '.join(moved)}"
+            f"on {package.images} images of split {split!r}, expected metrics within {AGREEMENT}: {'; '.join(moved)}"
         )
     return Metrics(
         split=split,

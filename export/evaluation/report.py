@@ -56,7 +56,7 @@ def _errors(details: Mapping[str, Any]) -> Table:
         "class",
         *kinds,
         title=f"detections with a score above {at['score_threshold']:.3f}: precision {at['precision']:.3f}, "
-        f"recall {at['recall']:.3f}; a picture's count is off by {count['mean_absolute']:.1f}",
+        f"recall {at['recall']:.3f}; an image's count is off by {count['mean_absolute']:.1f}",
         title_justify="left",
     )
     for label, counts in rows.items():

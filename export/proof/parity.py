@@ -1,4 +1,4 @@
-"""The proof that a graph does what the trained model did: same canvases, other sizes, other batches, same numbers."""
+"""Parity proof: the graph against the trained model, on the same model inputs, in several batch sizes."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -8,7 +8,7 @@ import torch
 from foveal.errors import ParityFailure
 from foveal.export.base import Comparison, Prover
 from foveal.export.proof.rounding import Exact
-from foveal.inference.pipeline import Picture, Pipeline
+from foveal.inference.pipeline import ImageSource, Pipeline
 from foveal.options import Options
 from foveal.packages.manifest import Parity
 from foveal.tasks import Prepared
@@ -22,22 +22,22 @@ def prove(
     exporter: Prover,
     reference: Pipeline,
     graph: Pipeline,
-    pictures: Mapping[str, Picture],
+    images: Mapping[str, ImageSource],
     *,
     max_batch: int,
     against: str = TRAINED,
     exact: Pipeline | None = None,
 ) -> Parity:
-    """Run the reference picture by picture and the graph in batches of 1, 2 and `max_batch`; compare.
+    """Run the reference image by image and the graph in batches of 1, 2 and `max_batch`; compare.
 
     Args:
         exporter: knows the criterion.
         reference: the pipeline around what the graph has to equal: the unwrapped PyTorch model.
         graph: the pipeline around the exported bytes.
-        pictures: name -> held-out photos, and probes whose content and size were not traced.
+        images: name -> held-out photos, and probes whose content and size were not traced.
         max_batch: largest batch to prove.
         against: what the reference is, in words.
-        exact: the reference in float64; asked only about pictures that differ by more than the fixed bounds.
+        exact: the reference in float64; asked only about images that differ by more than the fixed bounds.
 
     Returns:
         What the manifest says about it: criterion and worst differences.
@@ -46,7 +46,7 @@ def prove(
         ParityFailure: what differs, by how much, in which batch size.
     """
     sizes = tuple(sorted({1, min(2, max_batch), max_batch}))
-    prepared = [graph.prepare(picture) for picture in pictures.values()]
+    prepared = [graph.prepare(image) for image in images.values()]
     measured: dict[str, float] = {}
     failures = []
     for proof in exporter.proofs(graph.manifest):
@@ -59,7 +59,7 @@ def prove(
             measured = _worst(measured, found)
     if failures:
         more = f" and {len(failures) - SHOWN} more" if len(failures) > SHOWN else ""
-        raise ParityFailure(f"over {len(prepared)} pictures: {'; '.join(failures[:SHOWN])}{more}")
+        raise ParityFailure(f"over {len(prepared)} images: {'; '.join(failures[:SHOWN])}{more}")
     return Parity(
         reference=against,
         images=len(prepared),
@@ -70,7 +70,7 @@ def prove(
 
 
 def _in_batches(pipeline: Pipeline, prepared: list[Prepared], size: int, options: Options) -> list[Outputs]:
-    """Every picture once, in batches of exactly `size`: the last batch is filled up with pictures from the front."""
+    """Every image once, in batches of exactly `size`: the last batch is filled up with images from the front."""
     outputs: list[Outputs] = []
     for start in range(0, len(prepared), size):
         batch = [prepared[i % len(prepared)] for i in range(start, start + size)]
@@ -79,8 +79,8 @@ def _in_batches(pipeline: Pipeline, prepared: list[Prepared], size: int, options
 
 
 def _asking(exact: Pipeline, prepared: list[Prepared], options: Options) -> Exact:
-    """Double precision takes several times as long: each picture is computed once, when it is first asked for."""
-    return cache(lambda picture: _in_batches(exact, [prepared[picture]], 1, options)[0])
+    """Double precision takes several times as long: each image is computed once, when it is first asked for."""
+    return cache(lambda image: _in_batches(exact, [prepared[image]], 1, options)[0])
 
 
 def _worst(so_far: dict[str, float], found: Comparison) -> dict[str, float]:

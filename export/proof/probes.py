@@ -1,4 +1,4 @@
-"""Pictures that nobody traced: contents and sizes on which a wrong export gives itself away."""
+"""Images that nobody traced: contents and sizes on which a wrong export gives itself away."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,9 @@ RgbArray = npt.NDArray[np.uint8]
 ODD_SIZES_HW = ((1, 1), (1, 97), (97, 1), (33, 517), (301, 203), (720, 1281))
 
 
-def probes(canvas_hw: tuple[int, int]) -> Mapping[str, RgbArray]:
-    """name -> (H, W, 3) uint8 RGB: flat, noise and ramp on the canvas' own size; noise and drawings of odd sizes."""
-    height, width = canvas_hw
+def probes(input_hw: tuple[int, int]) -> Mapping[str, RgbArray]:
+    """name -> (H, W, 3) uint8 RGB: flat, noise and ramp of the model input's size; noise and drawings of odd sizes."""
+    height, width = input_hw
     ramp = np.linspace(0, 255, width).astype(np.uint8)[None, :, None]
     found = {
         "black": np.zeros((height, width, 3), np.uint8),

@@ -53,7 +53,7 @@ def backbone(name: str) -> BackboneSpec:
 
 
 def load_features(name: str, weights: str) -> Features:
-    """The trunk: steps one and two of fine-tuning, the source model and all of it but the head.
+    """The backbone: steps one and two of fine-tuning, the source model and all of it but the head.
 
     Args:
         name: a key of BACKBONES.
@@ -68,11 +68,11 @@ def load_features(name: str, weights: str) -> Features:
     spec = backbone(name)
     network = spec.build()
     load_weights(network, spec, weights)
-    return Features(spec.trunk(network), spec.out_channels)
+    return Features(spec.backbone(network), spec.out_channels)
 
 
 def multi_scale(name: str, weights: str) -> MultiScale:
-    """The trunk with maps at strides 4, 8, 16 and 32, for pyramids. Arguments and errors as `load_features`.
+    """The backbone with maps at strides 4, 8, 16 and 32, for pyramids. Arguments and errors as `load_features`.
 
     Raises:
         BadRecipe: this backbone has no stride 32.
@@ -83,4 +83,4 @@ def multi_scale(name: str, weights: str) -> MultiScale:
         raise BadRecipe(f"backbone {name!r} has no maps at strides 4, 8, 16 and 32; choices: {fit}")
     network = spec.build()
     load_weights(network, spec, weights)
-    return MultiScale(spec.trunk(network), spec.taps)
+    return MultiScale(spec.backbone(network), spec.taps)

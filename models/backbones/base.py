@@ -15,14 +15,14 @@ LEVELS = ("c2", "c3", "c4", "c5")  # strides 4, 8, 16, 32
 class BackboneSpec:
     """One registered backbone.
 
-    `build` makes the whole classifier, torchvision's where it has one, so that its published weights fit; `trunk` takes
-    the layers before the head out of it, as a Sequential whose children run one after the other.
+    `build` makes the whole classifier, torchvision's where it has one, so that its published weights fit; `backbone`
+    takes the layers before the head out of it, as a Sequential whose children run one after the other.
     """
 
     name: str
     summary: str
     build: Callable[[], nn.Module]
-    trunk: Callable[[nn.Module], nn.Sequential]
+    backbone: Callable[[nn.Module], nn.Sequential]
     head: str | tuple[str, ...]  # prefixes of the classifiers' keys in the state_dict; a weights file may lack them
     out_channels: int
     imagenet: Callable[[], StateDict]  # published weights, from the cache or downloaded
@@ -30,18 +30,18 @@ class BackboneSpec:
     taps: Mapping[str, tuple[str, int]] | None  # level -> (last child of that stride, channels); None: no pyramid
     mean: Unit = IMAGENET_MEAN
     std: Unit = IMAGENET_STD
-    smallest_px: int = 32  # side of the smallest canvas that leaves a feature map
+    smallest_px: int = 32  # side of the smallest model input that leaves a feature map
 
 
 def features_of(network: nn.Module) -> nn.Sequential:
-    """The trunk of torchvision networks that keep it as `features`."""
+    """The backbone of torchvision networks that keep it as `features`."""
     features = network.features
     assert isinstance(features, nn.Sequential)
     return features
 
 
 class Features(nn.Module):
-    """The trunk: normalised (N, 3, H, W) float32 -> (N, out_channels, H / 32, W / 32).
+    """The backbone: normalised (N, 3, H, W) float32 -> (N, out_channels, H / 32, W / 32).
 
     SqueezeNet ends at H / 16, LeNet and NiN at H / 4; LeNet, AlexNet, SqueezeNet and Inception v3 lose some border.
     """
@@ -58,7 +58,7 @@ class Features(nn.Module):
 
 
 class MultiScale(nn.Module):
-    """The trunk with its intermediate maps: normalised (N, 3, H, W) -> {"c2", "c3", "c4", "c5"} at strides 4 to 32.
+    """The backbone with its intermediate maps: normalised (N, 3, H, W) -> {"c2", "c3", "c4", "c5"} at strides 4 to 32.
 
     `channels` gives each level's channels. Sides that are no multiple of 32 are rounded up at every stride.
     """

@@ -15,7 +15,7 @@ from foveal.models.backbones.base import BackboneSpec, StateDict, features_of
 from foveal.models.backbones.weights import from_torchvision
 
 
-def _trunk(network: nn.Module) -> nn.Sequential:
+def _backbone(network: nn.Module) -> nn.Sequential:
     """The features with the ReLU that torchvision applies outside of them."""
     return nn.Sequential(OrderedDict([*features_of(network).named_children(), ("relu", nn.ReLU())]))
 
@@ -32,7 +32,7 @@ DENSENET121 = BackboneSpec(
     name="densenet121",
     summary="7.0 M parameters, 2.8 GMAC at 224 px; few parameters, many memory accesses",
     build=densenet121,
-    trunk=_trunk,
+    backbone=_backbone,
     head="classifier.",
     out_channels=1024,
     imagenet=_imagenet,

@@ -15,11 +15,11 @@ from torchvision.ops import StochasticDepth, stochastic_depth
 from foveal.errors import BadRecipe
 
 
-def drop_branches(trunk: nn.Module, chance: float | None, *, name: str) -> None:
-    """Give the trunk's residual branches their chance of being skipped, in place.
+def drop_branches(backbone: nn.Module, chance: float | None, *, name: str) -> None:
+    """Give the backbone's residual branches their chance of being skipped, in place.
 
     Args:
-        trunk: a backbone's.
+        backbone: a backbone's.
         chance: of the last branch, in [0, 1); None leaves all as the backbone has it.
         name: the backbone's, for the error.
 
@@ -28,7 +28,7 @@ def drop_branches(trunk: nn.Module, chance: float | None, *, name: str) -> None:
     """
     if chance is None:
         return
-    branches = [branch for module in trunk.modules() if (branch := _end_of_branch(module)) is not None]
+    branches = [branch for module in backbone.modules() if (branch := _end_of_branch(module)) is not None]
     if not branches:
         raise BadRecipe(f"stochastic_depth: expected a backbone with residual branches, got {name}")
     for i, branch in enumerate(branches):

@@ -6,7 +6,7 @@ parameters, and global average pooling at the top. Szegedy et al., "Going Deeper
 https://arxiv.org/abs/1409.4842. Inception v3 factors the filters further (5x5 into two 3x3, 7x7 into 1x7 and 7x1) and
 brought label smoothing. Szegedy, Vanhoucke, Ioffe, Shlens, Wojna, "Rethinking the Inception Architecture for Computer
 Vision", CVPR 2016, https://arxiv.org/abs/1512.00567. The auxiliary classifiers are left out, being heads too; the
-published weights expect pictures normalised to [-1, 1], which is what `mean` and `std` say.
+published weights expect images normalised to [-1, 1], which is what `mean` and `std` say.
 """
 
 from collections import OrderedDict
@@ -23,7 +23,7 @@ _HEAD_KEYS = ("aux1.", "aux2.", "AuxLogits.", "fc.")
 _HALF = (0.5, 0.5, 0.5)
 
 
-def _trunk(network: nn.Module) -> nn.Sequential:
+def _backbone(network: nn.Module) -> nn.Sequential:
     """Everything before the average pooling, under torchvision's own names."""
     return nn.Sequential(OrderedDict((n, m) for n, m in network.named_children() if n not in _HEADS))
 
@@ -32,7 +32,7 @@ GOOGLENET = BackboneSpec(
     name="googlenet",
     summary="5.6 M parameters, 1.5 GMAC at 224 px",
     build=partial(googlenet, init_weights=True),
-    trunk=_trunk,
+    backbone=_backbone,
     head=_HEAD_KEYS,
     out_channels=1024,
     imagenet=from_torchvision(GoogLeNet_Weights.IMAGENET1K_V1),
@@ -50,7 +50,7 @@ INCEPTION_V3 = BackboneSpec(
     name="inception_v3",
     summary="21.8 M parameters, 5.7 GMAC at 299 px; from 75 px on, unpadded borders",
     build=partial(inception_v3, init_weights=True),
-    trunk=_trunk,
+    backbone=_backbone,
     head=_HEAD_KEYS,
     out_channels=2048,
     imagenet=from_torchvision(Inception_V3_Weights.IMAGENET1K_V1),

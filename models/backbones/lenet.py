@@ -3,10 +3,10 @@
 It introduced the convolutional network as it still is: learned local filters shared over all places, subsampling
 between them, and ever more, ever smaller maps, trained end to end from pixels. LeCun, Bottou, Bengio, Haffner,
 "Gradient-Based Learning Applied to Document Recognition", Proceedings of the IEEE 86(11), 1998,
-https://doi.org/10.1109/5.726791. Here C1 to F6 are the trunk: on a 32 x 32 canvas C5 and F6 see one place, as in the
-paper, on a larger one they are convolutions and their answers are averaged. As courses print it: logistic sigmoids and
-average pooling. The paper has a scaled tanh, pooling with a learned factor and bias, not all of S2 connected to all of
-C3, and distances to drawn digits as output. The modern variant has ReLU, BatchNorm and max pooling.
+https://doi.org/10.1109/5.726791. Here C1 to F6 are the backbone: on a 32 x 32 model input C5 and F6 see one place, as
+in the paper, on a larger one they are convolutions and their answers are averaged. As courses print it: logistic
+sigmoids and average pooling. The paper has a scaled tanh, pooling with a learned factor and bias, not all of S2
+connected to all of C3, and distances to drawn digits as output. The modern variant has ReLU, BatchNorm and max pooling.
 """
 
 from collections import OrderedDict
@@ -20,7 +20,7 @@ _LAYERS = (("c1", 3, 6, 5, True), ("c3", 6, 16, 5, True), ("c5", 16, 120, 5, Fal
 
 
 class LeNet5(nn.Module):
-    """The trunk as `features`: (N, 3, H, W) -> (N, 84, h, w), one place for 32 px, one more for every 4 px."""
+    """The backbone as `features`: (N, 3, H, W) -> (N, 84, h, w), one place for 32 px, one more for every 4 px."""
 
     def __init__(self, *, modern: bool) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ def _spec(name: str, summary: str, *, modern: bool) -> BackboneSpec:
         name=name,
         summary=summary,
         build=lambda: LeNet5(modern=modern),
-        trunk=features_of,
+        backbone=features_of,
         head=(),
         out_channels=84,
         imagenet=unpublished(name),

@@ -24,7 +24,7 @@ def _block(inputs: int, kernel: int, *widths: int) -> list[nn.Module]:
 
 
 class NetworkInNetwork(nn.Module):
-    """The trunk as `features`: (N, 3, H, W) -> (N, 192, H / 4, W / 4)."""
+    """The backbone as `features`: (N, 3, H, W) -> (N, 192, H / 4, W / 4)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,9 +46,9 @@ class NetworkInNetwork(nn.Module):
 
 NIN = BackboneSpec(
     name="nin",
-    summary="1.0 M parameters, 0.22 GMAC at 32 px; stride 4, for small canvases",
+    summary="1.0 M parameters, 0.22 GMAC at 32 px; stride 4, for small model inputs",
     build=NetworkInNetwork,
-    trunk=features_of,
+    backbone=features_of,
     head=(),
     out_channels=192,
     imagenet=unpublished("nin"),

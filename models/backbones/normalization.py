@@ -1,4 +1,4 @@
-"""The first layer of every trained network: the uint8 canvas becomes normalised floats inside the graph."""
+"""The first layer of every trained network: the uint8 model input becomes normalised floats inside the graph."""
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,6 @@ class Normalize(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalise a batch of canvases."""
+        """Normalise a batch of model inputs."""
         planes = images.permute(0, 3, 1, 2).to(self.mean.dtype)  # (N, 3, H, W); float64 in export/proof/rounding.py
         return (planes / 255.0 - self.mean) / self.std

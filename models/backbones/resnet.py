@@ -27,7 +27,7 @@ _BASIC = {"c2": ("layer1", 64), "c3": ("layer2", 128), "c4": ("layer3", 256), "c
 _BOTTLENECK = {"c2": ("layer1", 256), "c3": ("layer2", 512), "c4": ("layer3", 1024), "c5": ("layer4", 2048)}
 
 
-def _trunk(network: nn.Module) -> nn.Sequential:
+def _backbone(network: nn.Module) -> nn.Sequential:
     """Everything before the average pooling, under torchvision's own names."""
     return nn.Sequential(OrderedDict((n, m) for n, m in network.named_children() if n not in ("avgpool", "fc")))
 
@@ -39,7 +39,7 @@ def _spec(
         name=name,
         summary=summary,
         build=build,
-        trunk=_trunk,
+        backbone=_backbone,
         head="fc.",
         out_channels=taps["c5"][1],
         imagenet=from_torchvision(weights),

@@ -23,7 +23,7 @@ def _spec(
         name=name,
         summary=summary,
         build=build,
-        trunk=features_of,
+        backbone=features_of,
         head="classifier.",
         out_channels=512,
         imagenet=from_torchvision(weights),

@@ -72,7 +72,7 @@ def load_weights(network: nn.Module, spec: BackboneSpec, weights: str) -> None:
     if weights == "none":
         return
     if is_run(weights):
-        fill(spec.trunk(network), _run_trunk(Path(weights)), new=lambda _: False, what=spec.name, source=weights)
+        fill(spec.backbone(network), _run_backbone(Path(weights)), new=lambda _: False, what=spec.name, source=weights)
         return
     state = spec.imagenet() if weights == "imagenet" else read_state_dict(Path(weights))
     fill(network, state, new=lambda key: key.startswith(spec.head), what=spec.name, source=weights)
@@ -83,8 +83,8 @@ def is_run(weights: str) -> bool:
     return (Path(weights) / "run.json").is_file()
 
 
-def _run_trunk(run: Path) -> StateDict:
-    """The best checkpoint's trunk, with the names of `BackboneSpec.trunk`: every task keeps it as `….body`."""
+def _run_backbone(run: Path) -> StateDict:
+    """The best checkpoint's backbone, with the names of `BackboneSpec.backbone`: every task keeps it as `….body`."""
     split = ((key.rpartition("body."), value) for key, value in read_state_dict(run / "best.pt").items())
     return {name: value for (_, found, name), value in split if found}
 

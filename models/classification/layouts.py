@@ -33,7 +33,7 @@ def load_folders(root: Path, recipe: Recipe) -> DataSet[int]:
     folders = {path.name: path for path in _subfolders(root)}
     if "train" in folders:
         return _load_split_folders(root, folders, recipe)
-    found = {name: _pictures(path) for name, path in folders.items()}
+    found = {name: _images(path) for name, path in folders.items()}
     labels = _labels(root, found)
     samples = [Sample(p.relative_to(root).as_posix(), p, i) for i, name in enumerate(labels) for p in found[name]]
     splits = make_splits(samples, recipe, lambda truth: {labels[truth]: 1})
@@ -45,10 +45,10 @@ def _load_split_folders(root: Path, folders: dict[str, Path], recipe: Recipe) ->
     given = {"train": folders["train"]}
     given |= {"val": folders[val_name]} if val_name else {}
     given |= {"test": folders["test"]} if "test" in folders else {}
-    found = {split: {p.name: _pictures(p) for p in _subfolders(path)} for split, path in given.items()}
+    found = {split: {p.name: _images(p) for p in _subfolders(path)} for split, path in given.items()}
     labels = _labels(folders["train"], found["train"])
     for split, classes in found.items():
-        if extra := sorted(name for name, pictures in classes.items() if pictures and name not in labels):
+        if extra := sorted(name for name, images in classes.items() if images and name not in labels):
             raise BadData(f"{given[split]}: classes that {folders['train']} does not have: {listed(extra)}")
     read = {
         split: [Sample(p.relative_to(root).as_posix(), p, i) for i, n in enumerate(labels) for p in classes.get(n, [])]
@@ -68,7 +68,7 @@ def _complete(read: dict[str, list[Sample[int]]], labels: tuple[str, ...], recip
     if "val" in read:
         for split in ("val", "test"):
             if split in read and not read[split]:
-                raise BadData(f"{split}/: expected pictures in its class folders, got none")
+                raise BadData(f"{split}/: expected images in its class folders, got none")
         return Splits(tuple(read["train"]), tuple(read["val"]), tuple(read.get("test", ())))
     if "test" in read:
         return with_test(carve(read["train"], recipe, strata), read["test"])
@@ -79,19 +79,19 @@ def _data_set(
     root: Path, layout: str, labels: tuple[str, ...], samples: list[Sample[int]], splits: Splits[int]
 ) -> DataSet[int]:
     counts = Counter(labels[sample.truth] for sample in samples)
-    notes = [f"{root}: {layout}; {len(samples)} pictures, {len(labels)} classes; {imbalance_note(counts)}"]
+    notes = [f"{root}: {layout}; {len(samples)} images, {len(labels)} classes; {imbalance_note(counts)}"]
     if left_out := len(samples) - sum(splits.counts().values()):
-        notes.append(f"{left_out} pictures left out by group_guard or the split file")
+        notes.append(f"{left_out} images left out by group_guard or the split file")
     print_of = fingerprint(samples, lambda truth: labels[truth])
     return DataSet(root.resolve().name, layout, labels, splits, print_of, tuple(notes))
 
 
 def _labels(folder: Path, found: dict[str, list[Path]]) -> tuple[str, ...]:
-    labels = tuple(sorted(name for name, pictures in found.items() if pictures))
+    labels = tuple(sorted(name for name, images in found.items() if images))
     if len(labels) < 2:
         raise BadData(
-            f"{folder}: expected at least two folders of pictures, one a class, got {listed(labels) or 'none'} "
-            f"(pictures end in {' '.join(EXTENSIONS)})"
+            f"{folder}: expected at least two folders of images, one a class, got {listed(labels) or 'none'} "
+            f"(images end in {' '.join(EXTENSIONS)})"
         )
     return labels
 
@@ -102,5 +102,5 @@ def _subfolders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _images(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))

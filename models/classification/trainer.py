@@ -1,4 +1,4 @@
-"""Classification: one label a picture."""
+"""Classification: one label an image."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,10 +19,10 @@ from foveal.models.backbones.depth import drop_branches
 from foveal.models.backbones.normalization import Normalize
 from foveal.models.classification.layouts import load_folders
 from foveal.models.classification.losses import focal_loss
-from foveal.models.data.canvases import Canvases, UInt8Array
 from foveal.models.data.colour import MAX_COLOURED, ColourJitterAlongComponents, Colours, colours_of
 from foveal.models.data.dataset import DataSet, Sample
-from foveal.models.data.loading import Draw, seeded
+from foveal.models.data.loading import SampleKey, seeded
+from foveal.models.data.model_inputs import ModelInputs, UInt8Array
 from foveal.models.recipe import Recipe
 from foveal.models.training.plots import draw_confusion
 from foveal.packages.manifest import TaskName
@@ -35,10 +35,11 @@ class ClassificationRecipe(Recipe):
 
     task: Literal["classification"] = Field("classification", description="what the model answers")
     architecture: Literal["pooled-linear"] = Field(
-        "pooled-linear", description="trunk, average pooling, dropout, one linear layer"
+        "pooled-linear", description="backbone, average pooling, dropout, one linear layer"
     )
     resize_mode: Literal["stretch", "letterbox", "center_crop"] = Field(
-        "center_crop", description="how a picture of another shape meets the canvas; center_crop cuts 12.5 % of it off"
+        "center_crop",
+        description="how an image of another shape meets the model input; center_crop cuts 12.5 % of it off",
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of pooled features dropped in training")
     stochastic_depth: float | None = Field(
@@ -62,8 +63,10 @@ class ClassificationRecipe(Recipe):
         description="alpha: rectangles exchanged instead (Yun et al. 2019); with mixup, a coin decides a batch",
     )
 
-    scale_min: float = Field(0.6, gt=0, le=1, description="random crop: smallest share of the canvas' area; 1 is off")
-    flip: bool = Field(True, description="mirror half of the pictures left to right")
+    scale_min: float = Field(
+        0.6, gt=0, le=1, description="random crop: smallest share of the model input's area; 1 is off"
+    )
+    flip: bool = Field(True, description="mirror half of the images left to right")
     rotate_deg: float = Field(10, ge=0, le=180, description="random rotation up to this angle either way")
     brightness: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this; also contrast")
     saturation: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this")
@@ -71,13 +74,13 @@ class ClassificationRecipe(Recipe):
     colour_pca: float = Field(
         0.0,
         ge=0,
-        description="AlexNet's colour change: random shifts along the principal components of the training pictures' "
+        description="AlexNet's colour change: random shifts along the principal components of the training images' "
         "colours, of this share of their spread; 0.1 in the paper",
     )
-    erase: float = Field(0.0, ge=0, le=1, description="share of pictures with a random rectangle blanked")
+    erase: float = Field(0.0, ge=0, le=1, description="share of images with a random rectangle blanked")
     tta: Literal["none", "flip"] = Field(
         "none",
-        description="test-time augmentation: val, test and the package answer with the mean logits of a picture and "
+        description="test-time augmentation: val, test and the package answer with the mean logits of an image and "
         "its mirror image, at twice the time; needs flip",
     )
 
@@ -89,12 +92,12 @@ class ClassificationRecipe(Recipe):
 
 
 class Classifier(nn.Module):
-    """uint8 (N, H, W, 3) canvases -> logits (N, classes) float32."""
+    """uint8 (N, H, W, 3) model inputs -> logits (N, classes) float32."""
 
     def __init__(
         self,
         normalize: Normalize,
-        trunk: nn.Module,
+        features: nn.Module,
         channels: int,
         classes: int,
         dropout: float,
@@ -104,14 +107,14 @@ class Classifier(nn.Module):
         super().__init__()
         self.mirrored = mirrored
         self.normalize = normalize
-        self.backbone = trunk
+        self.backbone = features
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(channels, classes)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of a batch; in eval mode, if so built, their mean over each picture and its mirror image."""
+        """Logits of a batch; in eval mode, if so built, their mean over each image and its mirror image."""
         planes = self.normalize(images)
         if self.training or not self.mirrored:
             return self._logits(planes)
@@ -123,40 +126,40 @@ class Classifier(nn.Module):
         return logits
 
 
-class EvalCanvases(Dataset[tuple[Tensor, int]]):
-    """Canvases as production makes them: item i is (uint8 (H, W, 3), class id)."""
+class EvalInputs(Dataset[tuple[Tensor, int]]):
+    """Model inputs as production makes them: item i is (uint8 (H, W, 3), class id)."""
 
     def __init__(self, samples: Sequence[Sample[int]], preprocess: Preprocess) -> None:
-        self._canvases = Canvases(samples, preprocess)
+        self._inputes = ModelInputs(samples, preprocess)
         self._truths = [sample.truth for sample in samples]
 
     def __len__(self) -> int:
         return len(self._truths)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return torch.from_numpy(self._canvases[index]), self._truths[index]
+        return torch.from_numpy(self._inputes[index]), self._truths[index]
 
     def every(self, at_most: int) -> Iterator[UInt8Array]:
-        """Canvases spread evenly over the samples."""
+        """Model inputs spread evenly over the samples."""
         step = -(-len(self) // at_most)
-        return (self._canvases[i] for i in range(0, len(self), step))
+        return (self._inputes[i] for i in range(0, len(self), step))
 
 
-class TrainCanvases(Dataset[tuple[Tensor, int]]):
-    """The same canvases, augmented by each draw's own seed."""
+class TrainInputs(Dataset[tuple[Tensor, int]]):
+    """The same model inputs, augmented by each draw's own seed."""
 
-    def __init__(self, plain: EvalCanvases, augment: v2.Transform) -> None:
+    def __init__(self, plain: EvalInputs, augment: v2.Transform) -> None:
         self._plain, self._augment = plain, augment
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, int]:
-        canvas, truth = self._plain[draw.index]
-        with seeded(draw.seed):
-            planes = self._augment(canvas.permute(2, 0, 1))
+    def __getitem__(self, key: SampleKey) -> tuple[Tensor, int]:
+        model_input, truth = self._plain[key.index]
+        with seeded(key.seed):
+            planes = self._augment(model_input.permute(2, 0, 1))
         return planes.permute(1, 2, 0).contiguous(), truth
 
 
 def augmentation(recipe: ClassificationRecipe, preprocess: Preprocess, colours: Colours | None = None) -> v2.Transform:
-    """Random changes of a uint8 (3, H, W) canvas; what the recipe turns off is absent, `colours` are for colour_pca."""
+    """Random augmentation of a uint8 (3, H, W) model input; `colours` are for colour_pca."""
     fill = list(preprocess.padding_rgb)
     steps: list[Any] = [v2.Identity()]
     if recipe.flip:
@@ -164,7 +167,7 @@ def augmentation(recipe: ClassificationRecipe, preprocess: Preprocess, colours: 
     if recipe.rotate_deg:
         steps.append(v2.RandomRotation(recipe.rotate_deg, InterpolationMode.BILINEAR, fill=fill))
     if recipe.scale_min < 1:
-        steps.append(v2.RandomResizedCrop(preprocess.canvas_hw, scale=(recipe.scale_min, 1), ratio=(0.8, 1.25)))
+        steps.append(v2.RandomResizedCrop(preprocess.input_hw, scale=(recipe.scale_min, 1), ratio=(0.8, 1.25)))
     if recipe.brightness or recipe.saturation or recipe.hue:
         steps.append(v2.ColorJitter(recipe.brightness, recipe.brightness, recipe.saturation, recipe.hue))
     if colours is not None:
@@ -174,11 +177,11 @@ def augmentation(recipe: ClassificationRecipe, preprocess: Preprocess, colours: 
     return v2.Compose(steps)
 
 
-def blend(canvases: Tensor, truths: Tensor, recipe: ClassificationRecipe, *, classes: int) -> tuple[Tensor, Tensor]:
+def blend(model_inputs: Tensor, truths: Tensor, recipe: ClassificationRecipe, *, classes: int) -> tuple[Tensor, Tensor]:
     """The batch mixed with itself, by torchvision, as the recipe says.
 
     Args:
-        canvases: (N, H, W, 3) uint8.
+        model_inputs: (N, H, W, 3) uint8.
         truths: (N,) int64.
         recipe: mixup and cutmix; with neither, the batch comes back as it is.
         classes: how many there are.
@@ -189,13 +192,13 @@ def blend(canvases: Tensor, truths: Tensor, recipe: ClassificationRecipe, *, cla
     choices = ((v2.MixUp, recipe.mixup), (v2.CutMix, recipe.cutmix))
     ways = [way(alpha=alpha, num_classes=classes) for way, alpha in choices if alpha]
     if not ways:
-        return canvases, truths
-    planes, shares = v2.RandomChoice(ways)(canvases.permute(0, 3, 1, 2).float(), truths)
+        return model_inputs, truths
+    planes, shares = v2.RandomChoice(ways)(model_inputs.permute(0, 3, 1, 2).float(), truths)
     return planes.permute(0, 2, 3, 1), shares
 
 
 class ClassificationTrainer:
-    """Classification's plug into the training frame; foveal.models.tasks.TaskTrainer says what each method is for."""
+    """Classification's plug into the training loop; foveal.models.tasks.TaskTrainer says what each method is for."""
 
     name: TaskName = "classification"
     recipe_type = ClassificationRecipe
@@ -215,54 +218,54 @@ class ClassificationTrainer:
         crop = recipe.resize_mode == "center_crop"
         return Preprocess(
             mode=recipe.resize_mode,
-            canvas_hw=recipe.canvas_hw,
-            shorter_px=round(max(recipe.canvas_hw) / 0.875) if crop else None,
+            input_hw=recipe.input_hw,
+            shorter_px=round(max(recipe.input_hw) / 0.875) if crop else None,
             mean=spec.mean,
             std=spec.std,
         )
 
     def build(self, recipe: ClassificationRecipe, labels: Sequence[str], *, weights: str) -> nn.Module:
-        """Trunk with weights, new head."""
+        """Backbone with weights, new head."""
         spec = backbone(recipe.backbone)
-        if min(recipe.canvas_hw) < spec.smallest_px:
+        if min(recipe.input_hw) < spec.smallest_px:
             smallest = f"at least {spec.smallest_px} px a side for {spec.name}"
-            raise BadRecipe(f"canvas_hw: expected {smallest}, got {recipe.canvas_hw}")
-        trunk = load_features(recipe.backbone, weights)
-        drop_branches(trunk, recipe.stochastic_depth, name=spec.name)
+            raise BadRecipe(f"input_hw: expected {smallest}, got {recipe.input_hw}")
+        features = load_features(recipe.backbone, weights)
+        drop_branches(features, recipe.stochastic_depth, name=spec.name)
         normalize, mirrored = Normalize(spec.mean, spec.std), recipe.tta == "flip"
-        return Classifier(normalize, trunk, spec.out_channels, len(labels), recipe.dropout, mirrored=mirrored)
+        return Classifier(normalize, features, spec.out_channels, len(labels), recipe.dropout, mirrored=mirrored)
 
     def backbone(self, network: nn.Module) -> nn.Module:
         """Everything but the linear layer."""
-        trunk = network.backbone
-        assert isinstance(trunk, nn.Module)
-        return trunk
+        features = network.backbone
+        assert isinstance(features, nn.Module)
+        return features
 
     def train_set(self, samples: Sequence[Sample[int]], recipe: ClassificationRecipe) -> Dataset[Any]:
-        """Augmented canvases."""
+        """Augmented model inputs."""
         preprocess = self.preprocess(recipe)
-        plain = EvalCanvases(samples, preprocess)
+        plain = EvalInputs(samples, preprocess)
         colours = colours_of(plain.every(MAX_COLOURED)) if recipe.colour_pca else None
-        return TrainCanvases(plain, augmentation(recipe, preprocess, colours))
+        return TrainInputs(plain, augmentation(recipe, preprocess, colours))
 
     def eval_set(self, samples: Sequence[Sample[int]], recipe: ClassificationRecipe) -> Dataset[Any]:
-        """Plain canvases."""
-        return EvalCanvases(samples, self.preprocess(recipe))
+        """Plain model inputs."""
+        return EvalInputs(samples, self.preprocess(recipe))
 
     def collate(self, items: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
         """(uint8 (N, H, W, 3), int64 (N,))."""
-        return torch.stack([canvas for canvas, _ in items]), torch.tensor([truth for _, truth in items])
+        return torch.stack([model_input for model_input, _ in items]), torch.tensor([truth for _, truth in items])
 
     def loss(
         self, network: nn.Module, batch: tuple[Tensor, Tensor], recipe: ClassificationRecipe
     ) -> Mapping[str, Tensor]:
         """Cross-entropy or focal loss, with label smoothing (Szegedy et al., CVPR 2016), on blended batches."""
-        canvases, truths = batch
+        model_inputs, truths = batch
         if network.training:
             head = network.head
             assert isinstance(head, nn.Linear)
-            canvases, truths = blend(canvases, truths, recipe, classes=head.out_features)
-        logits, smoothing = network(canvases), recipe.label_smoothing
+            model_inputs, truths = blend(model_inputs, truths, recipe, classes=head.out_features)
+        logits, smoothing = network(model_inputs), recipe.label_smoothing
         if recipe.loss == "focal":
             return {"focal": focal_loss(logits, truths, gamma=recipe.focal_gamma, label_smoothing=smoothing)}
         return {"cross_entropy": F.cross_entropy(logits, truths, label_smoothing=smoothing)}

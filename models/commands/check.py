@@ -29,7 +29,7 @@ def _check_class_maps(data: Path) -> None:
     from foveal.models.segmentation.layouts import check_class_maps, read_layout
 
     layout = read_layout(data)
-    typer.echo(f"{data}: {layout.name}, {len(layout.samples)} pictures, classes {', '.join(layout.classes)}")
+    typer.echo(f"{data}: {layout.name}, {len(layout.samples)} images, classes {', '.join(layout.classes)}")
     faults = check_class_maps(data)
     for fault in faults:
         typer.echo(fault)

@@ -25,7 +25,7 @@ def check(
     from foveal.models.detection.layouts.read import read_objects
 
     reading = read_objects(data)
-    counts = f"{len(reading.samples)} pictures, {sum(len(sample.truth) for sample in reading.samples)} objects"
+    counts = f"{len(reading.samples)} images, {sum(len(sample.truth) for sample in reading.samples)} objects"
     typer.echo(f"{data}: {reading.layout}, {counts}, labels {', '.join(reading.labels)}")
     findings = look(reading)
     if findings:
@@ -39,7 +39,7 @@ def anchors(
     task: Annotated[str, typer.Option(help="object-detection | instance-segmentation")] = "object-detection",
     recipe: Annotated[Path | None, typer.Option(help="TOML file with some of the recipe's fields.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="name=value; wins over the recipe file.")] = None,
-    picture: Annotated[Path | None, typer.Option(help="PNG to draw: objects green, best anchors red.")] = None,
+    image: Annotated[Path | None, typer.Option(help="PNG to draw: objects green, best anchors red.")] = None,
     trial: Annotated[Path | None, typer.Option(help="Folder for short runs: which anchors train better?")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Length of a short run.")] = 3,
     seeds: Annotated[int, typer.Option(min=1, help="Short runs with each kind of anchors.")] = 1,
@@ -58,15 +58,15 @@ def anchors(
     dataset = trainer.load_data(data, resolved)
     pair = candidates(resolved, dataset)
     names = ("now", "tuned")
-    if picture is not None:
-        _draw(picture, dataset, pair[0])
+    if image is not None:
+        _draw(image, dataset, pair[0])
     if not as_json:
         for name, one in zip(names, pair, strict=True):
             typer.echo(f"{name}: {one.as_set()}\n{as_text(one.fit)}\n")
     report: dict[str, Any] = {name: one.report() for name, one in zip(names, pair, strict=True)}
     accepted = True
     if trial is not None:
-        verdict = compare(pair, data, trial, epochs=epochs, seeds=seeds, say=_say)
+        verdict = compare(pair, data, trial, epochs=epochs, seeds=seeds, log=_log)
         accepted = verdict.accepted
         report["trial"] = {"metric": verdict.metric, "now": verdict.now, "tuned": verdict.tuned, "accepted": accepted}
         if not as_json:
@@ -78,17 +78,17 @@ def anchors(
 
 
 def _draw(path: Path, dataset: DataSet[Any], candidate: Candidate) -> None:
-    """The training picture with the most objects, and the anchors that fit them best."""
+    """The training image with the most objects, and the anchors that fit them best."""
     import cv2
 
     from foveal.errors import BadOutput
-    from foveal.models.detection.anchor_report import picture
+    from foveal.models.detection.anchor_report import image
     from foveal.models.detection.anchor_trial import shapes_of
     from foveal.models.tasks import trainer_of
 
     sample = max(dataset.splits.train, key=lambda one: len(one.truth))
     preprocess = trainer_of(candidate.recipe.task).preprocess(candidate.recipe)
-    drawn = picture(sample, preprocess, shapes_of(candidate.recipe))
+    drawn = image(sample, preprocess, shapes_of(candidate.recipe))
     written, png = cv2.imencode(".png", drawn[:, :, ::-1])
     assert written
     try:
@@ -97,5 +97,5 @@ def _draw(path: Path, dataset: DataSet[Any], candidate: Candidate) -> None:
         raise BadOutput(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     typer.echo(line, err=True)

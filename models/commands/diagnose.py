@@ -33,7 +33,7 @@ def diagnose(
 
     resolved = _recipe(task, recipe, [*(set_ or []), f"epochs={epochs}"])
     plan = Plan(coarse=trials - trials // 3, fine=trials // 3, epochs=1)
-    found = run_steps(resolved, data, plan, optimal_error=optimal_error, say=lambda line: typer.echo(line, err=True))
+    found = run_steps(resolved, data, plan, optimal_error=optimal_error, log=lambda line: typer.echo(line, err=True))
     out.write_text(to_html(found))
     typer.echo(json.dumps(found.to_json()) if json_ else f"{out}: {'healthy' if found.healthy else 'faults found'}")
     if not found.healthy:
@@ -58,7 +58,7 @@ def tune(
 
     plan = Plan(coarse=coarse, fine=fine, epochs=epochs, jobs=jobs)
     resolved = _recipe(task, recipe, set_ or [])
-    best = run_search(resolved, data, out, plan, say=lambda line: typer.echo(line, err=True))
+    best = run_search(resolved, data, out, plan, log=lambda line: typer.echo(line, err=True))
     typer.echo(json.dumps(best) if json_ else f"{out / 'best.toml'}: {best}")
 
 

@@ -19,15 +19,16 @@ def train(
     set_: Annotated[list[str] | None, typer.Option("--set", help="name=value; wins over the recipe file.")] = None,
     weights: Annotated[str | None, typer.Option(help="imagenet, none, or a state_dict file.")] = None,
     from_: Annotated[
-        Path | None, typer.Option("--from", help="Start from the trunk of an earlier run, of any task; sets weights.")
+        Path | None,
+        typer.Option("--from", help="Start from the backbone of an earlier run, of any task; sets weights."),
     ] = None,
     group_by: Annotated[
         str | None, typer.Option(help="Pattern of the file name: related photos stay together.")
     ] = None,
     split: Annotated[Path | None, typer.Option(help="CSV with the columns name,split.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare pictures; never changes the result.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare images; never changes the result.")] = 0,
 ) -> None:
-    """Fine-tune a network on your pictures. Prints the best epoch's metrics; progress goes to stderr."""
+    """Fine-tune a network on your images. Prints the best epoch's metrics; progress goes to stderr."""
     from foveal.models.tasks import trainer_of
     from foveal.models.training.loop import train as run_training
     from foveal.models.training.run_folder import read_info
@@ -42,7 +43,7 @@ def train(
         *(f"{name}={json.dumps(str(value))}" for name, value in shorthands.items() if value is not None),
     ]
     resolved = trainer_of(task).recipe_type.load(recipe, overrides)
-    result = run_training(resolved, data, out, workers=workers, say=lambda line: typer.echo(line, err=True))
+    result = run_training(resolved, data, out, workers=workers, log=lambda line: typer.echo(line, err=True))
     for name in ("val", "test"):
         if name in result:
             metrics = "  ".join(f"{k} {v:.4f}" for k, v in result[name].items() if k != "images")

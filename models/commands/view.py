@@ -15,10 +15,10 @@ def view(
     out: Annotated[Path, typer.Option(help="Folder to make.")],
     recipe: Annotated[Path | None, typer.Option(help="TOML file, or small, medium or large.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="name=value; wins over the recipe file.")] = None,
-    count: Annotated[int, typer.Option(min=1, max=120, help="Pictures on each contact sheet.")] = 24,
+    count: Annotated[int, typer.Option(min=1, max=120, help="Images on each contact sheet.")] = 24,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as one JSON object.")] = False,
 ) -> None:
-    """Draw a data set's pictures with their truth, plain and augmented, and count classes, sizes and colours."""
+    """Draw a data set's images with their truth, plain and augmented, and count classes, sizes and colours."""
     from foveal.models.tasks import trainer_of
     from foveal.models.view.sheets import view as look
 

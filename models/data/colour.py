@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
-MAX_COLOURED = 300  # pictures of a data set whose pixels are counted
+MAX_COLOURED = 300  # images of a data set whose pixels are counted
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,11 @@ class Colours:
     directions: FloatArray  # (3, 3): column i is the unit vector of component i in RGB, its largest entry positive
 
 
-def colours_of(canvases: Iterable[UInt8Array]) -> Colours:
-    """Of (H, W, 3) uint8 pictures, at least one; one pass, in float64."""
+def colours_of(model_inputs: Iterable[UInt8Array]) -> Colours:
+    """Of (H, W, 3) uint8 images, at least one; one pass, in float64."""
     count, total, products = 0, np.zeros(3), np.zeros((3, 3))
-    for canvas in canvases:
-        pixels = canvas.reshape(-1, 3).astype(np.float64) / 255
+    for model_input in model_inputs:
+        pixels = model_input.reshape(-1, 3).astype(np.float64) / 255
         count += len(pixels)
         total += pixels.sum(axis=0)
         products += pixels.T @ pixels
@@ -40,10 +40,10 @@ def colours_of(canvases: Iterable[UInt8Array]) -> Colours:
 
 
 class ColourJitterAlongComponents(nn.Module):
-    """One random colour is added to a whole picture, drawn as the data set's colours spread.
+    """One random colour is added to a whole image, drawn as the data set's colours spread.
 
     Krizhevsky, Sutskever, Hinton, NeurIPS 2012, section 4.1: light that changes in brightness and in tint. The paper
-    scales by eigenvalues of the covariance; here by their roots, so that `sigma` has the same meaning for any picture
+    scales by eigenvalues of the covariance; here by their roots, so that `sigma` has the same meaning for any image
     format: the share of the data set's own spread.
     """
 

@@ -21,7 +21,7 @@ MAX_LISTED = 20  # names in one error
 
 @dataclass(frozen=True)
 class Sample(Generic[T]):
-    """One picture. `name` is its path below the data set's folder, with forward slashes, and identifies it."""
+    """One image. `name` is its path below the data set's folder, with forward slashes, and identifies it."""
 
     name: str
     path: Path
@@ -46,7 +46,7 @@ class Splits(Generic[T]):
         """Split -> number of samples."""
         return {split: len(self[split]) for split in SPLITS}
 
-    def val_learnt(self) -> "Splits[T]":
+    def with_val_in_train(self) -> "Splits[T]":
         """val's samples in train, none in val."""
         return Splits((*self.train, *self.val), (), self.test)
 

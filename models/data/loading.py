@@ -18,7 +18,7 @@ from foveal.models.data.distributed import ALONE, World
 
 
 @dataclass(frozen=True)
-class Draw:
+class SampleKey:
     """One sample to be drawn: which one, and the seed of its augmentation."""
 
     index: int
@@ -39,7 +39,7 @@ def derived_seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
 
 
-class DrawSampler(Sampler[Draw]):
+class SampleKeySampler(Sampler[SampleKey]):
     """A seeded permutation of `count` samples, another one each epoch. Lightning calls `set_epoch`.
 
     Of several processes each draws its share: the same number, so that none waits for another.
@@ -55,11 +55,11 @@ class DrawSampler(Sampler[Draw]):
     def __len__(self) -> int:
         return self._count // self._world.size
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[SampleKey]:
         epoch = self._epoch
         order = np.random.default_rng(derived_seed(self._seed, epoch)).permutation(self._count)
         for index in self._world.share(order.tolist()[: len(self) * self._world.size]):
-            yield Draw(index, derived_seed(self._seed, epoch, index), epoch)
+            yield SampleKey(index, derived_seed(self._seed, epoch, index), epoch)
 
 
 def train_loader(
@@ -91,7 +91,7 @@ def train_loader(
     return DataLoader(
         dataset,
         batch_size=batch_size // world.size,
-        sampler=DrawSampler(count, seed, world),
+        sampler=SampleKeySampler(count, seed, world),
         drop_last=count > batch_size,
         collate_fn=collate,
         num_workers=workers,

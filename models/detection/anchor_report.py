@@ -32,12 +32,12 @@ class Fit:
 
     recall: float  # share of boxes whose best anchor reaches MATCH_IOU
     mean_iou: float  # of each box with its best anchor
-    by_size: dict[str, tuple[int, float]]  # canvas px -> (boxes, recall)
+    by_size: dict[str, tuple[int, float]]  # model-input px -> (boxes, recall)
     by_ratio: dict[str, tuple[int, float]]  # height / width -> (boxes, recall)
 
 
-def canvas_sides(samples: Sequence[Sample[ObjectTruth]], preprocess: Preprocess) -> Array:
-    """(M, 2) width and height of every object that is learned, in canvas pixels."""
+def input_sides(samples: Sequence[Sample[ObjectTruth]], preprocess: Preprocess) -> Array:
+    """(M, 2) width and height of every object that is learned, in model-input pixels."""
     sides = [np.zeros((0, 2))]
     for sample in samples:
         truth = sample.truth
@@ -78,7 +78,7 @@ def _by_range(best: Array, values: Array, edges: Sequence[float]) -> dict[str, t
 def tuned(sides: Array, count: int, *, seed: int = 0, rounds: int = 100) -> Array:
     """`count` anchor shapes (count, 2) by k-means with the distance 1 - IoU, smallest first.
 
-    A centre is the median of its boxes, which stray boxes do not pull.
+    A centre is the median of its boxes, which diverge boxes do not pull.
     """
     centres, nearest = _spread_boxes(sides, count, np.random.default_rng(seed)), np.full(len(sides), -1)
     for _ in range(rounds):
@@ -108,17 +108,17 @@ def _spread_boxes(sides: Array, count: int, random: np.random.Generator) -> Arra
 def as_text(found: Fit) -> str:
     """A table for a person."""
     lines = [f"recall {found.recall:.3f} at IoU {MATCH_IOU}, mean IoU {found.mean_iou:.3f}"]
-    for title, table in (("size, canvas px", found.by_size), ("height / width", found.by_ratio)):
+    for title, table in (("size, model-input px", found.by_size), ("height / width", found.by_ratio)):
         lines.append(f"{title:>18}   boxes  recall")
         lines += [f"{name:>18} {count:7d}  {recall:6.3f}" for name, (count, recall) in table.items()]
     return "\n".join(lines)
 
 
-def picture(sample: Sample[ObjectTruth], preprocess: Preprocess, shapes: Array) -> npt.NDArray[np.uint8]:
-    """The canvas (H, W, 3) with its objects in green and, on each, its best anchor in red."""
-    canvas, frame = preprocess.apply(decode(sample.path.read_bytes(), target_hw=preprocess.decode_target))
-    drawn = canvas.copy()
-    boxes = frame.to_canvas(sample.truth.boxes_xyxy)
+def image(sample: Sample[ObjectTruth], preprocess: Preprocess, shapes: Array) -> npt.NDArray[np.uint8]:
+    """The model input (H, W, 3) with its objects in green and, on each, its best anchor in red."""
+    model_input, transform = preprocess.apply(decode(sample.path.read_bytes(), target_hw=preprocess.decode_target))
+    drawn = model_input.copy()
+    boxes = transform.to_input(sample.truth.boxes_xyxy)
     best = shape_iou(boxes[:, 2:] - boxes[:, :2], shapes).argmax(1)
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     anchored = np.concatenate((centres - shapes[best] / 2, centres + shapes[best] / 2), 1)

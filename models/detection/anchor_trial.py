@@ -15,7 +15,7 @@ import numpy as np
 
 from foveal.errors import BadData
 from foveal.models.data.dataset import DataSet
-from foveal.models.detection.anchor_report import Array, Fit, canvas_sides, fit, tuned
+from foveal.models.detection.anchor_report import Array, Fit, fit, input_sides, tuned
 from foveal.models.detection.anchors import cell_anchors
 from foveal.models.detection.networks.architectures import anchor_layout
 from foveal.models.detection.recipe import DetectionRecipe
@@ -23,7 +23,7 @@ from foveal.models.tasks import trainer_of
 from foveal.models.training.loop import run_epochs
 from foveal.models.training.run_folder import rank
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Candidate:
 
 
 def shapes_of(recipe: DetectionRecipe) -> Array:
-    """(K, 2) width and height in canvas pixels of every anchor shape that the recipe's network has."""
+    """(K, 2) width and height in model-input pixels of every anchor shape that the recipe's network has."""
     sizes, scales, ratios = anchor_layout(recipe)
     cell = cell_anchors([size * scale for size in sizes for scale in scales], ratios)
     shapes: Array = cell[:, 2:] - cell[:, :2]
@@ -61,13 +61,13 @@ def candidates(recipe: DetectionRecipe, data: DataSet[Any]) -> tuple[Candidate, 
     Raises:
         BadData: fewer objects than anchor sizes. BadRecipe: a network whose anchors are fixed.
     """
-    sides = canvas_sides(data.splits.train, trainer_of(recipe.task).preprocess(recipe))
+    sides = input_sides(data.splits.train, trainer_of(recipe.task).preprocess(recipe))
     other = with_tuned_anchors(recipe, sides)
     return Candidate(recipe, fit(sides, shapes_of(recipe))), Candidate(other, fit(sides, shapes_of(other)))
 
 
 def with_tuned_anchors(recipe: DetectionRecipe, sides: Array) -> DetectionRecipe:
-    """The recipe with as many sizes and ratios as before, clustered from objects: (M, 2) canvas px sides.
+    """The recipe with as many sizes and ratios as before, clustered from objects: (M, 2) model-input px sides.
 
     A level's scales spread around its size, so that the middle of them falls on the cluster.
     """
@@ -100,7 +100,7 @@ class Verdict:
 
 
 def compare(
-    pair: tuple[Candidate, Candidate], data_root: Path, out: Path, *, epochs: int, seeds: int, say: Say
+    pair: tuple[Candidate, Candidate], data_root: Path, out: Path, *, epochs: int, seeds: int, log: Log
 ) -> Verdict:
     """Train both for a few epochs with the same seeds, each in its own folder; the test split is not looked at."""
     scores: tuple[list[float], list[float]] = ([], [])
@@ -108,15 +108,15 @@ def compare(
         for name, one, into in zip(("now", "tuned"), pair, scores, strict=True):
             changes = {"epochs": epochs, "seed": one.recipe.seed + seed}
             recipe = type(one.recipe).model_validate({**one.recipe.model_dump(), **changes})
-            say(f"{name} anchors, seed {recipe.seed}:")
-            into.append(short_run(recipe, data_root, out / f"{name}-{recipe.seed}", say))
+            log(f"{name} anchors, seed {recipe.seed}:")
+            into.append(short_run(recipe, data_root, out / f"{name}-{recipe.seed}", log))
     metric = trainer_of(pair[0].recipe.task).best_metric
     return Verdict(metric, *(tuple(values) for values in scores))
 
 
-def short_run(recipe: DetectionRecipe, data_root: Path, out: Path, say: Say) -> float:
+def short_run(recipe: DetectionRecipe, data_root: Path, out: Path, log: Log) -> float:
     """Train; the best epoch's figure on val."""
-    task, _, folder = run_epochs(recipe, data_root, out, say=say)
+    task, _, folder = run_epochs(recipe, data_root, out, log=log)
     metric = f"val_{task.best_metric}"
     return max(folder.rows, key=lambda row: rank(row, metric))[metric]
 

@@ -129,7 +129,7 @@ def decode(offsets: Array, anchors: Array, weights: Sequence[float] = (1, 1, 1, 
     """Move and stretch anchors by a network's offsets; the inverse of `encode` up to the limit on growth.
 
     Returns:
-        (N, 4) boxes, not clipped to the picture.
+        (N, 4) boxes, not clipped to the image.
     """
     offsets = offsets / np.asarray(weights, offsets.dtype)
     anchor_centre, anchor_size = _centre_size(anchors)

@@ -1,6 +1,6 @@
-"""Random changes of a picture together with its boxes and masks, by torchvision's v2 transforms.
+"""Random changes of an image together with its boxes and masks, by torchvision's v2 transforms.
 
-They act on the picture before Foveal's own letterbox, so that what the network sees in training is made by the same
+They act on the image before Foveal's own letterbox, so that what the network sees in training is made by the same
 resize and padding as in production.
 """
 
@@ -24,7 +24,7 @@ MIN_VISIBLE = 0.25  # share of an object that must be left after a crop for it t
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture in memory with its objects, in the pixels of `rgb`."""
+    """An image in memory with its objects, in the pixels of `rgb`."""
 
     rgb: UInt8Array  # (H, W, 3)
     boxes_xyxy: FloatArray  # (M, 4)
@@ -88,7 +88,7 @@ class VisibleCrop(v2.RandomIoUCrop):  # type: ignore[misc]
 
 
 class ScaleJitter(v2.Transform):  # type: ignore[misc]
-    """Objects up to `most` times as large or as small: a window of the picture, or an empty border around it.
+    """Objects up to `most` times as large or as small: a window of the image, or an empty border around it.
 
     The jitter of Ghiasi et al., "Simple Copy-Paste", CVPR 2021, as geometry only: the letterbox behind it resizes, so
     that pixels are resampled once, as in production. The factor's logarithm is uniform; the aspect ratio stays.
@@ -99,7 +99,7 @@ class ScaleJitter(v2.Transform):  # type: ignore[misc]
         self._most, self._fill = most, fill
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """The window's top left corner and size; outside the picture for factors under 1."""
+        """The window's top left corner and size; outside the image for factors under 1."""
         height, width = v2.functional.get_size(flat_inputs[0])
         factor = self._most ** float(torch.empty(()).uniform_(-1, 1))
         size = [max(1, round(side / factor)) for side in (height, width)]
@@ -150,7 +150,7 @@ def _to_tensors(scene: Scene) -> dict[str, Tensor]:
     boxes = torch.from_numpy(np.ascontiguousarray(scene.boxes_xyxy))
     tensors = {
         "image": tv_tensors.Image(torch.tensor(scene.rgb).permute(2, 0, 1)),
-        "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(height, width)),
+        "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", input_size=(height, width)),
         "labels": torch.from_numpy(scene.class_ids),
     }
     if scene.masks is not None:

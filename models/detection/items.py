@@ -1,4 +1,4 @@
-"""Samples as canvases with targets: for training augmented, for evaluation exactly as production prepares them."""
+"""Samples as model inputs with targets: for training augmented, for evaluation exactly as production prepares them."""
 
 from collections.abc import Sequence
 from typing import TypedDict
@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from foveal.imaging.decode import Decoded, decode
-from foveal.imaging.preprocess import Frame, Preprocess
+from foveal.imaging.preprocess import ImageTransform, Preprocess
 from foveal.metrics.truth import ObjectTruth
-from foveal.models.data.canvases import Canvases
 from foveal.models.data.dataset import Sample
-from foveal.models.data.loading import Draw, seeded
+from foveal.models.data.loading import SampleKey, seeded
+from foveal.models.data.model_inputs import ModelInputs
 from foveal.models.detection.augment import Augmentation, Scene, usable
 from foveal.models.detection.layouts.truth import UInt8Array, bitmaps
 from foveal.models.detection.mosaic import copy_paste, mosaic
@@ -22,7 +22,7 @@ from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 
 
 class Item(TypedDict, total=False):
-    """One canvas. `target` in training only."""
+    """One model input. `target` in training only."""
 
     image: Tensor  # (H, W, 3) uint8
     content_hw: Tensor  # (2,) float32
@@ -38,7 +38,7 @@ class Batch(TypedDict):
 
 
 def collate(items: list[Item]) -> Batch:
-    """Stack canvases; targets stay a list, since pictures hold different numbers of objects."""
+    """Stack model inputs; targets stay a list, since images hold different numbers of objects."""
     return {
         "images": torch.stack([item["image"] for item in items]),
         "content_hw": torch.stack([item["content_hw"] for item in items]),
@@ -46,19 +46,19 @@ def collate(items: list[Item]) -> Batch:
     }
 
 
-def frame_of(image_hw: tuple[int, int], preprocess: Preprocess) -> Frame:
-    """The letterbox' geometry for a picture of this size, without its pixels."""
+def transform_of(image_hw: tuple[int, int], preprocess: Preprocess) -> ImageTransform:
+    """The letterbox' geometry for an image of this size, without its pixels."""
     assert preprocess.mode == "letterbox"
     content_hw = preprocess.resized_hw(image_hw)
     scale_xy = (content_hw[1] / image_hw[1], content_hw[0] / image_hw[0])
-    return Frame(image_hw, preprocess.canvas_hw, content_hw, scale_xy)
+    return ImageTransform(image_hw, preprocess.input_hw, content_hw, scale_xy)
 
 
 class EvalItems(Dataset[Item]):
-    """Canvases as production makes them."""
+    """Model inputs as production makes them."""
 
     def __init__(self, samples: Sequence[Sample[ObjectTruth]], preprocess: Preprocess) -> None:
-        self._canvases = Canvases(samples, preprocess)
+        self._inputes = ModelInputs(samples, preprocess)
         self._content_hw = [preprocess.resized_hw(sample.truth.image_hw) for sample in samples]
 
     def __len__(self) -> int:
@@ -66,7 +66,7 @@ class EvalItems(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         content_hw = torch.tensor(self._content_hw[index], dtype=torch.float32)
-        return {"image": torch.from_numpy(self._canvases[index]), "content_hw": content_hw}
+        return {"image": torch.from_numpy(self._inputes[index]), "content_hw": content_hw}
 
 
 class TrainItems(Dataset[Item]):
@@ -80,16 +80,16 @@ class TrainItems(Dataset[Item]):
     def __len__(self) -> int:
         return len(self._samples)
 
-    def __getitem__(self, draw: Draw) -> Item:
-        with seeded(draw.seed):
-            scene = self._augment(self._composed(draw))
+    def __getitem__(self, key: SampleKey) -> Item:
+        with seeded(key.seed):
+            scene = self._augment(self._composed(key))
         return training_item(scene, self._preprocess)
 
-    def _composed(self, draw: Draw) -> Scene:
-        """The drawn picture, or a mosaic of it and three others, perhaps with objects of another one pasted on."""
+    def _composed(self, key: SampleKey) -> Scene:
+        """The drawn image, or a mosaic of it and three others, perhaps with objects of another one pasted on."""
         recipe = self._recipe
-        composing = draw.epoch < recipe.epochs - recipe.plain_epochs
-        scene = self._scene(draw.index)
+        composing = key.epoch < recipe.epochs - recipe.plain_epochs
+        scene = self._scene(key.index)
         if composing and float(torch.rand(())) < recipe.mosaic:
             scene = mosaic([scene, *(self._other() for _ in range(3))], self._preprocess.padding_rgb)
         if composing and isinstance(recipe, InstanceRecipe) and float(torch.rand(())) < recipe.copy_paste:
@@ -104,7 +104,7 @@ class TrainItems(Dataset[Item]):
 
 
 def load_scene(sample: Sample[ObjectTruth], preprocess: Preprocess, *, masks: bool) -> Scene:
-    """The picture, decoded as production does (masks: in full), with the objects that can be learned from."""
+    """The image, decoded as production does (masks: in full), with the objects that can be learned from."""
     truth = sample.truth
     decoded = decode(sample.path.read_bytes(), target_hw=None if masks else preprocess.decode_target)
     height, width = decoded.rgb.shape[:2]
@@ -115,25 +115,25 @@ def load_scene(sample: Sample[ObjectTruth], preprocess: Preprocess, *, masks: bo
 
 
 def training_item(scene: Scene, preprocess: Preprocess) -> Item:
-    """Letterbox picture, boxes and masks; labels count from 1, as torchvision's losses expect."""
-    canvas, frame = preprocess.apply(Decoded.of_array(scene.rgb))
+    """Letterbox image, boxes and masks; labels count from 1, as torchvision's losses expect."""
+    model_input, transform = preprocess.apply(Decoded.of_array(scene.rgb))
     target = {
-        "boxes": torch.from_numpy(frame.to_canvas(scene.boxes_xyxy)),
+        "boxes": torch.from_numpy(transform.to_input(scene.boxes_xyxy)),
         "labels": torch.from_numpy(scene.class_ids + 1),
     }
     if scene.masks is not None:
-        target["masks"] = torch.from_numpy(_canvas_masks(scene.masks, frame))
+        target["masks"] = torch.from_numpy(_input_masks(scene.masks, transform))
     return {
-        "image": torch.from_numpy(canvas),
-        "content_hw": torch.tensor(frame.content_hw, dtype=torch.float32),
+        "image": torch.from_numpy(model_input),
+        "content_hw": torch.tensor(transform.content_hw, dtype=torch.float32),
         "target": target,
     }
 
 
-def _canvas_masks(masks: UInt8Array, frame: Frame) -> UInt8Array:
-    """(M, H, W) 0 or 1 -> (M, canvas H, canvas W), resampled linearly and cut at a half."""
-    resized = np.zeros((len(masks), *frame.canvas_hw), np.uint8)
-    height, width = frame.content_hw
+def _input_masks(masks: UInt8Array, transform: ImageTransform) -> UInt8Array:
+    """(M, H, W) 0 or 1 -> (M, model input H, model input W), resampled linearly and cut at a half."""
+    resized = np.zeros((len(masks), *transform.input_hw), np.uint8)
+    height, width = transform.content_hw
     for into, mask in zip(resized, masks, strict=True):
         soft = cv2.resize(mask * np.uint8(255), (width, height), interpolation=cv2.INTER_LINEAR)
         into[:height, :width] = soft >= 128

@@ -1,8 +1,8 @@
 """Mosaic and copy-paste: new scenes out of several, for small data sets.
 
-Mosaic (Bochkovskiy et al., YOLOv4, 2020, section 3.3) lays four pictures around a random point: objects appear smaller,
+Mosaic (Bochkovskiy et al., YOLOv4, 2020, section 3.3) lays four images around a random point: objects appear smaller,
 in other surroundings and cut by borders. What it shows is not what is met in production, so the last epochs go without
-(Ge et al., YOLOX, 2021). Copy-paste (Ghiasi et al., CVPR 2021) moves objects along their masks onto another picture: a
+(Ge et al., YOLOX, 2021). Copy-paste (Ghiasi et al., CVPR 2021) moves objects along their masks onto another image: a
 rare object then has many backgrounds, and overlaps are learned.
 """
 
@@ -16,16 +16,16 @@ from foveal.models.detection.augment import MIN_VISIBLE, Scene, usable
 from foveal.models.detection.layouts.truth import UInt8Array
 from foveal.results import FloatArray
 
-CENTRE = (0.35, 0.65)  # where the four pictures meet, as a share of the sides
-PASTED_SHARE = 0.5  # of the other picture's objects, at most
+CENTRE = (0.35, 0.65)  # where the four images meet, as a share of the sides
+PASTED_SHARE = 0.5  # of the other image's objects, at most
 
 
 def mosaic(scenes: Sequence[Scene], fill_rgb: tuple[int, int, int]) -> Scene:
-    """Four scenes around a point on a picture of the first one's size; each is scaled to cover its quarter and cut.
+    """Four scenes around a point on an image of the first one's size; each is scaled to cover its quarter and cut.
 
     Args:
         scenes: four; all with masks or all without.
-        fill_rgb: never seen, unless a picture is narrower than a pixel.
+        fill_rgb: never seen, unless an image is narrower than a pixel.
     """
     height, width = scenes[0].rgb.shape[:2]
     low, high = CENTRE
@@ -43,7 +43,7 @@ def mosaic(scenes: Sequence[Scene], fill_rgb: tuple[int, int, int]) -> Scene:
 def copy_paste(onto: Scene, source: Scene) -> Scene:
     """Some of `source`'s objects, with their pixels, onto `onto`; what they hide of older objects is cut away.
 
-    Both need masks. The source is scaled to the same size, so that its objects keep their proportions to the picture.
+    Both need masks. The source is scaled to the same size, so that its objects keep their proportions to the image.
     """
     assert onto.masks is not None
     height, width = onto.rgb.shape[:2]
@@ -65,7 +65,7 @@ def copy_paste(onto: Scene, source: Scene) -> Scene:
 
 
 def joined(rgb: UInt8Array, parts: Sequence[Scene]) -> Scene:
-    """The objects of several scenes on one picture of the same size."""
+    """The objects of several scenes on one image of the same size."""
     masks = None
     if all(part.masks is not None for part in parts):
         masks = np.concatenate([part.masks for part in parts if part.masks is not None])

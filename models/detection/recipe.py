@@ -10,21 +10,21 @@ Level = Literal["c2", "c3", "c4", "c5"]
 
 
 class DetectionRecipe(Recipe):
-    """Fields of object detection. Sizes are canvas pixels; the defaults suit small backbones on CPUs."""
+    """Fields of object detection. Sizes are model-input pixels; the defaults suit small backbones on CPUs."""
 
     task: Literal["object-detection"] = Field("object-detection", description="what the model answers")
     architecture: str = Field(
         "fasterrcnn",
         description="fasterrcnn, retinanet, ssdlite, ssd; or one of torchvision's networks, whole, with weights coco",
     )
-    canvas_hw: tuple[int, int] = Field((320, 416), description="letterboxed; multiples of 32")
+    input_hw: tuple[int, int] = Field((320, 416), description="letterboxed; multiples of 32")
     batch_size: int = Field(4, ge=1, description="samples a step")
     frozen_epochs: int = Field(0, ge=0, description="first epochs in which only the new layers learn")
-    lr_backbone: float = Field(2e-4, ge=0, description="peak learning rate of the trunk; 0 keeps it frozen")
+    lr_backbone: float = Field(2e-4, ge=0, description="peak learning rate of the backbone; 0 keeps it frozen")
     warmup_epochs: float = Field(1.0, ge=0, description="linear ramp")
     clip_norm: float | None = Field(10.0, gt=0, description="largest norm of the gradient; longer ones are shortened")
     ema_decay: float | None = Field(0.995, gt=0, lt=1, description="average of the weights over steps")
-    freeze_batchnorm: bool = Field(True, description="keep the trunk's BatchNorm statistics (small batches)")
+    freeze_batchnorm: bool = Field(True, description="keep the backbone's BatchNorm statistics (small batches)")
 
     frozen_levels: int = Field(1, ge=0, le=4, description="backbone levels that are never trained, finest first")
     pyramid_levels: tuple[Level, ...] = Field(
@@ -40,37 +40,37 @@ class DetectionRecipe(Recipe):
     anchor_ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), description="height / width")
     canonical_px: float = Field(112.0, gt=0, description="box side pooled at stride 16 (FPN paper: 224)")
     proposals_before_nms: int = Field(500, ge=1, description="of the first stage, per level")
-    proposals: int = Field(200, ge=1, description="of the first stage, per picture, to the box head")
-    sampled_boxes: int = Field(128, ge=1, description="proposals per picture that the box loss sees")
+    proposals: int = Field(200, ge=1, description="of the first stage, per image, to the box head")
+    sampled_boxes: int = Field(128, ge=1, description="proposals per image that the box loss sees")
     box_head_width: int = Field(512, ge=8, description="two fully connected layers; most of the parameters")
     iou_threshold: float = Field(0.5, gt=0, le=1, description="of NMS; packages take it per request")
     score_threshold: float = Field(
-        0.5, ge=0, lt=1, description="a package's default where no val split finds the best F1 (learn_val)"
+        0.5, ge=0, lt=1, description="a package's default where no val split finds the best F1 (train_on_val)"
     )
 
-    flip: bool = Field(True, description="mirror half of the pictures left to right, and half of them upside down")
+    flip: bool = Field(True, description="mirror half of the images left to right, and half of them upside down")
     rotate_90: bool = Field(False, description="turn by a random multiple of 90 degrees")
-    crop: float = Field(0.3, ge=0, le=1, description="share of pictures cropped (SSD's IoU crop)")
-    crop_min_scale: float = Field(0.5, gt=0, le=1, description="shortest side of a crop, as a share of the picture's")
-    scale_jitter: float = Field(0.0, ge=0, le=1, description="share of pictures shown larger or smaller")
+    crop: float = Field(0.3, ge=0, le=1, description="share of images cropped (SSD's IoU crop)")
+    crop_min_scale: float = Field(0.5, gt=0, le=1, description="shortest side of a crop, as a share of the image's")
+    scale_jitter: float = Field(0.0, ge=0, le=1, description="share of images shown larger or smaller")
     scale_jitter_max: float = Field(2.0, gt=1, description="how much at most: factors 1 / this to this")
-    zoom_out: float = Field(0.2, ge=0, le=1, description="share of pictures laid on a larger, empty picture")
+    zoom_out: float = Field(0.2, ge=0, le=1, description="share of images laid on a larger, empty image")
     zoom_out_max: float = Field(1.5, gt=1, description="how much larger at most")
     brightness: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this; also contrast")
     saturation: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this")
     hue: float = Field(0.02, ge=0, le=0.5, description="random shift up to this share of the colour circle")
-    mosaic: float = Field(0.0, ge=0, le=1, description="share of pictures made of four")
+    mosaic: float = Field(0.0, ge=0, le=1, description="share of images made of four")
     plain_epochs: int = Field(5, ge=0, description="last epochs without mosaic and copy-paste")
-    invert: float = Field(0.0, ge=0, le=1, description="share of pictures turned into their negative")
-    grayscale: float = Field(0.0, ge=0, le=1, description="share of pictures without colour")
+    invert: float = Field(0.0, ge=0, le=1, description="share of images turned into their negative")
+    grayscale: float = Field(0.0, ge=0, le=1, description="share of images without colour")
 
-    stratify_by_look: bool = Field(False, description="seeded splits: spread kinds of picture (by colours) evenly too")
+    stratify_by_look: bool = Field(False, description="seeded splits: spread kinds of image (by colours) evenly too")
     instance_label: str = Field("object", description="name of the one class of instance-id maps")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if any(side % 32 for side in self.canvas_hw):
-            raise ValueError(f"canvas_hw: expected multiples of 32, got {self.canvas_hw}")
+        if any(side % 32 for side in self.input_hw):
+            raise ValueError(f"input_hw: expected multiples of 32, got {self.input_hw}")
         return self
 
 
@@ -81,11 +81,11 @@ class InstanceRecipe(DetectionRecipe):
         "instance-segmentation", description="what the model answers"
     )
     architecture: str = Field("maskrcnn", description="maskrcnn, or maskrcnn_resnet50_fpn_v2 with weights coco")
-    canvas_hw: tuple[int, int] = Field((448, 448), description="letterboxed; multiples of 32")
+    input_hw: tuple[int, int] = Field((448, 448), description="letterboxed; multiples of 32")
     batch_size: int = Field(2, ge=1, description="samples a step")
     ema_decay: float | None = Field(0.99, gt=0, lt=1, description="average of the weights over steps")
     pyramid_channels: int = Field(96, ge=16, multiple_of=8, description="width of every pyramid level")
     mask_head_width: int = Field(96, ge=8, description="channels of the mask head")
     mask_head_depth: int = Field(2, ge=1, le=8, description="3x3 convolutions before the mask head's upsampling")
     rotate_90: bool = Field(True, description="turn by a random multiple of 90 degrees")
-    copy_paste: float = Field(0.0, ge=0, le=1, description="share of pictures with objects of another one pasted on")
+    copy_paste: float = Field(0.0, ge=0, le=1, description="share of images with objects of another one pasted on")

@@ -1,4 +1,4 @@
-"""Network outputs -> the kernel's Detections -> COCO figures, by the code that scores packages."""
+"""Network outputs -> the core's Detections -> COCO figures, by the code that scores packages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from foveal.imaging.preprocess import Preprocess
 from foveal.metrics import coco
 from foveal.metrics.truth import ObjectTruth
 from foveal.models.data.dataset import Sample
-from foveal.models.detection.items import frame_of
+from foveal.models.detection.items import transform_of
 from foveal.results import Detections, FloatArray, InstanceMasks
 from foveal.tasks.object_detection import MIN_SIDE_PX
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the network found on one canvas, best first."""
+    """What the network found on one model input, best first."""
 
-    boxes_xyxy: FloatArray  # (K, 4) canvas pixels
+    boxes_xyxy: FloatArray  # (K, 4) model-input pixels
     scores: FloatArray  # (K,)
     class_ids: npt.NDArray[np.int64]  # (K,) from 0
     masks: FloatArray | None  # (K, m, m) soft
@@ -28,8 +28,8 @@ class Found:
 def in_original_pixels(
     found: Found, image_hw: tuple[int, int], labels: Sequence[str], preprocess: Preprocess
 ) -> Detections:
-    """A canvas' detections as the result that the kernel's task would make of them."""
-    boxes = frame_of(image_hw, preprocess).to_image(found.boxes_xyxy)
+    """A model input's detections as the result that the core's task would make of them."""
+    boxes = transform_of(image_hw, preprocess).to_image(found.boxes_xyxy)
     visible = ((boxes[:, 2:] - boxes[:, :2]) >= MIN_SIDE_PX).all(axis=1)
     masks = None if found.masks is None else InstanceMasks(found.masks[visible])
     return Detections(boxes[visible], found.scores[visible], found.class_ids[visible], tuple(labels), image_hw, masks)

@@ -1,4 +1,4 @@
-"""The plugs of object detection and instance segmentation into the training frame."""
+"""The plugs of object detection and instance segmentation into the training loop."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,7 +43,7 @@ class DetectionTrainer:
     def preprocess(self, recipe: DetectionRecipe) -> Preprocess:
         """Letterbox, so that shapes stay shapes."""
         mean, std = architectures.input_statistics(recipe)
-        return Preprocess(mode="letterbox", canvas_hw=recipe.canvas_hw, mean=mean, std=std)
+        return Preprocess(mode="letterbox", input_hw=recipe.input_hw, mean=mean, std=std)
 
     def build(self, recipe: DetectionRecipe, labels: Sequence[str], *, weights: str) -> nn.Module:
         """The detector."""
@@ -51,20 +51,20 @@ class DetectionTrainer:
         return network.to(memory_format=torch.channels_last)
 
     def backbone(self, network: nn.Module) -> nn.Module:
-        """The trunk; of a network that came whole, everything but the layers that name classes."""
+        """The backbone; of a network that came whole, everything but the layers that name classes."""
         assert isinstance(network, TwoStageDetector | OneStageDetector)
         return published_layers(network) if network.new_layers else network.get_submodule("backbone.body")
 
     def train_set(self, samples: Sequence[Sample[ObjectTruth]], recipe: DetectionRecipe) -> Dataset[Any]:
-        """Augmented canvases with targets."""
+        """Augmented model inputs with targets."""
         return TrainItems(samples, self.preprocess(recipe), recipe)
 
     def eval_set(self, samples: Sequence[Sample[ObjectTruth]], recipe: DetectionRecipe) -> Dataset[Any]:
-        """Plain canvases."""
+        """Plain model inputs."""
         return EvalItems(samples, self.preprocess(recipe))
 
     def collate(self, items: list[Item]) -> Batch:
-        """See canvases.collate."""
+        """See model inputs.collate."""
         return collate(items)
 
     def loss(self, network: nn.Module, batch: Batch, recipe: DetectionRecipe) -> Mapping[str, Tensor]:
@@ -73,7 +73,7 @@ class DetectionTrainer:
         return {name.removeprefix("loss_"): value for name, value in losses.items()}
 
     def predict(self, network: nn.Module, batch: Batch) -> list[Found]:
-        """Detections in canvas pixels."""
+        """Detections in model-input pixels."""
         return [_found(found) for found in network(batch["images"], batch["content_hw"])]
 
     def score(

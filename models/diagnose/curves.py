@@ -1,7 +1,7 @@
 """Step 6: a short training read in words: bias or variance, under-trained, too high a rate, labels that do not fit.
 
 Bias is the training error beyond the optimal one, variance what the dev error adds to it (Ng, "Machine Learning
-Yearning", 2018). Both errors are taken in evaluation mode, on plain canvases, of the same weights.
+Yearning", 2018). Both errors are taken in evaluation mode, on plain model inputs, of the same weights.
 """
 
 import math
@@ -18,8 +18,8 @@ from foveal.models.backbones.weights import read_state_dict
 from foveal.models.data.dataset import Sample
 from foveal.models.data.loading import eval_loader
 from foveal.models.diagnose.figures import SHEET_COLUMNS, contact_sheet, curves_figure
-from foveal.models.diagnose.findings import Finding, Picture
-from foveal.models.diagnose.parts import Bench, spread
+from foveal.models.diagnose.findings import Finding, Illustration
+from foveal.models.diagnose.parts import TrainingParts, spread
 from foveal.models.training.loop import fit
 from foveal.models.training.module import LossLost
 from foveal.models.training.run_folder import Row, RunFolder
@@ -47,30 +47,30 @@ class Curves:
     doubtful: float | None = None  # share of training labels that the network is sure are others
 
 
-def learn(bench: Bench, folder: Path, *, optimal_error: float) -> tuple[list[Finding], list[Picture]]:
+def learn(parts: TrainingParts, folder: Path, *, optimal_error: float) -> tuple[list[Finding], list[Illustration]]:
     """Train by the recipe, then read what came out."""
     folder.mkdir(parents=True, exist_ok=True)
-    network, recipe, run = bench.network(), bench.recipe, RunFolder(folder)
+    network, recipe, run = parts.network(), parts.recipe, RunFolder(folder)
     try:
-        fit(bench.task, network, bench.data, recipe, run, resume=False)
+        fit(parts.task, network, parts.data, recipe, run, resume=False)
     except LossLost as error:
         return [Finding(step=6, name="rate too high", verdict="fault", words=str(error))], []
     network.load_state_dict(read_state_dict(folder / "last.pt"))
     network.cpu().eval()
-    train, dev = spread(bench.data.splits.train, SCORED), bench.data.splits.val
-    on_train, on_dev = _predictions(bench, network, train), _predictions(bench, network, dev)
+    train, dev = spread(parts.data.splits.train, SCORED), parts.data.splits.val
+    on_train, on_dev = _predictions(parts, network, train), _predictions(parts, network, dev)
     curves = Curves(
         rows=tuple(run.rows),
-        train_error=_error(bench, on_train, train),
-        dev_error=_error(bench, on_dev, dev),
+        train_error=_error(parts, on_train, train),
+        dev_error=_error(parts, on_dev, dev),
         train_count=len(train),
         dev_count=len(dev),
         optimal_error=optimal_error,
-        chance_error=_chance(bench, dev),
-        doubtful=_doubtful(bench, on_train, train),
+        chance_error=_chance(parts, dev),
+        doubtful=_doubtful(parts, on_train, train),
     )
-    pictures = [Picture(6, "Losses and val metric", curves_figure(run.rows, f"val_{bench.task.best_metric}"))]
-    return read(curves), [*pictures, _top_losses(bench, network, [*train, *dev])]
+    images = [Illustration(6, "Losses and val metric", curves_figure(run.rows, f"val_{parts.task.best_metric}"))]
+    return read(curves), [*images, _top_losses(parts, network, [*train, *dev])]
 
 
 def read(curves: Curves) -> list[Finding]:
@@ -107,7 +107,7 @@ def _labels(curves: Curves) -> Fault:
     chance = curves.chance_error
     if chance is None or curves.dev_error < chance - 2 * _sigma(chance, curves.dev_count):
         return None
-    words = f"on dev no better than always saying the commonest class ({chance:.3f}): do the labels fit the pictures?"
+    words = f"on dev no better than always saying the commonest class ({chance:.3f}): do the labels fit the images?"
     return "labels do not fit", words
 
 
@@ -144,25 +144,25 @@ def _sigma(error: float, count: int) -> float:
     return math.sqrt(error * (1 - error) / count)
 
 
-def _predictions(bench: Bench, network: torch.nn.Module, samples: Sequence[Sample[Any]]) -> list[Any]:
-    batches = eval_loader(bench.task.eval_set(samples, bench.recipe), bench.recipe.batch_size, bench.task.collate)
+def _predictions(parts: TrainingParts, network: torch.nn.Module, samples: Sequence[Sample[Any]]) -> list[Any]:
+    batches = eval_loader(parts.task.eval_set(samples, parts.recipe), parts.recipe.batch_size, parts.task.collate)
     with torch.inference_mode():
-        return [prediction for batch in batches for prediction in bench.task.predict(network, batch)]
+        return [prediction for batch in batches for prediction in parts.task.predict(network, batch)]
 
 
-def _error(bench: Bench, predictions: Sequence[Any], samples: Sequence[Sample[Any]]) -> float:
-    scores = bench.task.score(predictions, samples, bench.data.labels, bench.recipe)
-    return 1.0 - scores[bench.task.best_metric]
+def _error(parts: TrainingParts, predictions: Sequence[Any], samples: Sequence[Sample[Any]]) -> float:
+    scores = parts.task.score(predictions, samples, parts.data.labels, parts.recipe)
+    return 1.0 - scores[parts.task.best_metric]
 
 
-def _chance(bench: Bench, dev: Sequence[Sample[Any]]) -> float | None:
-    if bench.recipe.task != "classification":
+def _chance(parts: TrainingParts, dev: Sequence[Sample[Any]]) -> float | None:
+    if parts.recipe.task != "classification":
         return None
     return 1.0 - max(Counter(sample.truth for sample in dev).values()) / len(dev)
 
 
-def _doubtful(bench: Bench, logits: Sequence[Any], samples: Sequence[Sample[Any]]) -> float | None:
-    if bench.recipe.task != "classification":
+def _doubtful(parts: TrainingParts, logits: Sequence[Any], samples: Sequence[Sample[Any]]) -> float | None:
+    if parts.recipe.task != "classification":
         return None
     probabilities = torch.from_numpy(np.stack(logits)).softmax(1)
     truths = torch.tensor([sample.truth for sample in samples])
@@ -170,15 +170,15 @@ def _doubtful(bench: Bench, logits: Sequence[Any], samples: Sequence[Sample[Any]
     return ((answers != truths) & (sure >= SURE)).double().mean().item()
 
 
-def _top_losses(bench: Bench, network: torch.nn.Module, samples: Sequence[Sample[Any]]) -> Picture:
+def _top_losses(parts: TrainingParts, network: torch.nn.Module, samples: Sequence[Sample[Any]]) -> Illustration:
     """The samples with the greatest losses, their truth drawn on them: wrong labels gather here."""
-    losses = bench.sample_losses(network, samples)
+    losses = parts.sample_losses(network, samples)
     worst = sorted(range(len(samples)), key=lambda i: -losses[i])[: SHEET_COLUMNS * SHEET_ROWS]
-    look, labels = LOOKS[bench.recipe.task], bench.data.labels
-    items = look.plain(bench.task, [samples[i] for i in worst], bench.recipe)
+    look, labels = LOOKS[parts.recipe.task], parts.data.labels
+    items = look.plain(parts.task, [samples[i] for i in worst], parts.recipe)
     panels = []
     for item, i in zip((items[k] for k in range(len(worst))), worst, strict=True):
         rgb, truth = look.panel(item, labels)
         panels.append((rgb, f"{samples[i].name[-28:]}\n{losses[i]:.2f}: {truth[:28]}"))
     figure = contact_sheet(panels)
-    return Picture(6, "Greatest losses, of train and dev: wrong labels gather here", figure)
+    return Illustration(6, "Greatest losses, of train and dev: wrong labels gather here", figure)

@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from foveal.models.diagnose.curves import learn
-from foveal.models.diagnose.findings import Diagnosis, Finding, Picture
+from foveal.models.diagnose.findings import Diagnosis, Finding, Illustration
 from foveal.models.diagnose.leak import leak
-from foveal.models.diagnose.parts import Bench
+from foveal.models.diagnose.parts import TrainingParts
 from foveal.models.diagnose.rate import judge_rate, range_test
-from foveal.models.diagnose.search import Plan, Search, Trial, judge_trials, told
+from foveal.models.diagnose.search import Plan, Search, Trial, formatted, judge_trials
 from foveal.models.diagnose.start import initial_loss, overfit_few
 from foveal.models.recipe import Recipe
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
 def diagnose(
-    recipe: Recipe, data_root: Path, plan: Plan, *, optimal_error: float = 0.0, say: Say = lambda _: None
+    recipe: Recipe, data_root: Path, plan: Plan, *, optimal_error: float = 0.0, log: Log = lambda _: None
 ) -> Diagnosis:
     """All six steps.
 
@@ -29,45 +29,45 @@ def diagnose(
         data_root: the data set.
         plan: of steps 4 and 5; no trials leave them out.
         optimal_error: what nobody could do better than, such as a person's error; 1 - the task's metric.
-        say: gets each finding when it is there.
+        log: gets each finding when it is there.
 
     Raises:
         BadData, BadRecipe, BadCheckpoint: what the user can mend.
     """
-    bench = Bench.of(recipe, data_root)
+    parts = TrainingParts.of(recipe, data_root)
     findings: list[Finding] = []
-    pictures: list[Picture] = []
+    images: list[Illustration] = []
 
-    def add(found: Sequence[Finding], drawn: Sequence[Picture] = ()) -> None:
+    def add(found: Sequence[Finding], drawn: Sequence[Illustration] = ()) -> None:
         findings.extend(found)
-        pictures.extend(drawn)
+        images.extend(drawn)
         for finding in found:
-            say(f"{finding.step} {finding.verdict:5} {finding.name}: {finding.words}")
+            log(f"{finding.step} {finding.verdict:5} {finding.name}: {finding.words}")
 
-    add([initial_loss(bench)])
-    overfit, picture = overfit_few(bench)
-    add([overfit], [picture])
-    test = range_test(bench)
-    rate, picture = judge_rate(test, recipe.lr_head * recipe.lr_scale)
-    add([rate], [picture])
+    add([initial_loss(parts)])
+    overfit, image = overfit_few(parts)
+    add([overfit], [image])
+    test = range_test(parts)
+    rate, image = judge_rate(test, recipe.lr_head * recipe.lr_scale)
+    add([rate], [image])
     if plan.coarse:
-        search = Search(bench, plan)
+        search = Search(parts, plan)
         search.suggested = test.suggested
-        found, picture = judge_trials(search.run(), bench.task.best_metric)
-        add(found, [picture])
+        found, image = judge_trials(search.run(), parts.task.best_metric)
+        add(found, [image])
     with tempfile.TemporaryDirectory() as scratch:
-        add(*learn(bench, Path(scratch), optimal_error=optimal_error))
-    add([leak(bench.data, bench.task.preprocess(recipe))])
+        add(*learn(parts, Path(scratch), optimal_error=optimal_error))
+    add([leak(parts.data, parts.task.preprocess(recipe))])
     return Diagnosis(
         task=recipe.task,
-        data=bench.data.name,
+        data=parts.data.name,
         recipe_toml=recipe.to_toml(),
         findings=tuple(findings),
-        pictures=tuple(pictures),
+        images=tuple(images),
     )
 
 
-def tune(recipe: Recipe, data_root: Path, out: Path, plan: Plan, *, say: Say = lambda _: None) -> dict[str, Any]:
+def tune(recipe: Recipe, data_root: Path, out: Path, plan: Plan, *, log: Log = lambda _: None) -> dict[str, Any]:
     """Steps three to five, in a folder: best.toml, trials.csv, trials.png, and study.journal to go on from.
 
     Args:
@@ -75,7 +75,7 @@ def tune(recipe: Recipe, data_root: Path, out: Path, plan: Plan, *, say: Say = l
         data_root: the data set; only train and val are looked at.
         out: the folder; an interrupted search in it goes on.
         plan: how much.
-        say: a line a trial.
+        log: a line a trial.
 
     Returns:
         The best trial: fields, metric, phase.
@@ -83,19 +83,19 @@ def tune(recipe: Recipe, data_root: Path, out: Path, plan: Plan, *, say: Say = l
     Raises:
         BadData, BadRecipe, BadCheckpoint, BadOutput: what the user can mend.
     """
-    bench = Bench.of(recipe, data_root)
+    parts = TrainingParts.of(recipe, data_root)
     out.mkdir(parents=True, exist_ok=True)
-    search = Search(bench, plan, out / "study.journal")
+    search = Search(parts, plan, out / "study.journal")
     if search.suggested is None:
-        search.suggested = range_test(bench).suggested
-        say(f"range test: the loss falls fastest at lr_head {search.suggested:.3g}")
-    trials = search.run(say)
+        search.suggested = range_test(parts).suggested
+        log(f"range test: the loss falls fastest at lr_head {search.suggested:.3g}")
+    trials = search.run(log)
     best = max(trials, key=lambda trial: trial.rank)
-    say(f"best of {len(trials)}: {told(best.fields)}")
+    log(f"best of {len(trials)}: {formatted(best.fields)}")
     (out / "best.toml").write_text(recipe.model_copy(update={**best.fields, "lr_scaling": "none"}).to_toml())
-    (out / "trials.csv").write_text(_csv(trials, bench.task.best_metric))
-    judge_trials(trials, bench.task.best_metric)[1].figure.savefig(out / "trials.png", dpi=100)
-    return {"fields": best.fields, bench.task.best_metric: best.metric, "phase": best.phase, "trials": len(trials)}
+    (out / "trials.csv").write_text(_csv(trials, parts.task.best_metric))
+    judge_trials(trials, parts.task.best_metric)[1].figure.savefig(out / "trials.png", dpi=100)
+    return {"fields": best.fields, parts.task.best_metric: best.metric, "phase": best.phase, "trials": len(trials)}
 
 
 def _csv(trials: Sequence[Trial], metric: str) -> str:

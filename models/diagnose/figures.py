@@ -82,7 +82,7 @@ def curves_figure(rows: Sequence[dict[str, float]], metric: str) -> Figure:
 
 
 def contact_sheet(items: Sequence[tuple[npt.NDArray[np.uint8], str]]) -> Figure:
-    """Canvases (H, W, 3) RGB side by side, each under its caption."""
+    """Model inputs (H, W, 3) RGB side by side, each under its caption."""
     rows = -(-len(items) // SHEET_COLUMNS)
     figure = Figure(figsize=(2 * SHEET_COLUMNS, 2.4 * rows), layout="constrained")
     panels = figure.subplots(rows, SHEET_COLUMNS, squeeze=False).ravel()

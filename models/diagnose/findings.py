@@ -1,4 +1,4 @@
-"""What a step found out, in words and numbers, with pictures."""
+"""What a step found out, in words and numbers, with images."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -20,7 +20,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Illustration:
     """A figure of a step."""
 
     step: int
@@ -36,7 +36,7 @@ class Diagnosis:
     data: str
     recipe_toml: str
     findings: tuple[Finding, ...]
-    pictures: tuple[Picture, ...]
+    images: tuple[Illustration, ...]
 
     @property
     def healthy(self) -> bool:
@@ -44,6 +44,6 @@ class Diagnosis:
         return all(finding.verdict != "fault" for finding in self.findings)
 
     def to_json(self) -> dict[str, Any]:
-        """For programs; pictures and recipe are in the HTML only."""
+        """For programs; images and recipe are in the HTML only."""
         findings = [asdict(finding) for finding in self.findings]
         return {"task": self.task, "data": self.data, "healthy": self.healthy, "findings": findings}

@@ -1,4 +1,4 @@
-"""Does a picture of the training split turn up, perhaps re-encoded, in a held-out one?"""
+"""Does an image of the training split turn up, perhaps re-encoded, in a held-out one?"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal.imaging.preprocess import Preprocess
-from foveal.models.data.canvases import make_canvas
 from foveal.models.data.dataset import DataSet, Sample
+from foveal.models.data.model_inputs import make_model_input
 from foveal.models.detection.layouts.check import NEAR_BITS, difference_hash
 from foveal.models.diagnose.findings import Finding
 
@@ -37,10 +37,10 @@ def leak(data: DataSet[Any], preprocess: Preprocess) -> Finding:
     leaked = sorted({name for name, _ in pairs})
     values = {"leaked": len(leaked), "held_out": held_out, "pairs": pairs[:LISTED]}
     if not leaked:
-        words = f"none of {held_out} held-out pictures is nearly one of training"
+        words = f"none of {held_out} held-out images is nearly one of training"
         return Finding(step=6, name="leak", verdict="ok", words=words, values=values)
     some = ", ".join(f"{held} is {train}" for held, train in pairs[:LISTED])
-    words = f"{len(leaked)} of {held_out} held-out pictures are nearly pictures of training ({some}): scores flatter"
+    words = f"{len(leaked)} of {held_out} held-out images are nearly images of training ({some}): scores flatter"
     return Finding(step=6, name="leak", verdict="fault", words=words, values=values)
 
 
@@ -48,8 +48,8 @@ def _looks(samples: Sequence[Sample[Any]], preprocess: Preprocess) -> tuple[Bool
     """(N, 256) bits and (N, 32 * 32) float32 grey levels."""
     hashes, greys = [], []
     for sample in samples:
-        canvas = make_canvas(sample, preprocess)
-        small = cv2.resize(cv2.cvtColor(canvas, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        hashes.append(difference_hash(canvas))
+        model_input = make_model_input(sample, preprocess)
+        small = cv2.resize(cv2.cvtColor(model_input, cv2.COLOR_RGB2GRAY), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+        hashes.append(difference_hash(model_input))
         greys.append(small.ravel())
     return np.stack(hashes), np.stack(greys).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A training's parts laid out on a bench: its network, its samples, single steps, without the frame around them."""
+"""Parts of a training (`TrainingParts`): its network, its samples, single steps, without the loop around them."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from foveal.models.data.dataset import DataSet, Sample
-from foveal.models.data.loading import Draw, derived_seed, train_loader
+from foveal.models.data.loading import SampleKey, derived_seed, train_loader
 from foveal.models.recipe import Recipe
 from foveal.models.tasks import TaskTrainer, trainer_of
 from foveal.models.training.initialization import initialise
 
-PLAIN: dict[str, Any] = {  # fields that vary pictures or hold learning back -> the value that does nothing
+PLAIN: dict[str, Any] = {  # fields that vary images or hold learning back -> the value that does nothing
     **dict.fromkeys(("dropout", "label_smoothing", "mixup", "cutmix", "weight_decay", "l1"), 0.0),
     **dict.fromkeys(("brightness", "saturation", "hue", "erase", "rotate_deg", "invert", "grayscale"), 0.0),
     **dict.fromkeys(("crop", "zoom_out", "mosaic", "copy_paste"), 0.0),
@@ -37,7 +37,7 @@ def plain(recipe: Recipe) -> Any:
 
 
 @dataclass(frozen=True)
-class Bench:
+class TrainingParts:
     """One task, recipe and data set."""
 
     task: TaskTrainer
@@ -45,7 +45,7 @@ class Bench:
     data: DataSet[Any]
 
     @classmethod
-    def of(cls, recipe: Recipe, data_root: Path) -> "Bench":
+    def of(cls, recipe: Recipe, data_root: Path) -> "TrainingParts":
         """Read the data set as a training would."""
         task = trainer_of(recipe.task)
         return cls(task, recipe, task.load_data(data_root, recipe))
@@ -69,8 +69,8 @@ class Bench:
     def fixed(self, samples: Sequence[Sample[Any]]) -> list[Any]:
         """The samples as training items without augmentation, in order."""
         dataset = self.task.train_set(samples, plain(self.recipe))
-        epoch = self.recipe.epochs  # past the last: nothing is composed of several pictures
-        return [dataset[Draw(i, derived_seed(self.recipe.seed, i), epoch)] for i in range(len(samples))]
+        epoch = self.recipe.epochs  # past the last: nothing is composed of several images
+        return [dataset[SampleKey(i, derived_seed(self.recipe.seed, i), epoch)] for i in range(len(samples))]
 
     def sample_losses(self, network: nn.Module, samples: Sequence[Sample[Any]]) -> list[float]:
         """The loss of each sample alone, as a training would count it, with nothing learnt and nothing random."""

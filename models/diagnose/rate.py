@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from foveal.models.diagnose.figures import rate_figure
-from foveal.models.diagnose.findings import Finding, Picture, Verdict
-from foveal.models.diagnose.parts import Bench, total
+from foveal.models.diagnose.findings import Finding, Illustration, Verdict
+from foveal.models.diagnose.parts import TrainingParts, total
 from foveal.models.training.optimizers import configure
 
 BATCHES = 60
-LOWEST, HIGHEST = 1e-5, 10.0  # of the head; the trunk keeps its ratio to it
+LOWEST, HIGHEST = 1e-5, 10.0  # of the head; the backbone keeps its ratio to it
 WINDOW = 2  # batches either side that a point is averaged with: half a decade in all
 EXPLODED = 3.0  # times the first loss: further batches tell nothing
 
@@ -33,22 +33,22 @@ class RangeTest:
     too_high: float | None
 
 
-def range_test(bench: Bench, *, batches: int = BATCHES) -> RangeTest:
+def range_test(parts: TrainingParts, *, batches: int = BATCHES) -> RangeTest:
     """Train a fresh network while the rate grows."""
-    recipe = bench.recipe.model_copy(
+    recipe = parts.recipe.model_copy(
         update={"schedule": "constant", "warmup_epochs": 0.0, "frozen_epochs": 0, "lr_scaling": "none"}
     )
-    network = bench.network().train()
-    optimizer, _ = configure(network, bench.task.backbone(network), recipe, steps_per_epoch=1)
+    network = parts.network().train()
+    optimizer, _ = configure(network, parts.task.backbone(network), recipe, steps_per_epoch=1)
     shares = [group["lr"] / recipe.lr_head for group in optimizer.param_groups]
     rates: list[float] = []
     losses: list[float] = []
-    for i, batch in zip(range(batches), bench.batches(), strict=False):
+    for i, batch in zip(range(batches), parts.batches(), strict=False):
         rate = LOWEST * (HIGHEST / LOWEST) ** (i / (batches - 1))
         for group, share in zip(optimizer.param_groups, shares, strict=True):
             group["lr"] = rate * share
         torch.manual_seed(recipe.seed + i)
-        loss = total(bench.task.loss(network, batch, recipe))
+        loss = total(parts.task.loss(network, batch, recipe))
         value = loss.item()
         if not math.isfinite(value) or (losses and value > EXPLODED * losses[0]):
             rates, losses = [*rates, rate], [*losses, EXPLODED * losses[0] if losses else math.inf]
@@ -78,7 +78,7 @@ def smoothed(losses: Sequence[float]) -> list[float]:
     return [float(np.mean(losses[max(0, i - WINDOW) : i + WINDOW + 1])) for i in range(len(losses))]
 
 
-def judge_rate(test: RangeTest, rate: float) -> tuple[Finding, Picture]:
+def judge_rate(test: RangeTest, rate: float) -> tuple[Finding, Illustration]:
     """The recipe's peak rate of the head (large-batch rule included) against the curve."""
     values = {"suggested": test.suggested, "too_high_from": test.too_high, "recipe": rate}
     words = f"lr_head {rate:.2g}; the loss falls fastest at {test.suggested:.2g}"
@@ -93,4 +93,4 @@ def judge_rate(test: RangeTest, rate: float) -> tuple[Finding, Picture]:
         verdict, name = "note", "learning rate low"
         words += ": the recipe's rate is low, training will take long"
     finding = Finding(step=3, name=name, verdict=verdict, words=words, values=values)
-    return finding, Picture(3, "Loss (smoothed) while the rate grows", rate_figure(test, rate))
+    return finding, Illustration(3, "Loss (smoothed) while the rate grows", rate_figure(test, rate))

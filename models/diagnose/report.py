@@ -25,7 +25,7 @@ pre { background: #f4f4f4; padding: 1rem; overflow-x: auto }
 
 
 def to_html(diagnosis: Diagnosis) -> str:
-    """Verdicts in a table, then the steps with their pictures, then the recipe."""
+    """Verdicts in a table, then the steps with their images, then the recipe."""
     title = f"Diagnosis: {diagnosis.task} on {diagnosis.data}"
     verdict = "No fault found." if diagnosis.healthy else "Faults were found; mend them before a long training."
     sections = "".join(_section(diagnosis, step) for step in STEPS)
@@ -48,7 +48,7 @@ def _section(diagnosis: Diagnosis, step: int) -> str:
     if not findings:
         return ""
     words = "".join(f'<p class="{f.verdict}">{escape(f.name)}: {escape(f.words)}</p>' for f in findings)
-    figures = "".join(_figure(p.figure, p.caption) for p in diagnosis.pictures if p.step == step)
+    figures = "".join(_figure(p.figure, p.caption) for p in diagnosis.images if p.step == step)
     return f"<h2>{step}. {STEPS[step]}</h2>{words}{figures}"
 
 

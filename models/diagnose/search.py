@@ -2,7 +2,7 @@
 
 Random beats a grid, since few fields matter and nobody knows which: Bergstra, Bengio, JMLR 13, 2012. The fine search is
 Optuna's TPE (Bergstra et al., NeurIPS 2011) in the box that the coarse winners span. A trial is a short training by
-the frame itself. Trials live in an Optuna journal file, so that a killed search goes on where it was.
+the training loop itself. Trials live in an Optuna journal file, so that a killed search goes on where it was.
 """
 
 import math
@@ -22,14 +22,14 @@ from optuna.trial import TrialState
 
 from foveal.errors import BadOutput
 from foveal.models.diagnose.figures import trials_figure
-from foveal.models.diagnose.findings import Finding, Picture, Verdict
-from foveal.models.diagnose.parts import Bench
+from foveal.models.diagnose.findings import Finding, Illustration, Verdict
+from foveal.models.diagnose.parts import TrainingParts
 from foveal.models.training.loop import fit
 from foveal.models.training.module import LossLost
 from foveal.models.training.run_folder import RunFolder, rank
 
 Box = Mapping[str, tuple[float, float]]  # field -> lowest and highest value, searched on a log scale
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 SPAN = {"lr_head": (1 / 30, 10.0), "lr_backbone": (1 / 30, 10.0), "weight_decay": (1e-3, 100.0)}  # factors, coarse
 DECAY_WITHOUT = 1e-4  # centre when the recipe has no weight decay
@@ -64,18 +64,18 @@ class Trial:
 
 
 class Search:
-    """The searches of one bench, in memory or in a journal file.
+    """The searches of one parts, in memory or in a journal file.
 
     Raises:
         BadOutput: the journal is of another recipe, data set or length of trials.
     """
 
-    def __init__(self, bench: Bench, plan: Plan, journal: Path | None = None) -> None:
+    def __init__(self, parts: TrainingParts, plan: Plan, journal: Path | None = None) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = JournalStorage(JournalFileBackend(str(journal))) if journal else None
-        self._bench, self._plan = bench, plan
+        self._parts, self._plan = parts, plan
         self._study = optuna.create_study(storage=storage, study_name="tune", direction="maximize", load_if_exists=True)
-        about = {"recipe": bench.recipe.model_dump(mode="json"), "data": bench.data.fingerprint, "epochs": plan.epochs}
+        about = {"recipe": parts.recipe.model_dump(mode="json"), "data": parts.data.fingerprint, "epochs": plan.epochs}
         if self._study.user_attrs.get("about", about) != about:
             raise BadOutput(f"{journal}: a search of another recipe, data set or trial length; choose another folder")
         self._study.set_user_attr("about", about)
@@ -98,18 +98,18 @@ class Search:
         done = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return [Trial(t.user_attrs["phase"], dict(t.params), t.value or 0.0, t.user_attrs["val_loss"]) for t in done]
 
-    def run(self, say: Say = lambda _: None) -> list[Trial]:
+    def run(self, log: Log = lambda _: None) -> list[Trial]:
         """Both searches, or what is left of them."""
-        seed = self._bench.recipe.seed + len(self._study.trials)  # a resumed search draws other fields
+        seed = self._parts.recipe.seed + len(self._study.trials)  # a resumed search draws other fields
         with _workers(self._plan.jobs) as pool:
             self._study.sampler = optuna.samplers.RandomSampler(seed=seed)
-            self._phase("coarse", self._plan.coarse, coarse_box(self._bench.recipe, self.suggested), pool, say)
+            self._phase("coarse", self._plan.coarse, coarse_box(self._parts.recipe, self.suggested), pool, log)
             if self._plan.fine and self.trials:
                 self._study.sampler = optuna.samplers.TPESampler(seed=seed)
-                self._phase("fine", self._plan.fine, fine_box(self.trials), pool, say)
+                self._phase("fine", self._plan.fine, fine_box(self.trials), pool, log)
         return self.trials
 
-    def _phase(self, phase: str, count: int, box: Box, pool: Executor, say: Say) -> None:
+    def _phase(self, phase: str, count: int, box: Box, pool: Executor, log: Log) -> None:
         space: dict[str, BaseDistribution] = {
             name: FloatDistribution(low, high, log=True) for name, (low, high) in box.items()
         }
@@ -119,18 +119,18 @@ class Search:
             while left > 0 and len(running) < self._plan.jobs:
                 trial = self._study.ask(space)
                 trial.set_user_attr("phase", phase)
-                running[pool.submit(evaluate, self._bench, trial.params, self._plan.epochs)] = trial
+                running[pool.submit(evaluate, self._parts, trial.params, self._plan.epochs)] = trial
                 left -= 1
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 trial = running.pop(future)
                 metric, val_loss = future.result()
                 trial.set_user_attr("val_loss", val_loss)
                 self._study.tell(trial, metric)
-                say(f"{phase} trial: {told(trial.params)}: {self._bench.task.best_metric} {metric:.4f}")
+                log(f"{phase} trial: {formatted(trial.params)}: {self._parts.task.best_metric} {metric:.4f}")
 
 
 def coarse_box(recipe: Any, suggested: float | None) -> Box:
-    """Around the recipe, or around the range test's rate, with the trunk's rate in the recipe's ratio to it."""
+    """Around the recipe, or around the range test's rate, with the backbone's rate in the recipe's ratio to it."""
     shift = 1.0 if suggested is None else suggested / recipe.lr_head
     centres = {"lr_head": recipe.lr_head * shift, "weight_decay": recipe.weight_decay or DECAY_WITHOUT}
     if recipe.lr_backbone:
@@ -145,11 +145,11 @@ def fine_box(trials: Sequence[Trial]) -> Box:
     return {name: (min(values) / MARGIN, max(values) * MARGIN) for name, values in spans.items()}
 
 
-def evaluate(bench: Bench, fields: Mapping[str, float], epochs: int) -> tuple[float, float]:
+def evaluate(parts: TrainingParts, fields: Mapping[str, float], epochs: int) -> tuple[float, float]:
     """The best val metric, and its val_loss, of a short training with these fields."""
-    frozen = min(bench.recipe.frozen_epochs, epochs - 1)  # the trunk's rate must have a say
+    frozen = min(parts.recipe.frozen_epochs, epochs - 1)  # the backbone's rate must have a say
     changed = {**fields, "epochs": epochs, "frozen_epochs": frozen, "patience": None}
-    tried = Bench(bench.task, bench.recipe.model_copy(update=changed), bench.data)
+    tried = TrainingParts(parts.task, parts.recipe.model_copy(update=changed), parts.data)
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder(Path(scratch))
         try:
@@ -161,7 +161,7 @@ def evaluate(bench: Bench, fields: Mapping[str, float], epochs: int) -> tuple[fl
     return best[metric], best.get("val_loss", 0.0)
 
 
-def judge_trials(trials: Sequence[Trial], metric: str) -> tuple[list[Finding], Picture]:
+def judge_trials(trials: Sequence[Trial], metric: str) -> tuple[list[Finding], Illustration]:
     """Steps 4 and 5 in words."""
     findings = []
     for step, phase in ((4, "coarse"), (5, "fine")):
@@ -170,15 +170,15 @@ def judge_trials(trials: Sequence[Trial], metric: str) -> tuple[list[Finding], P
             continue
         best = max(found, key=lambda trial: trial.rank)
         lost = sum(trial.metric == LOST[0] for trial in found)
-        words = f"{len(found)} trials, the best {metric} {best.metric:.4f} with {told(best.fields)}"
+        words = f"{len(found)} trials, the best {metric} {best.metric:.4f} with {formatted(best.fields)}"
         words += f"; {lost} lost their loss" if lost else ""
         values = {"best": best.fields, "metric": best.metric, "trials": len(found), "lost": lost}
         verdict: Verdict = "fault" if lost == len(found) else "ok"
         findings.append(Finding(step=step, name=f"{phase} search", verdict=verdict, words=words, values=values))
-    return findings, Picture(4, "Trials: coarse and fine", trials_figure(trials, metric))
+    return findings, Illustration(4, "Trials: coarse and fine", trials_figure(trials, metric))
 
 
-def told(fields: Mapping[str, float]) -> str:
+def formatted(fields: Mapping[str, float]) -> str:
     """Fields in words, three digits."""
     return ", ".join(f"{name} {value:.3g}" for name, value in fields.items())
 

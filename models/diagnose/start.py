@@ -9,8 +9,8 @@ import torch
 from torch import optim
 
 from foveal.models.diagnose.figures import line_figure
-from foveal.models.diagnose.findings import Finding, Picture
-from foveal.models.diagnose.parts import Bench, plain, spread, still, total
+from foveal.models.diagnose.findings import Finding, Illustration
+from foveal.models.diagnose.parts import TrainingParts, plain, spread, still, total
 
 FIRST_SAMPLES = 64
 TOLERANCE = 0.25  # of the theoretical value
@@ -45,41 +45,41 @@ FIRST_LOSSES: dict[str, Callable[[Any, int], dict[str, float]]] = {
 }
 
 
-def initial_loss(bench: Bench, network: Any = None) -> Finding:
+def initial_loss(parts: TrainingParts, network: Any = None) -> Finding:
     """Step 1: the loss before anything is learnt, against that of equally likely classes."""
-    network = still(copy.deepcopy(bench.network() if network is None else network))
-    recipe, samples = plain(bench.recipe), spread(bench.data.splits.train, FIRST_SAMPLES)
-    items, size = bench.fixed(samples), bench.recipe.batch_size
+    network = still(copy.deepcopy(parts.network() if network is None else network))
+    recipe, samples = plain(parts.recipe), spread(parts.data.splits.train, FIRST_SAMPLES)
+    items, size = parts.fixed(samples), parts.recipe.batch_size
     batches = [items[i : i + size] for i in range(0, len(items), size)]
     sums: dict[str, float] = {}
     with torch.no_grad():
         for batch in batches:
-            for name, value in bench.task.loss(network, bench.task.collate(batch), recipe).items():
+            for name, value in parts.task.loss(network, parts.task.collate(batch), recipe).items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(batch) / len(items)
-    expected = FIRST_LOSSES[bench.recipe.task](recipe, len(bench.data.labels))
+    expected = FIRST_LOSSES[parts.recipe.task](recipe, len(parts.data.labels))
     values = {"measured": sums, "expected": expected}
     if not expected:
-        words = f"no theoretical value is known for {bench.recipe.architecture}; measured {_told(sums)}"
+        words = f"no theoretical value is known for {parts.recipe.architecture}; measured {_formatted(sums)}"
         return Finding(step=1, name="initial loss", verdict="note", words=words, values=values)
     off = {k: v for k, v in expected.items() if not abs(sums[k] - v) <= TOLERANCE * v}  # NaN is off too
-    words = f"measured {_told({k: sums[k] for k in expected})}, theory says {_told(expected)}"
+    words = f"measured {_formatted({k: sums[k] for k in expected})}, theory says {_formatted(expected)}"
     if not off:
         return Finding(step=1, name="initial loss", verdict="ok", words=words, values=values)
-    words += ": the head starts sure of itself, or pictures are not normalised; look at its initialisation"
+    words += ": the head starts sure of itself, or images are not normalised; look at its initialisation"
     return Finding(step=1, name="initial loss", verdict="fault", words=words, values=values)
 
 
-def overfit_few(bench: Bench, *, steps: int = OVERFIT_STEPS) -> tuple[Finding, Picture]:
+def overfit_few(parts: TrainingParts, *, steps: int = OVERFIT_STEPS) -> tuple[Finding, Illustration]:
     """Step 2: a dozen samples, no augmentation, until the loss is nearly gone."""
-    torch.manual_seed(bench.recipe.seed)
-    network, recipe = still(bench.network()), plain(bench.recipe)
-    samples = spread(bench.data.splits.train, FEW)
-    batch = bench.task.collate(bench.fixed(samples))
+    torch.manual_seed(parts.recipe.seed)
+    network, recipe = still(parts.network()), plain(parts.recipe)
+    samples = spread(parts.data.splits.train, FEW)
+    batch = parts.task.collate(parts.fixed(samples))
     optimizer = optim.Adam([p for p in network.parameters() if p.requires_grad], lr=OVERFIT_RATE)
-    share = BY_HEART.get(bench.recipe.task, BY_HEART_DETECTORS)
+    share = BY_HEART.get(parts.recipe.task, BY_HEART_DETECTORS)
     losses: list[float] = []
     for _ in range(steps):
-        loss = total(bench.task.loss(network, batch, recipe))
+        loss = total(parts.task.loss(network, batch, recipe))
         losses.append(loss.item())
         if not math.isfinite(losses[-1]) or losses[-1] < share / 5 * losses[0]:
             break
@@ -90,13 +90,13 @@ def overfit_few(bench: Bench, *, steps: int = OVERFIT_STEPS) -> tuple[Finding, P
     words = f"{len(samples)} samples: loss {losses[0]:.3g} to {min(losses):.3g} in {len(losses)} steps of Adam"
     if not learnt:
         words += (
-            ": it cannot learn them by heart; look for equal pictures with different labels, units that are dead or "
+            ": it cannot learn them by heart; look for equal images with different labels, units that are dead or "
             "saturated from the start, a network too small"
         )
     values = {"first": losses[0], "lowest": min(losses), "steps": len(losses), "samples": len(samples)}
     finding = Finding(step=2, name="overfit few", verdict="ok" if learnt else "fault", words=words, values=values)
-    return finding, Picture(2, f"Loss on {len(samples)} samples", line_figure(losses, "step", "loss", log_y=True))
+    return finding, Illustration(2, f"Loss on {len(samples)} samples", line_figure(losses, "step", "loss", log_y=True))
 
 
-def _told(losses: dict[str, float]) -> str:
+def _formatted(losses: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in losses.items())

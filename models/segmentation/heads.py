@@ -1,4 +1,4 @@
-"""Heads that turn a trunk's maps into logits; one line an architecture. Each gives (N, classes, H / s, W / s)."""
+"""Heads that turn a backbone's maps into logits; one line an architecture. Each gives (N, classes, H / s, W / s)."""
 
 from collections.abc import Callable
 
@@ -12,9 +12,9 @@ from foveal.models.segmentation.unet import UNet
 
 
 class OnDeepest(nn.Module):
-    """A head on the trunk's deepest map, stride 32.
+    """A head on the backbone's deepest map, stride 32.
 
-    torchvision dilates the trunk to stride 8 instead, which costs four to sixteen times the work of the last stages.
+    torchvision dilates the backbone to stride 8 instead, which costs four to sixteen times the work of the last stages.
     """
 
     def __init__(self, encoder: MultiScale, head: nn.Module) -> None:

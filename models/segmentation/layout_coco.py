@@ -17,7 +17,7 @@ BACKGROUND = "background"  # what no object covers; a category of this name is t
 
 @dataclass(frozen=True)
 class PaintedObjects:
-    """The class ids of one picture: background, then the objects from large to small, so that none hides a smaller."""
+    """The class ids of one image: background, then the objects from large to small, so that none hides a smaller."""
 
     truth: ObjectTruth
     id_of: tuple[int, ...]  # class of an object -> id in the map
@@ -38,7 +38,7 @@ class PaintedObjects:
 
 @dataclass(frozen=True)
 class PaintedSet:
-    """What COCO JSON says about classes, pictures and splits."""
+    """What COCO JSON says about classes, images and splits."""
 
     classes: tuple[str, ...]
     samples: tuple[Sample[PaintedObjects], ...]

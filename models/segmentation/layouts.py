@@ -1,4 +1,4 @@
-"""Semantic data: which class each pixel of a picture has. Two layouts, recognised by what is in the folder.
+"""Semantic data: which class each pixel of an image has. Two layouts, recognised by what is in the folder.
 
 images/ + masks/ (grey or palette PNG of class ids) + classes.txt, with train.txt, val.txt, test.txt if there are; and
 COCO JSON, whose objects are painted into maps (painted.py).
@@ -26,7 +26,7 @@ MAX_CLASSES = 255  # ids are bytes, and 255 is IGNORE
 
 
 class Ids(Protocol):
-    """Where the class ids of one picture come from, as the data set writes them."""
+    """Where the class ids of one image come from, as the data set writes them."""
 
     def read(self) -> UInt8Array:
         """(H, W) ids: places in the data set's list of classes, or IGNORE."""
@@ -54,7 +54,7 @@ class MaskFile:
 
 @dataclass(frozen=True)
 class LabelMap:
-    """The truth of a picture: its ids, and which of them is which label (IGNORE: none)."""
+    """The truth of an image: its ids, and which of them is which label (IGNORE: none)."""
 
     ids: Ids
     label_of: tuple[int, ...]  # 256 entries: id -> index into the labels, or IGNORE
@@ -91,7 +91,7 @@ def load_class_maps(root: Path, recipe: SegmentationRecipe) -> DataSet[LabelMap]
     labels = tuple(layout.classes[i] for i in kept)
     label_of = tuple(kept.index(i) if i in kept else IGNORE for i in range(256))
     samples = [Sample(s.name, s.path, LabelMap(s.truth, label_of)) for s in layout.samples]
-    splits = _own_splits(samples, layout.split_of) or make_splits(samples, recipe, lambda _: {"pictures": 1})
+    splits = _own_splits(samples, layout.split_of) or make_splits(samples, recipe, lambda _: {"images": 1})
     used = [s for split in SPLITS for s in splits[split]]
     return DataSet(
         name=root.resolve().name,
@@ -126,14 +126,14 @@ def read_layout(root: Path) -> Layout:
     if missing:
         raise BadData(f"{root}: expected images/, masks/ and classes.txt, got no {', '.join(missing)}; nor COCO JSON")
     classes = [line.strip() for line in (root / "classes.txt").read_text().splitlines() if line.strip()]
-    pictures = sorted(p for p in (root / "images").iterdir() if p.suffix.lower() in EXTENSIONS)
+    images = sorted(p for p in (root / "images").iterdir() if p.suffix.lower() in EXTENSIONS)
     if len(set(classes)) != len(classes) or not 0 < len(classes) <= MAX_CLASSES:
         expected = f"expected 1..{MAX_CLASSES} different names, one a line"
         raise BadData(f"{root / 'classes.txt'}: {expected}, got {len(classes)}: {listed(classes)}")
-    if not pictures:
-        raise BadData(f"{root / 'images'}: expected pictures, got none")
+    if not images:
+        raise BadData(f"{root / 'images'}: expected images, got none")
     samples: list[Sample[Ids]] = [
-        Sample(p.relative_to(root).as_posix(), p, MaskFile(root / "masks" / f"{p.stem}.png")) for p in pictures
+        Sample(p.relative_to(root).as_posix(), p, MaskFile(root / "masks" / f"{p.stem}.png")) for p in images
     ]
     return Layout("images/ and masks/ of class ids", tuple(classes), tuple(samples), _listed_splits(root, samples))
 
@@ -193,7 +193,7 @@ def _listed_splits(root: Path, samples: Sequence[Sample[Ids]]) -> Mapping[str, s
         path = root / f"{split}.txt"
         stems = [Path(line).stem for line in path.read_text().split()] if path.exists() else []
         if unknown := [stem for stem in stems if stem not in by_stem]:
-            raise BadData(f"{path}: names without a picture: {listed(unknown)}")
+            raise BadData(f"{path}: names without an image: {listed(unknown)}")
         if twice := [stem for stem in stems if by_stem[stem] in split_of]:
             raise BadData(f"{path}: names that are in another list too: {listed(twice)}")
         split_of |= {by_stem[stem]: split for stem in stems}
@@ -205,7 +205,7 @@ def _own_splits(samples: Sequence[Sample[LabelMap]], split_of: Mapping[str, str]
         return None
     parts = {split: tuple(s for s in samples if split_of.get(s.name) == split) for split in SPLITS}
     if not parts["train"] or not parts["val"]:
-        raise BadData("expected pictures to train by and to choose the checkpoint by, got no train or no val list")
+        raise BadData("expected images to train by and to choose the checkpoint by, got no train or no val list")
     return Splits(**parts)
 
 
@@ -216,4 +216,4 @@ def _notes(layout: Layout, samples: Sequence[Sample[LabelMap]], labels: Sequence
     total = max(1, int(counts[: len(labels)].sum()))
     shares = ", ".join(f"{label} {counts[i] / total:.1%}" for i, label in enumerate(labels))
     ignored = f"; {counts[IGNORE] / counts.sum():.2%} of all pixels ignored" if counts[IGNORE] else ""
-    return (f"{layout.name}: {len(samples)} pictures; {shares}{ignored}",)
+    return (f"{layout.name}: {len(samples)} images; {shares}{ignored}",)

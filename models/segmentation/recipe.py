@@ -11,20 +11,21 @@ class SegmentationRecipe(Recipe):
     """Fields that only semantic segmentation has."""
 
     task: Literal["semantic-segmentation"] = Field("semantic-segmentation", description="what the model answers")
-    architecture: Literal["unet", "lraspp", "deeplabv3", "fcn"] = Field("unet", description="decoder on the trunk")
-    canvas_hw: tuple[int, int] = Field((512, 512), description="height and width in px of what the network reads")
-    resize_mode: Literal["letterbox", "stretch"] = Field("letterbox", description="how a picture meets the canvas")
+    architecture: Literal["unet", "lraspp", "deeplabv3", "fcn"] = Field("unet", description="decoder on the backbone")
+    input_hw: tuple[int, int] = Field((512, 512), description="height and width in px of what the network reads")
+    resize_mode: Literal["letterbox", "stretch"] = Field("letterbox", description="how an image meets the model input")
     ignore: str | int | None = Field(None, description="a class, by name or id, whose pixels count nowhere")
     loss: Literal["cross-entropy", "dice", "both"] = Field("both", description="both: the sum of the two")
     class_weights: bool = Field(False, description="weigh classes by 1 / sqrt(frequency) in the cross-entropy")
 
     crop_hw: tuple[int, int] | None = Field(
-        None, description="train on crops of this size of the canvas, so that detail costs no time; None: all of it"
+        None,
+        description="train on crops of this size of the model input, so that detail costs no time; None: all of it",
     )
-    scale_min: float = Field(0.5, gt=0, description="random zoom of the training canvas, lowest factor")
-    scale_max: float = Field(2.0, gt=0, description="random zoom of the training canvas, highest factor")
-    flip: bool = Field(True, description="mirror half of the pictures left to right")
-    rotate_90: bool = Field(False, description="any of the eight turns and mirrors: for pictures without an up")
+    scale_min: float = Field(0.5, gt=0, description="random zoom of the training model input, lowest factor")
+    scale_max: float = Field(2.0, gt=0, description="random zoom of the training model input, highest factor")
+    flip: bool = Field(True, description="mirror half of the images left to right")
+    rotate_90: bool = Field(False, description="any of the eight turns and mirrors: for images without an up")
     brightness: float = Field(0.3, ge=0, le=1, description="random factor 1 ± this; also contrast")
     saturation: float = Field(0.3, ge=0, le=1, description="random factor 1 ± this")
     hue: float = Field(0.05, ge=0, le=0.5, description="random shift up to this share of the colour circle")

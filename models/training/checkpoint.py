@@ -23,7 +23,7 @@ from foveal.packages.manifest import Data, Licences
 class Checkpoint:
     """A network and everything that it needs. `network` is in eval mode, on the CPU, with EMA weights if there were."""
 
-    network: nn.Module  # uint8 (N, H, W, 3) canvases -> the task's raw outputs
+    network: nn.Module  # uint8 (N, H, W, 3) model inputs -> the task's raw outputs
     trainer: TaskTrainer
     recipe: Recipe
     task: str

@@ -1,4 +1,4 @@
-"""The training frame: one for all tasks. What a sample, a loss or a metric is, the task's plug knows (tasks.py).
+"""The training loop: one for all tasks. What a sample, a loss or a metric is, the task's plug knows (tasks.py).
 
 Fine-tuning in four steps: 1 a source model, 2 all of it but the head, 3 a new head, 4 head fast and backbone slow
 (`frozen_epochs` with the head alone, then two learning rates). Lightning runs the loop; this file says what happens in
@@ -29,13 +29,13 @@ from foveal.models.recipe import Recipe
 from foveal.models.tasks import TaskTrainer, load_data, trainer_of
 from foveal.models.training.checkpoint import load_run, predict_all
 from foveal.models.training.initialization import hasten_statistics, initialise
-from foveal.models.training.module import Say, TrainingModule
+from foveal.models.training.module import Log, TrainingModule
 from foveal.models.training.plots import draw_curves
 from foveal.models.training.run_folder import RunFolder, RunInfo, best_epoch, read_info
 from foveal.packages.manifest import Data, Licences
 
 
-def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, say: Say = lambda _: None) -> dict[str, Any]:
+def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, log: Log = lambda _: None) -> dict[str, Any]:
     """Train, or go on with an interrupted training in the same folder.
 
     Args:
@@ -43,7 +43,7 @@ def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, say: 
         data_root: the data set.
         out: the run folder (run_folder.py says what is in it).
         workers: processes that prepare samples beside the training process; the result does not depend on it.
-        say: gets a line for a person now and then.
+        log: gets a line for a person now and then.
 
     Returns:
         The content of result.json.
@@ -52,8 +52,8 @@ def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, say: 
         BadData, BadRecipe, BadCheckpoint, BadOutput: what the user can mend.
     """
     with world() as processes:
-        heard = say if processes.is_first else _silent
-        task, data, folder = run_epochs(recipe, data_root, out, workers=workers, say=heard, processes=processes)
+        heard = log if processes.is_first else _silent
+        task, data, folder = run_epochs(recipe, data_root, out, workers=workers, log=heard, processes=processes)
         return processes.from_first(finish(task, data, recipe, folder) if processes.is_first else {})
 
 
@@ -63,14 +63,14 @@ def run_epochs(
     out: Path,
     *,
     workers: int = 0,
-    say: Say = lambda _: None,
+    log: Log = lambda _: None,
     processes: World = ALONE,
 ) -> tuple[TaskTrainer, DataSet[Any], RunFolder]:
     """All of `train` but the last step: the test split is not looked at."""
     task = trainer_of(recipe.task)
     data = load_data(recipe, data_root)
     for note in data.notes:
-        say(note)
+        log(note)
     seed_everything(recipe.seed, verbose=False)
     folder = RunFolder(out, writes=processes.is_first)
     network = task.build(recipe, data.labels, weights=recipe.weights)
@@ -79,8 +79,8 @@ def run_epochs(
         hasten_statistics(task.backbone(network))
     info = describe_run(task, recipe, data, network)
     resumed = processes.from_first(processes.is_first and folder.open(recipe, info, data, data_root))
-    say(f"{info.architecture}, {info.parameters:,} parameters; {data.splits.counts()}")
-    fit(task, network, data, recipe, folder, resume=resumed, workers=workers, say=say, processes=processes)
+    log(f"{info.architecture}, {info.parameters:,} parameters; {data.splits.counts()}")
+    fit(task, network, data, recipe, folder, resume=resumed, workers=workers, log=log, processes=processes)
     return task, data, folder
 
 
@@ -121,7 +121,7 @@ def fit(
     *,
     resume: bool,
     workers: int = 0,
-    say: Say = lambda _: None,
+    log: Log = lambda _: None,
     processes: World = ALONE,
 ) -> None:
     """The loop: epochs with a validation after each, recorded in the folder.
@@ -142,7 +142,7 @@ def fit(
     val = task.eval_set(processes.share(splits.val), recipe) if splits.val else None
     validation = eval_loader(val, recipe.batch_size, task.collate) if val is not None else None
     steps = steps_per_epoch(len(batches), recipe)
-    module = TrainingModule(task, network, data, recipe, folder, steps, say, processes)
+    module = TrainingModule(task, network, data, recipe, folder, steps, log, processes)
     keeper = ModelCheckpoint(
         folder.resume_file.parent, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
@@ -179,7 +179,7 @@ def _parallel(recipe: Recipe, processes: World) -> dict[str, Any]:
         "num_nodes": processes.size // processes.local_size,
         "strategy": DDPStrategy(find_unused_parameters=thaws),
         "sync_batchnorm": torch.cuda.is_available(),
-        "use_distributed_sampler": False,  # loading.DrawSampler shares the batches
+        "use_distributed_sampler": False,  # loading.SampleKeySampler shares the batches
     }
 
 
@@ -189,7 +189,7 @@ def steps_per_epoch(batches: int, recipe: Recipe) -> int:
 
 
 def finish(task: TaskTrainer, data: DataSet[Any], recipe: Recipe, folder: RunFolder) -> dict[str, Any]:
-    """Score the best checkpoint on val and, once, on test; draw the task's pictures of val."""
+    """Score the best checkpoint on val and, once, on test; draw the task's images of val."""
     draw_curves(folder.path / "curves.png", folder.rows)
     checkpoint = load_run(folder.path)
     result: dict[str, Any] = {"best_epoch": best_epoch(folder.rows, f"val_{task.best_metric}")}
@@ -217,7 +217,7 @@ def quiet_lightning() -> Iterator[None]:
             # workers are the caller's choice: on two cores they compete with the training itself
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # we resume
-            # learn_val leaves no val split
+            # train_on_val leaves no val split
             warnings.filterwarnings("ignore", message="You defined a `validation_step` but have no `val_dataloader`")
             # Lightning 2.6 calls what torch 2.15 deprecates; nothing of ours
             warnings.filterwarnings("ignore", message=".*isinstance\\(treespec, LeafSpec\\)", module="lightning.*")

@@ -19,7 +19,7 @@ from foveal.models.training.optimizers import configure, decays
 from foveal.models.training.plots import draw_curves
 from foveal.models.training.run_folder import Row, RunFolder, stale
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 CURVES_EVERY_S = 20  # drawing takes half a second: no reason to do it after each short epoch
 
 
@@ -38,14 +38,14 @@ class TrainingModule(LightningModule):
         recipe: Recipe,
         folder: RunFolder,
         steps: int,
-        say: Say,
+        log: Log,
         processes: World = ALONE,
     ) -> None:
         super().__init__()
         self.network = network
         self.average = average_of(network, recipe)
         self._task, self._data, self._recipe, self._processes = task, data, recipe, processes
-        self._folder, self._steps, self._say = folder, steps, say
+        self._folder, self._steps, self._log = folder, steps, log
         # what the task froze for good stays frozen
         self._learning = [p for p in self._backbone().parameters() if p.requires_grad]
         self._losses: list[dict[str, float]] = []
@@ -131,7 +131,7 @@ class TrainingModule(LightningModule):
         best = self._folder.record(row, self.evaluated.state_dict(), f"val_{self._task.best_metric}")
         self._losses = []
         self._stop_when_stale()
-        self._say(_epoch_line(row, self._recipe.epochs, self._task.best_metric, best))
+        self._log(_epoch_line(row, self._recipe.epochs, self._task.best_metric, best))
         if self._processes.is_first and time.perf_counter() - self._drawn > CURVES_EVERY_S:
             draw_curves(self._folder.path / "curves.png", self._folder.rows)
             self._drawn = time.perf_counter()

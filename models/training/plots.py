@@ -1,4 +1,4 @@
-"""Pictures of a run. Matplotlib without a display: figures are made and saved as objects, no global state."""
+"""Images of a run. Matplotlib without a display: figures are made and saved as objects, no global state."""
 
 from collections.abc import Sequence
 from pathlib import Path

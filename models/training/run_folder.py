@@ -4,7 +4,7 @@
     run.json        task, labels, preprocess, data fingerprint and counts, licences, seed, versions
     data.json       where the data set was, and which sample is in which split
     metrics.csv     one line an epoch
-    curves.png      the same as a picture; the task adds its own (confusion.png, …)
+    curves.png      the same as an image; the task adds its own (confusion.png, …)
     best.pt last.pt state_dicts of the evaluated weights (the averaged ones with EMA): tensors only
     resume/         everything that is needed to go on; gone when the run is finished
     result.json     val and test metrics of the best checkpoint; its presence means: finished
@@ -120,7 +120,7 @@ class RunFolder:
 def rank(row: Row, best_metric: str) -> tuple[float, float]:
     """What the best epoch has most of: the metric, then a low val_loss (small val splits tie); then it is the first.
 
-    Without a val split (learn_val) there is no metric, and later is better.
+    Without a val split (train_on_val) there is no metric, and later is better.
     """
     return row.get(best_metric, row["epoch"]), -row.get("val_loss", 0.0)
 

@@ -22,12 +22,12 @@ BINS = 40
 
 @dataclass(frozen=True)
 class Counted:
-    """A data set's counts; pictures' headers are read when sizes are first asked for."""
+    """A data set's counts; images' headers are read when sizes are first asked for."""
 
     data: DataSet[Any]
     classes: dict[str, Counter[str]]  # split -> how much of each label
     unit: str  # of `classes`
-    colours: Colours  # of the train split's canvases, in [0, 1]
+    colours: Colours  # of the train split's model inputs, in [0, 1]
 
     def described(self) -> dict[str, Any]:
         """The figures as one JSON object; `object_px` is there for tasks that have objects."""
@@ -35,7 +35,7 @@ class Counted:
         return {
             "data": self.data.name,
             "layout": self.data.layout,
-            "pictures": self.data.splits.counts(),
+            "images": self.data.splits.counts(),
             "unit": self.unit,
             "classes": {split: dict(counted) for split, counted in self.classes.items()},
             "height_px": _range(sizes[:, 0]),
@@ -49,7 +49,7 @@ class Counted:
         }
 
     def histograms(self) -> Figure:
-        """Classes by split, sizes of pictures, sizes of objects where there are any, principal colours."""
+        """Classes by split, sizes of images, sizes of objects where there are any, principal colours."""
         panels = [self._draw_classes, self._draw_sizes, self._draw_colours]
         if self._object_px is not None:
             panels.insert(2, self._draw_objects)
@@ -64,14 +64,14 @@ class Counted:
 
     @cached_property
     def _sizes_hw(self) -> npt.NDArray[np.int64]:
-        """(N, 2) height and width in px of every picture, after EXIF."""
+        """(N, 2) height and width in px of every image, after EXIF."""
         return np.array([read_header(sample.path.read_bytes()).image_hw for sample in self._samples], np.int64)
 
     @cached_property
     def _object_px(self) -> dict[str, npt.NDArray[np.float64]] | None:
         """Label -> the square roots of its objects' areas in px: of masks where there are any, else of boxes.
 
-        One number an object, in pixels of its picture, which says how large it is whatever its shape. Crowds are left
+        One number an object, in pixels of its image, which says how large it is whatever its shape. Crowds are left
         out. None: the task has no objects.
         """
         truths = [sample.truth for sample in self._samples]
@@ -93,11 +93,11 @@ class Counted:
 
     def _draw_sizes(self, axes: Axes) -> None:
         axes.scatter(self._sizes_hw[:, 1], self._sizes_hw[:, 0], alpha=0.3)
-        axes.set(xlabel="width, px", ylabel="height, px", title="sizes of pictures")
+        axes.set(xlabel="width, px", ylabel="height, px", title="sizes of images")
 
     def _draw_objects(self, axes: Axes) -> None:
         """On a logarithmic axis: objects span decades, and what a detector can see is a matter of ratios."""
-        axes.set(xlabel="square root of the area, px of the picture", ylabel="objects", title="sizes of objects")
+        axes.set(xlabel="square root of the area, px of the image", ylabel="objects", title="sizes of objects")
         drawn = [(label, px[px > 0]) for label, px in (self._object_px or {}).items()]
         everything = np.concatenate([px for _, px in drawn])
         if not len(everything):

@@ -1,8 +1,8 @@
-"""A data set to look at: pictures with their truth, the same as training draws them, and what there is of what.
+"""A data set to look at: images with their truth, the same as training sample_keys them, and what there is of what.
 
-samples.png     canvases as evaluation sees them, with label, boxes, masks or class map
+samples.png     model inputs as evaluation sees them, with label, boxes, masks or class map
 augmented.png   the same samples as an epoch of training might see them
-histograms.png  classes by split, sizes of pictures and of objects, the principal colours
+histograms.png  classes by split, sizes of images and of objects, the principal colours
 view.json       the figures
 """
 
@@ -23,10 +23,10 @@ from foveal.imaging.drawing import colour_of
 from foveal.imaging.preprocess import Preprocess
 from foveal.metrics.semantic import IGNORE
 from foveal.metrics.truth import ObjectTruth
-from foveal.models.data.canvases import make_canvas
 from foveal.models.data.colour import MAX_COLOURED, colours_of
 from foveal.models.data.dataset import SPLITS, DataSet, Sample
-from foveal.models.data.loading import Draw, derived_seed
+from foveal.models.data.loading import SampleKey, derived_seed
+from foveal.models.data.model_inputs import make_model_input
 from foveal.models.detection.items import Item, load_scene, training_item
 from foveal.models.recipe import Recipe
 from foveal.models.tasks import TaskTrainer, load_data, trainer_of
@@ -40,15 +40,15 @@ Panel = tuple[UInt8Array, str]  # (H, W, 3) RGB and a caption
 
 
 def labelled(item: Any, labels: Sequence[str]) -> Panel:
-    """(canvas, class id): the label as caption."""
-    canvas, truth = item
-    return np.asarray(canvas), labels[int(truth)]
+    """(model input, class id): the label as caption."""
+    model_input, truth = item
+    return np.asarray(model_input), labels[int(truth)]
 
 
 def mapped(item: Any, labels: Sequence[str]) -> Panel:
-    """(canvas, class map): every class in its colour; what is ignored stays as it is."""
-    canvas, truth = (np.asarray(part) for part in item)
-    rgb = canvas.copy()
+    """(model input, class map): every class in its colour; what is ignored stays as it is."""
+    model_input, truth = (np.asarray(part) for part in item)
+    rgb = model_input.copy()
     present = [int(i) for i in np.unique(truth) if i != IGNORE]
     for class_id in present:
         _tint(rgb, truth == class_id, class_id)
@@ -98,7 +98,7 @@ def _pixels(truth: Any, labels: Sequence[str]) -> Counter[str]:
 class Look:
     """How a task's data set is looked at."""
 
-    panel: Callable[[Any, Sequence[str]], Panel]  # an item of a training or plain data set -> picture and caption
+    panel: Callable[[Any, Sequence[str]], Panel]  # an item of a training or plain data set -> image and caption
     plain: Callable[[TaskTrainer, Sequence[Sample[Any]], Recipe], Any]  # without augmentation, by index
     count: Callable[[Any, Sequence[str]], Counter[str]]  # a truth -> how much of each label it holds
     unit: str  # of that count
@@ -113,7 +113,7 @@ def _plain_objects(trainer: TaskTrainer, samples: Sequence[Sample[Any]], recipe:
 
 
 LOOKS: dict[str, Look] = {
-    "classification": Look(labelled, _plain, _one, "pictures"),
+    "classification": Look(labelled, _plain, _one, "images"),
     "semantic-segmentation": Look(mapped, _plain, _pixels, "pixels"),
     "object-detection": Look(boxed, _plain_objects, _objects, "objects"),
     "instance-segmentation": Look(boxed, _plain_objects, _objects, "objects"),
@@ -121,13 +121,13 @@ LOOKS: dict[str, Look] = {
 
 
 def view(recipe: Recipe, root: Path, out: Path, *, count: int) -> dict[str, Any]:
-    """Write the pictures and figures of a data set into a new folder.
+    """Write the images and figures of a data set into a new folder.
 
     Args:
-        recipe: of the task's own type; its splits, canvas and augmentation are those that training would use.
+        recipe: of the task's own type; its splits, model input and augmentation are those that training would use.
         root: the data set.
         out: the folder to make.
-        count: pictures on each sheet, drawn with the recipe's seed from the train split.
+        count: images on each sheet, drawn with the recipe's seed from the train split.
 
     Returns:
         The content of view.json.
@@ -142,14 +142,14 @@ def view(recipe: Recipe, root: Path, out: Path, *, count: int) -> dict[str, Any]
     samples = [train[i] for i in chosen]
     names = [sample.name for sample in samples]
     plain, augmented = look.plain(trainer, samples, recipe), trainer.train_set(samples, recipe)
-    draws = [Draw(i, derived_seed(recipe.seed, 0, i), 0) for i in range(len(samples))]
+    sample_keys = [SampleKey(i, derived_seed(recipe.seed, 0, i), 0) for i in range(len(samples))]
     with staged_folder(out) as folder:
         for name, items in (("samples", plain), ("augmented", augmented)):
-            keys: Sequence[Any] = range(len(samples)) if items is plain else draws
+            keys: Sequence[Any] = range(len(samples)) if items is plain else sample_keys
             sheet([look.panel(items[key], data.labels) for key in keys], names).savefig(folder / f"{name}.png", dpi=100)
         preprocess = trainer.preprocess(recipe)
         step = -(-len(train) // MAX_COLOURED)
-        colours = colours_of(make_canvas(sample, preprocess) for sample in train[::step])
+        colours = colours_of(make_model_input(sample, preprocess) for sample in train[::step])
         counts = {split: _total(data, split, look) for split in SPLITS}
         counted = Counted(data, counts, look.unit, colours)
         figures = counted.described()
@@ -166,7 +166,7 @@ def _total(data: DataSet[Any], split: str, look: Look) -> Counter[str]:
 
 
 def sheet(panels: Sequence[Panel], names: Sequence[str]) -> Figure:
-    """Pictures side by side, each under its name and caption."""
+    """Images side by side, each under its name and caption."""
     rows = -(-len(panels) // COLUMNS)
     figure = Figure(figsize=(2.4 * COLUMNS, 2.8 * rows), layout="constrained")
     axes_of = figure.subplots(rows, COLUMNS, squeeze=False).ravel()

@@ -1,8 +1,8 @@
-"""Request body -> uploads. The declared type decides only the container; the bytes of each picture decide its format.
+"""Request body -> uploads. The declared type decides only the container; the bytes of each image decide its format.
 
 - `multipart/form-data`: one or many parts named `image`.
 - `application/json`: {"images": [{"name": "a.jpg", "base64": "…"}]}.
-- `image/*`, `application/octet-stream`, curl's default or nothing: the raw bytes of one picture.
+- `image/*`, `application/octet-stream`, curl's default or nothing: the raw bytes of one image.
 
 Limits hold while the body streams in: what is over them is refused without being read. URLs are never fetched.
 """
@@ -34,14 +34,14 @@ MAX_NAME = 255  # characters; what file systems allow
 
 @dataclass(frozen=True)
 class Upload:
-    """One picture as it came."""
+    """One image as it came."""
 
     name: str | None
     data: bytes
 
 
 async def read_uploads(request: Request, settings: Settings) -> list[Upload]:
-    """All pictures of a request, in order; at least one.
+    """All images of a request, in order; at least one.
 
     Raises:
         UnsupportedBody, BodyTooLarge, UploadTooSlow, BadRequest; ClientDisconnect when nobody is there to answer.

@@ -19,7 +19,7 @@ from foveal.service.observability.metrics import Metrics
 from foveal.service.observability.tracing import Tracing
 
 ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-REFUSALS_TOLD_S = 1.0  # a flood of requests must not become one of lines
+REFUSALS_REPORTED_S = 1.0  # a flood of requests must not become one of lines
 log = logging.getLogger("foveal.access")
 
 
@@ -28,7 +28,7 @@ def request_id(scope: Scope) -> str:
     return str(scope["state"]["request_id"])
 
 
-class Front:
+class RequestMiddleware:
     """Outermost middleware: X-Request-ID is echoed when it is harmless, made otherwise."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Front:
         self._failed = failed
         self._metrics = metrics
         self._tracing = tracing
-        self._refused, self._next_told = 0, 0.0
+        self._refused, self._next_reported = 0, 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -99,10 +99,10 @@ class Front:
         }
         if status == Busy.status:
             self._refused += 1
-            if time.monotonic() < self._next_told:
+            if time.monotonic() < self._next_reported:
                 return
             fields["refused"], self._refused = self._refused, 0  # since the last such line
-            self._next_told = time.monotonic() + REFUSALS_TOLD_S
+            self._next_reported = time.monotonic() + REFUSALS_REPORTED_S
         log.info("request", extra={"fields": fields})
 
     def _admitted(self, scope: Scope, headers: Headers) -> ASGIApp:

@@ -35,12 +35,12 @@ def card(models: Models, wanted: str) -> str:
     return _find(models, wanted).package.card
 
 
-def golden_picture(models: Models, wanted: str, picture: str) -> bytes:
-    """A PNG that the model reproduced its result for before it was served. Raises as `describe`, or for the picture."""
-    pictures = {f"{golden.name}.png": golden.image for golden in _find(models, wanted).package.golden}
-    if picture not in pictures:
-        raise UnknownName.among("golden picture", picture[:80], pictures)
-    return pictures[picture]
+def golden_image(models: Models, wanted: str, image: str) -> bytes:
+    """A PNG that the model reproduced its result for before it was served. Raises as `describe`, or for the image."""
+    images = {f"{golden.name}.png": golden.image for golden in _find(models, wanted).package.golden}
+    if image not in images:
+        raise UnknownName.among("golden image", image[:80], images)
+    return images[image]
 
 
 def _find(models: Models, wanted: str) -> Served:

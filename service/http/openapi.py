@@ -25,7 +25,7 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {  # option -> description, 
     "classes": ("labels to keep, separated by commas", {"type": "string"}),
     "mask_format": ("how masks are written", {"type": "string", "enum": list(MASK_FORMATS)}),
     "tile": (
-        "answer a large picture in overlapping windows of so many of its pixels, for detail",
+        "answer a large image in overlapping windows of so many of its pixels, for detail",
         {"type": "integer", "minimum": TILE_PX[0], "maximum": TILE_PX[1]},
     ),
 }
@@ -54,11 +54,11 @@ def document() -> dict[str, Any]:
         "/v1/models/{name}/card": {
             "get": _get("The package's CARD.md", _MARKDOWN, path=("name",), faults=(UnknownName,))
         },
-        "/v1/models/{name}/golden/{picture}": {
+        "/v1/models/{name}/golden/{image}": {
             "get": _get(
-                "A picture whose result the model reproduced before it was served",
+                "An image whose result the model reproduced before it was served",
                 {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}}},
-                path=("name", "picture"),
+                path=("name", "image"),
                 faults=(UnknownName,),
             )
         },
@@ -70,7 +70,7 @@ def document() -> dict[str, Any]:
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Foveal", "version": __version__, "summary": "Pictures in, results of proved models out."},
+        "info": {"title": "Foveal", "version": __version__, "summary": "Images in, results of proved models out."},
         "paths": paths,
         "components": {"schemas": definitions["$defs"]},
     }
@@ -95,12 +95,12 @@ def _predict(task: Task) -> dict[str, Any]:
         "required": ["model", "results"],
         "properties": {"model": _ref(schemas.ModelRef), "results": {"type": "array", "minItems": 1, "items": entry}},
     }
-    pictures = {media: {"schema": {"type": "string", "contentMediaType": media}} for media in OFFERED[1:]}
+    images = {media: {"schema": {"type": "string", "contentMediaType": media}} for media in OFFERED[1:]}
     model = ("`name` or `name@version`; left out: the task's default", {"type": "string"})
     parameters = {"model": model} | {name: PARAMETERS[name] for name in sorted(task.option_names)}
     return {
         "operationId": task.endpoint,
-        "summary": f"{task.name.capitalize()} of one or several pictures",
+        "summary": f"{task.name.capitalize()} of one or several images",
         "parameters": [
             {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
             for name, (text, schema) in parameters.items()
@@ -108,8 +108,8 @@ def _predict(task: Task) -> dict[str, Any]:
         "requestBody": {"required": True, "content": _body()},
         "responses": {
             "200": {
-                "description": "One entry a picture, in order; or, for one picture, the result drawn on it",
-                "content": _json(answer) | pictures,
+                "description": "One entry an image, in order; or, for one image, the result drawn on it",
+                "content": _json(answer) | images,
             }
         }
         | _faults(FAULTS),

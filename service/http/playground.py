@@ -29,7 +29,7 @@ POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob:",  # blob: pictures that the visitor chose; they never leave the browser but by /v1
+        "img-src 'self' blob:",  # blob: images that the visitor chose; they never leave the browser but by /v1
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
@@ -68,7 +68,7 @@ def routes() -> list[Route]:
 
 
 def examples_of(model: str) -> list[str]:
-    """Paths of the shipped pictures that suit a model: `<model>.png`, `<model>.2.png` and so on."""
+    """Paths of the shipped images that suit a model: `<model>.png`, `<model>.2.png` and so on."""
     return [f"/ui/examples/{name}" for name in sorted(_folder("examples")) if name.partition(".")[0] == model]
 
 

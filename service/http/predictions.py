@@ -1,4 +1,4 @@
-"""POST to a task's endpoint: who is let in, what is asked for, and the answers to all pictures of a request."""
+"""POST to a task's endpoint: who is let in, what is asked for, and the answers to all images of a request."""
 
 import asyncio
 
@@ -35,7 +35,7 @@ class Predictions:
         """Refuse a request by its head, before anything of its body is read: a flood must cost next to nothing.
 
         Nothing is reserved: a client that uploads slowly must not keep others out. Who comes too late all the same is
-        refused once his pictures are there.
+        refused once his images are there.
 
         Raises:
             Busy: what the request asks for has no free place. Whatever else is wrong with it is told later.
@@ -66,7 +66,7 @@ class Predictions:
                 async with while_connected(request):
                     answers = await self._answers(served, uploads, options, media_type)
         for answer in answers:
-            self._tracing.picture(served.package.ref, answer.stages)
+            self._tracing.image(served.package.ref, answer.stages)
         return _respond(served, answers, media_type)
 
     async def _answers(self, served: Served, uploads: list[Upload], options: Options, media_type: str) -> list[Answer]:
@@ -87,7 +87,7 @@ class Predictions:
 
 
 def _respond(served: Served, answers: list[Answer], media_type: str) -> Response:
-    """Several pictures: errors stand in their places. One picture: its error is the answer."""
+    """Several images: errors stand in their places. One image: its error is the answer."""
     if len(answers) == 1 and answers[0].error is not None:
         raise answers[0].error
     body = b",".join(answer.body for answer in answers)

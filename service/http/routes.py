@@ -10,7 +10,7 @@ from starlette.routing import Route
 from foveal.formats import to_json
 from foveal.service.http import playground
 from foveal.service.http.docs import page
-from foveal.service.http.model_info import CARD_TYPE, card, describe, golden_picture, listing
+from foveal.service.http.model_info import CARD_TYPE, card, describe, golden_image, listing
 from foveal.service.http.openapi import document
 from foveal.service.http.predictions import ENDPOINTS, Predictions
 from foveal.service.inference.loaded_models import Models
@@ -36,7 +36,7 @@ class Routes:
             Route("/v1/models", self._list),
             Route("/v1/models/{name}", self._show),
             Route("/v1/models/{name}/card", self._card),
-            Route("/v1/models/{name}/golden/{picture}", self._golden),
+            Route("/v1/models/{name}/golden/{image}", self._golden),
             Route("/v1/openapi.json", self._openapi),
             Route("/v1/docs", self._docs),
             Route("/metrics", self._exposition),
@@ -60,7 +60,7 @@ class Routes:
 
     async def _golden(self, request: Request) -> Response:
         wanted = request.path_params
-        return Response(golden_picture(self._models, wanted["name"], wanted["picture"]), media_type="image/png")
+        return Response(golden_image(self._models, wanted["name"], wanted["image"]), media_type="image/png")
 
     async def _openapi(self, request: Request) -> Response:
         return _json(document())

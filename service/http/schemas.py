@@ -13,7 +13,7 @@ class _Schema(BaseModel):
 
 
 class JsonImage(_Schema):
-    """One picture of a JSON body."""
+    """One image of a JSON body."""
 
     base64: str = Field(description="the file's bytes in base64 (RFC 4648, with padding)")
     name: str | None = Field(None, description="comes back as image.name")
@@ -35,7 +35,7 @@ class ModelRef(_Schema):
 
 
 class ImageInfo(_Schema):
-    """The picture as it was read. Sizes are those after EXIF orientation; pixel coordinates refer to them."""
+    """The image as it was read. Sizes are those after EXIF orientation; pixel coordinates refer to them."""
 
     name: str | None = Field(description="as the client gave it; null for a raw body")
     width: int
@@ -44,13 +44,13 @@ class ImageInfo(_Schema):
 
 
 class FailedImage(_Schema):
-    """A picture that failed keeps its name only."""
+    """An image that failed keeps its name only."""
 
     name: str | None
 
 
 class EntryError(_Schema):
-    """Why one picture among several failed."""
+    """Why one image among several failed."""
 
     status: int
     title: str
@@ -58,7 +58,7 @@ class EntryError(_Schema):
 
 
 class FailedEntry(_Schema):
-    """Stands in the place of a picture's result."""
+    """Stands in the place of an image's result."""
 
     image: FailedImage
     error: EntryError
@@ -111,7 +111,7 @@ class ClassRle(_Schema):
 
 
 class ClassRles(_Schema):
-    """One entry for each class that the picture shows."""
+    """One entry for each class that the image shows."""
 
     format: Literal["rle"]
     classes: list[ClassRle]
@@ -122,11 +122,11 @@ class Segmentation(_Schema):
 
     labels: list[str]
     mask: PngMask | ClassRles | None = Field(None, description="PNG of 8-bit class ids, or one run length a label")
-    coverage: dict[str, Score] = Field(description="fraction of the picture, by label")
+    coverage: dict[str, Score] = Field(description="fraction of the image, by label")
 
 
 class SemanticEntry(_Schema):
-    """A class map of the picture's original size."""
+    """A class map of the image's original size."""
 
     image: ImageInfo
     segmentation: Segmentation
@@ -138,7 +138,7 @@ class Detection(_Schema):
     label: str
     class_id: int
     score: Score
-    box: Box = Field(description="[x1, y1, x2, y2] in pixels of the picture, continuous edges")
+    box: Box = Field(description="[x1, y1, x2, y2] in pixels of the image, continuous edges")
 
 
 class DetectionEntry(_Schema):
@@ -162,7 +162,7 @@ class InstanceEntry(_Schema):
     detections: list[Instance]
 
 
-ENTRIES: dict[str, type[_Schema]] = {  # task -> what stands under `results` for one picture
+ENTRIES: dict[str, type[_Schema]] = {  # task -> what stands under `results` for one image
     "classification": ClassificationEntry,
     "semantic-segmentation": SemanticEntry,
     "object-detection": DetectionEntry,
@@ -183,17 +183,17 @@ class ModelInfo(_Schema):
     name: str
     version: str
     task: str
-    endpoint: str = Field(description="the path to POST pictures to")
+    endpoint: str = Field(description="the path to POST images to")
     default: bool = Field(description="answers requests to the endpoint without ?model=")
     digest: str
     architecture: str
     labels: list[str]
-    input: dict[str, Any] = Field(description="canvas and how a picture is brought to it")
+    input: dict[str, Any] = Field(description="model input and how an image is brought to it")
     defaults: dict[str, Any] = Field(description="the parameters of the endpoint and their values when left out")
     metrics: dict[str, Any]
     parity: dict[str, Any] = Field(description="how closely the graph follows the trained model, as measured")
     licences: dict[str, str]
-    examples: list[str] = Field(description="paths of pictures to try it with; its golden pictures if none is shipped")
+    examples: list[str] = Field(description="paths of images to try it with; its golden images if none is shipped")
     provider: Provider
 
 

@@ -57,7 +57,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Ran:
-    """What one picture got out of a graph run."""
+    """What one image got out of a graph run."""
 
     outputs: Outputs
     queued_at: float  # perf_counter(), as the next two
@@ -78,9 +78,9 @@ class _Item:
 class Batcher:
     """One model's queue. It lives on the event loop; the graph runs in the batcher's only thread.
 
-    Nobody waits for a batch to fill: when the session turns free, it takes what waits, up to `batch_size` pictures
+    Nobody waits for a batch to fill: when the session turns free, it takes what waits, up to `batch_size` images
     whose options may share a run. A caller that gives up (deadline) cancels its future; what is cancelled before its
-    turn is never computed. While nobody waits, whoever prepared a picture may run the graph himself (`run_at_once`).
+    turn is never computed. While nobody waits, whoever prepared an image may run the graph himself (`run_at_once`).
     """
 
     def __init__(self, infer: Infer, key: Key, batch_size: int) -> None:

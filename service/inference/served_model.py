@@ -28,14 +28,14 @@ from foveal.service.settings import Settings
 from foveal.tasks import Prepared
 
 JSON = "application/json"
-OFFERED = (JSON, "image/png", "image/jpeg")  # JSON, or the picture with the result drawn on it
+OFFERED = (JSON, "image/png", "image/jpeg")  # JSON, or the image with the result drawn on it
 STAGES = ("decode", "preprocess", "queue", "inference", "postprocess", "encode")
 T = TypeVar("T")
 
 
 @dataclass
 class Stages:
-    """What one picture took, by stage; those that it got to."""
+    """What one image took, by stage; those that it got to."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     began: dict[str, float] = field(default_factory=dict)  # perf_counter()
@@ -47,9 +47,9 @@ class Stages:
 
 @dataclass
 class Answer:
-    """One picture's outcome and what it took."""
+    """One image's outcome and what it took."""
 
-    body: bytes  # JSON: the exact bytes that stand under `results`; else the annotated picture
+    body: bytes  # JSON: the exact bytes that stand under `results`; else the annotated image
     error: FovealError | None
     stages: Stages
     batch_size: int = 0
@@ -93,7 +93,7 @@ class Served:
         )
         self._metrics = ModelMetrics(metrics, self.manifest.name, str(self.manifest.version))
         self._threads = threads
-        self._inside = 0  # pictures that `answer` is at work on
+        self._inside = 0  # images that `answer` is at work on
         self._max_pixels = settings.max_pixels
 
     def announce(self) -> None:
@@ -105,7 +105,7 @@ class Served:
         self._metrics.provider(self.predictor.settings.provider, self.predictor.provider, served=False)
 
     async def answer(self, upload: Upload, options: Options, media_type: str) -> Answer:
-        """Predict for one picture; a fault of the picture is an answer, not an exception. `options` are resolved."""
+        """Predict for one image; a fault of the image is an answer, not an exception. `options` are resolved."""
         self._inside += 1
         self._metrics.waiting.set(self._inside - 1)
         try:
@@ -130,7 +130,7 @@ class Served:
             return Answer(entry_bytes(Entry(upload.name, error), self.task.name, options), error, stages)
 
     def _at_once(self, upload: Upload, options: Options, media_type: str, stages: Stages) -> Prepared | Answer:
-        """All of it, if the session is free; else the picture ready for the queue."""
+        """All of it, if the session is free; else the image ready for the queue."""
         prepared = self._prepare(upload.data, options, stages)
         ran = self.batcher.run_at_once(prepared, options)
         return prepared if ran is None else self._render(upload, ran, prepared, options, media_type, stages)
@@ -162,7 +162,7 @@ class Served:
         self._metrics.saw(result.image_hw, _top_score(result))
         if media_type == JSON:
             body = entry_bytes(Entry(upload.name, result, prepared.exif_orientation), self.task.name, options)
-        else:  # drawn over the whole picture; the model may have seen a reduced decode
+        else:  # drawn over the whole image; the model may have seen a reduced decode
             whole = decode(upload.data, max_pixels=self._max_pixels)
             body = drawing.encode(drawing.overlay(whole.rgb, result), media_type)
         stages.note("postprocess", started, finished_at)
@@ -174,11 +174,11 @@ class Served:
 
 
 def _top_score(result: Result) -> float | None:
-    """The best class's or object's score; None for a class map and for a picture without objects."""
+    """The best class's or object's score; None for a class map and for an image without objects."""
     return None if isinstance(result, SemanticMap) or not len(result.scores) else float(result.scores[0])
 
 
 def server_timing(answers: list[Answer]) -> str:
-    """The Server-Timing header: each stage in ms, summed over the pictures, and the largest batch they ran in."""
+    """The Server-Timing header: each stage in ms, summed over the images, and the largest batch they ran in."""
     stages = [f"{stage};dur={1000 * sum(a.stages.seconds.get(stage, 0.0) for a in answers):.3f}" for stage in STAGES]
     return ", ".join([*stages, f'batch;desc="{max(a.batch_size for a in answers)}"'])

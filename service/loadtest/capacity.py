@@ -26,9 +26,9 @@ class PackageTarget:
         self._served = served
         self._options = Options().resolved(served.manifest)
 
-    async def ask(self, picture: bytes) -> Reply:
+    async def ask(self, image: bytes) -> Reply:
         """Predict with the package's own defaults."""
-        answer = await self._served.answer(Upload(None, picture), self._options, JSON)
+        answer = await self._served.answer(Upload(None, image), self._options, JSON)
         stages_ms = {stage: 1000 * seconds for stage, seconds in answer.stages.seconds.items()}
         if answer.error is not None:
             return Reply(answer.error.status, stages_ms, detail=str(answer.error))
@@ -59,29 +59,29 @@ class Trial:
 
 async def trials(
     package: ModelPackage,
-    pictures: Sequence[bytes],
+    images: Sequence[bytes],
     settings: Settings,
     *,
     connections: int,
     seconds: float,
-    told: Callable[[Trial], object],
+    formatted: Callable[[Trial], object],
 ) -> list[Trial]:
-    """Threads in an operator: 1, 2, 4 … all cores, with one picture in a run.
+    """Threads in an operator: 1, 2, 4 … all cores, with one image in a run.
 
-    Where the provider is no CPU (there one picture a run keeps answers bit-equal), then with the best number of threads
-    pictures in a run: 2, 4 … what the package's parity covers. `told` hears each trial as it ends.
+    Where the provider is no CPU (there one image a run keeps answers bit-equal), then with the best number of threads
+    images in a run: 2, 4 … what the package's parity covers. `told` hears each trial as it ends.
     """
     done: list[Trial] = []
 
     async def attempt(ort_threads: int, batch_size: int) -> None:
         own = settings.model_copy(update={"ort_threads": ort_threads, "batch_size": batch_size})
         async with in_process(package, own) as target:
-            await closed_loop(target, pictures, connections=connections, seconds=seconds / 5)  # warm
+            await closed_loop(target, images, connections=connections, seconds=seconds / 5)  # warm
             before = time.process_time(), time.perf_counter()
-            level = await closed_loop(target, pictures, connections=connections, seconds=seconds)
+            level = await closed_loop(target, images, connections=connections, seconds=seconds)
             used = (time.process_time() - before[0]) / (time.perf_counter() - before[1])
         done.append(Trial(ort_threads, batch_size, level.throughput_per_s, level.p99_ms, used))
-        told(done[-1])
+        formatted(done[-1])
 
     for threads in _powers_of_two(cores()):
         await attempt(threads, 1)
@@ -118,7 +118,7 @@ def recommended(knee: Level, done: Sequence[Trial]) -> dict[str, int]:
 
 
 def queue_length(knee: Level) -> int:
-    """Pictures to take in at most."""
+    """Images to take in at most."""
     connections = int(knee.load)
     return connections + connections // 4
 

@@ -25,7 +25,7 @@ def bench(
     target: Annotated[
         str, typer.Argument(help="http://…/v1/detect?model=… of a running service; or NAME, NAME@VERSION, a folder.")
     ],
-    pictures: Annotated[list[str], typer.Argument(metavar="PATH", help="What to send: files, folders, globs, .tar.")],
+    images: Annotated[list[str], typer.Argument(metavar="PATH", help="What to send: files, folders, globs, .tar.")],
     connections: Annotated[str, typer.Option(help="How many ask at the same time, rising.")] = WIDTHS,
     seconds: Annotated[float, typer.Option(min=0.1, help="Duration of each step.")] = 5,
     header: Annotated[list[str] | None, typer.Option(help="'Name: value' of each request, e.g. a key.")] = None,
@@ -40,7 +40,7 @@ def bench(
     from foveal.batch.sources import expand
 
     busy = os.getloadavg()[0]
-    data = [source.read() for source in expand(pictures)]
+    data = [source.read() for source in expand(images)]
     widths = _widths(connections)
     if target.startswith(("http://", "https://")):
         levels = asyncio.run(_service(target, data, widths, seconds, _headers(header or [])))
@@ -55,17 +55,17 @@ def bench(
 
 
 async def _service(
-    url: str, pictures: Sequence[bytes], widths: Sequence[int], seconds: float, headers: dict[str, str]
+    url: str, images: Sequence[bytes], widths: Sequence[int], seconds: float, headers: dict[str, str]
 ) -> list[Level]:
     from foveal.service.loadtest.generator import HttpTarget, rising
 
     async with HttpTarget(url, headers) as target:
-        await _every_picture_once(target, pictures)
-        return await rising(target, pictures, connections=widths, seconds=seconds, told=_tell)
+        await _every_image_once(target, images)
+        return await rising(target, images, connections=widths, seconds=seconds, formatted=_tell)
 
 
 async def _package(
-    name: str, zoo: Path | None, pictures: Sequence[bytes], widths: Sequence[int], seconds: float
+    name: str, zoo: Path | None, images: Sequence[bytes], widths: Sequence[int], seconds: float
 ) -> tuple[list[Level], list[Trial]]:
     from foveal.packages.package import ModelPackage
     from foveal.packages.zoo import locate
@@ -75,25 +75,25 @@ async def _package(
 
     package, settings = ModelPackage.open(locate(name, zoo)), from_environment()
     async with benching.in_process(package, settings) as target:
-        await _every_picture_once(target, pictures)
-        levels = await rising(target, pictures, connections=widths, seconds=seconds, told=_tell)
+        await _every_image_once(target, images)
+        levels = await rising(target, images, connections=widths, seconds=seconds, formatted=_tell)
     width = int(knee(levels).load)
-    tried = await benching.trials(package, pictures, settings, connections=width, seconds=seconds, told=_tell)
+    tried = await benching.trials(package, images, settings, connections=width, seconds=seconds, formatted=_tell)
     return levels, tried
 
 
-async def _every_picture_once(target: Target, pictures: Sequence[bytes]) -> None:
-    """Warms the target up and finds pictures, parameters or keys that it refuses.
+async def _every_image_once(target: Target, images: Sequence[bytes]) -> None:
+    """Warms the target up and finds images, parameters or keys that it refuses.
 
     Raises:
         BadRequest: it refused one, or nobody answers.
     """
     from foveal.errors import BadRequest
 
-    for number, picture in enumerate(pictures, 1):
-        reply = await target.ask(picture)
+    for number, image in enumerate(images, 1):
+        reply = await target.ask(image)
         if reply.status != 200:
-            raise BadRequest(f"expected 200 for picture {number} before the load, got {reply.status}: {reply.detail}")
+            raise BadRequest(f"expected 200 for image {number} before the load, got {reply.status}: {reply.detail}")
 
 
 def _widths(given: str) -> list[int]:
@@ -120,9 +120,7 @@ def _tell(step: Level | Trial) -> None:
     typer.echo("  " + ", ".join(fields), err=True)
 
 
-def _report(
-    target: str, pictures: int, busy: float, levels: Sequence[Level], trials: Sequence[Trial]
-) -> dict[str, Any]:
+def _report(target: str, images: int, busy: float, levels: Sequence[Level], trials: Sequence[Trial]) -> dict[str, Any]:
     from foveal.service.loadtest.capacity import cores, recommended
     from foveal.service.loadtest.generator import knee
 
@@ -132,7 +130,7 @@ def _report(
         row.update({name: None for name, value in row.items() if isinstance(value, float) and math.isnan(value)})
     return {
         "target": target,
-        "pictures": pictures,
+        "images": images,
         "machine": {"cores": cores(), "load_before": busy},
         "levels": rows,
         "knee_connections": int(found.load),

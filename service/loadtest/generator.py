@@ -1,4 +1,4 @@
-"""A load generator: pictures go to a target over many connections, and what came back is counted and timed.
+"""A load generator: images go to a target over many connections, and what came back is counted and timed.
 
 Closed loop: each connection asks again as soon as it was answered; finds what a target can do. Open loop: requests come
 at a fixed rate, whatever the answers do, as those of the world outside; finds what happens beyond that (Schroeder et
@@ -34,15 +34,15 @@ class Reply:
 
 
 class Target(Protocol):
-    """Where pictures go."""
+    """Where images go."""
 
-    async def ask(self, picture: bytes) -> Reply:
-        """Predict for one picture; never raises for what the target does."""
+    async def ask(self, image: bytes) -> Reply:
+        """Predict for one image; never raises for what the target does."""
         ...
 
 
 class HttpTarget:
-    """An URL that pictures are posted to. An async context manager."""
+    """An URL that images are posted to. An async context manager."""
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         self._url = url
@@ -57,11 +57,11 @@ class HttpTarget:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def ask(self, picture: bytes) -> Reply:
+    async def ask(self, image: bytes) -> Reply:
         """POST the bytes."""
         try:
             # aiohttp sends bytes in one go, and warns where that takes long
-            data = picture if len(picture) <= ONE_GO_BYTES else io.BytesIO(picture)
+            data = image if len(image) <= ONE_GO_BYTES else io.BytesIO(image)
             async with self._session.post(self._url, data=data) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -100,10 +100,10 @@ class Log:
 
     replies: list[tuple[Reply, float]] = field(default_factory=list)  # with their latency in seconds
 
-    async def timed(self, target: Target, picture: bytes) -> Reply:
+    async def timed(self, target: Target, image: bytes) -> Reply:
         """Ask, and note what came back."""
         started = time.perf_counter()
-        reply = await target.ask(picture)
+        reply = await target.ask(image)
         self.replies.append((reply, time.perf_counter() - started))
         return reply
 
@@ -122,19 +122,19 @@ class Log:
 
 async def closed_loop(
     target: Target,
-    pictures: Sequence[bytes],
+    images: Sequence[bytes],
     *,
     connections: int,
     seconds: float = float("inf"),
     requests: int | None = None,
 ) -> Level:
     """Each connection asks again once it was answered, for some seconds or until so many requests were made."""
-    log, turns = Log(), _turns(pictures, requests)
+    log, turns = Log(), _turns(images, requests)
     started = time.perf_counter()
 
     async def connection() -> None:
-        for picture in turns:
-            await log.timed(target, picture)
+        for image in turns:
+            await log.timed(target, image)
             if time.perf_counter() - started >= seconds:
                 return
 
@@ -142,36 +142,36 @@ async def closed_loop(
     return log.level(connections, time.perf_counter() - started)
 
 
-async def open_loop(target: Target, pictures: Sequence[bytes], *, rate_per_s: float, seconds: float) -> Level:
+async def open_loop(target: Target, images: Sequence[bytes], *, rate_per_s: float, seconds: float) -> Level:
     """A request every 1/rate seconds, answered or not."""
     log, loop = Log(), asyncio.get_running_loop()
     started = loop.time()
     asked = []
-    for number, picture in enumerate(_turns(pictures, int(rate_per_s * seconds))):
+    for number, image in enumerate(_turns(images, int(rate_per_s * seconds))):
         await asyncio.sleep(started + number / rate_per_s - loop.time())
-        asked.append(asyncio.create_task(log.timed(target, picture)))
+        asked.append(asyncio.create_task(log.timed(target, image)))
     await asyncio.gather(*asked)
     return log.level(rate_per_s, loop.time() - started)
 
 
-def _turns(pictures: Sequence[bytes], requests: int | None) -> Iterator[bytes]:
-    """The pictures in turn, shared by all connections."""
-    return itertools.islice(itertools.cycle(pictures), requests)
+def _turns(images: Sequence[bytes], requests: int | None) -> Iterator[bytes]:
+    """The images in turn, shared by all connections."""
+    return itertools.islice(itertools.cycle(images), requests)
 
 
 async def rising(
     target: Target,
-    pictures: Sequence[bytes],
+    images: Sequence[bytes],
     *,
     connections: Sequence[int],
     seconds: float,
-    told: Callable[[Level], object],
+    formatted: Callable[[Level], object],
 ) -> list[Level]:
     """A closed loop of each width in turn; `told` hears each level as it ends."""
     levels = []
     for width in connections:
-        levels.append(await closed_loop(target, pictures, connections=width, seconds=seconds))
-        told(levels[-1])
+        levels.append(await closed_loop(target, images, connections=width, seconds=seconds))
+        formatted(levels[-1])
     return levels
 
 

@@ -29,7 +29,7 @@ class ModelMetrics:
         self._score = metrics.score.labels(model, version)
 
     def answered(self, status: int, seconds: Mapping[str, float], batch_size: int) -> None:
-        """One picture is done; the stages are those that it got to."""
+        """One image is done; the stages are those that it got to."""
         self._metrics.images.labels(*self._labels, str(status)).inc()
         for stage, value in seconds.items():
             if stage not in self._stages:
@@ -39,7 +39,7 @@ class ModelMetrics:
             self._batch_size.observe(batch_size)
 
     def saw(self, image_hw: tuple[int, int], top_score: float | None) -> None:
-        """What the picture was and how sure the model is: a drift of either is the first sign of trouble."""
+        """What the image was and how sure the model is: a drift of either is the first sign of trouble."""
         self._megapixels.observe(image_hw[0] * image_hw[1] / 1e6)
         if top_score is not None:
             self._score.observe(top_score)
@@ -71,38 +71,38 @@ class Metrics:
             registry=own,
         )
         self.images = Counter(
-            "foveal_images", "Pictures answered; status 200 or that of the fault", (*MODEL, "status"), registry=own
+            "foveal_images", "Images answered; status 200 or that of the fault", (*MODEL, "status"), registry=own
         )
         self.stage_seconds = Histogram(
             "foveal_stage_seconds",
-            "Time of one picture in each stage",
+            "Time of one image in each stage",
             (*MODEL, "stage"),
             buckets=SECONDS,
             registry=own,
         )
         self.batch_size = Histogram(
             "foveal_batch_size",
-            "Pictures in the graph run of a picture",
+            "Images in the graph run of an image",
             MODEL,
             buckets=(1, 2, 4, 8, 16, 32, 64),
             registry=own,
         )
         self.waiting = Gauge(
             "foveal_waiting_images",
-            "Pictures taken in beyond the one whose turn it is",
+            "Images taken in beyond the one whose turn it is",
             MODEL,
             multiprocess_mode="livesum",
             registry=own,
         )
         self.megapixels = Histogram(
             "foveal_image_megapixels",
-            "Size of pictures",
+            "Size of images",
             MODEL,
             buckets=(0.05, 0.25, 1, 2, 4, 8, 16, 32, 64),
             registry=own,
         )
         self.score = Histogram(
-            "foveal_top_score", "Best score of a picture", MODEL, buckets=[i / 10 for i in range(1, 11)], registry=own
+            "foveal_top_score", "Best score of an image", MODEL, buckets=[i / 10 for i in range(1, 11)], registry=own
         )
         self.provider = Gauge(
             "foveal_provider",

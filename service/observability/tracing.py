@@ -69,8 +69,8 @@ class Tracing:
         with self._tracer.start_as_current_span("request", parent, trace.SpanKind.SERVER) as span:
             yield span
 
-    def picture(self, model: str, stages: "Stages") -> None:
-        """The spans of one picture, below the current one."""
+    def image(self, model: str, stages: "Stages") -> None:
+        """The spans of one image, below the current one."""
         if self._tracer is None:
             return
         offset_ns = time.time_ns() - time.perf_counter_ns()

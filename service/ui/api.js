@@ -29,15 +29,15 @@ export const card = async (ref) => (await request(`/v1/models/${encodeURICompone
 export const blob = async (path) => (await request(path)).blob();
 
 /**
- * One picture, one answer.
+ * One image, one answer.
  * @returns {{model, entry, stages: {name, ms}[], batch, at, roundTripMs, provider, requestId}}
  */
-export async function predict(endpoint, parameters, picture, signal) {
+export async function predict(endpoint, parameters, image, signal) {
   const started = performance.now();
   const response = await request(address(endpoint, parameters), {
     method: "POST",
-    body: picture,
-    headers: { "content-type": picture.type || "application/octet-stream" },
+    body: image,
+    headers: { "content-type": image.type || "application/octet-stream" },
     signal,
   });
   const at = performance.now(); // the head of the answer is here; reading it belongs to drawing it

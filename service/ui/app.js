@@ -1,4 +1,4 @@
-/** The page: which model, which picture, what is asked and what is shown. Everything else is in the other modules. */
+/** The page: which model, which image, what is asked and what is shown. Everything else is in the other modules. */
 
 import * as api from "./api.js";
 import { defaultLook, showControls } from "./controls.js";
@@ -6,10 +6,10 @@ import { colourOf } from "./colour.js";
 import { $, debounced, el } from "./dom.js";
 import { showCards, showMenu } from "./examples.js";
 import { showFilm } from "./film.js";
-import { listenForPictures } from "./intake.js";
+import { listenForImages } from "./intake.js";
 import { openModelPage, summary } from "./modelpage.js";
 import { inWords, markRow, showResult } from "./panel.js";
-import { Picture } from "./picture.js";
+import { Image } from "./image.js";
 import { defaultWish, parameters, readEntry, serves, visibleRows } from "./result.js";
 import { keyDialog, listenForTheme } from "./settings.js";
 import { Stage } from "./stage.js";
@@ -20,18 +20,18 @@ const ASK_AFTER_MS = 200; // a slider that moves asks once it rests
 const LOADING_MS = 1500;
 const TASKS = ["classification", "object-detection", "instance-segmentation", "semantic-segmentation"];
 const STARTING = { title: "Starting", detail: "the models are being loaded and checked", status: 503 };
-const UNSHOWN = " This browser cannot show the picture; what was found stands on grey.";
+const UNSHOWN = " This browser cannot show the image; what was found stands on grey.";
 
 const state = {
   models: [],
   model: null,
   choices: new Map(), // model's ref -> {wish, look}: each model keeps its own
-  pictures: [],
+  images: [],
   current: null,
   lit: null, // id of the row pointed at
 };
 const dialog = $("#dialog");
-const stage = new Stage($("#canvases"), (row) => light(row?.id ?? null, { fromPicture: true }));
+const stage = new Stage($("#canvases"), (row) => light(row?.id ?? null, { fromImage: true }));
 const askSoon = debounced(() => refresh(), ASK_AFTER_MS);
 
 const refOf = (model) => `${model.name}@${model.version}`;
@@ -76,63 +76,63 @@ function chooseModel(model) {
   $("#model-page").disabled = $("#run").disabled = false;
   const { wish, look } = choice();
   showControls($("#controls"), model, wish, look, { wished: refreshGently, looked: render });
-  say(state.current ? "" : "Ready. Choose a picture.");
+  say(state.current ? "" : "Ready. Choose an image.");
   $("#or-example").hidden = !showCards($("#examples"), state.models, model, offered);
   refresh();
 }
 
 /** What happens to an example that is clicked: its model looks at it. */
 const offered = {
-  take(model, picture) {
+  take(model, image) {
     if (model !== state.model) chooseModel(model);
-    add([picture]);
+    add([image]);
   },
   failed: (problem) => showProblem(problem),
 };
 
-// --- pictures ---
+// --- images ---
 
 async function add(added) {
-  state.pictures.push(...added);
+  state.images.push(...added);
   const shown = select(added[0]);
-  for (const picture of added) {
-    await picture.open();
-    if (picture !== state.current) picture.close(); // its thumb stays
+  for (const image of added) {
+    await image.open();
+    if (image !== state.current) image.close(); // its thumb stays
     film();
   }
   await shown;
   if (added.length > 1) await runAll();
 }
 
-async function select(picture) {
-  for (const other of state.pictures) if (other !== picture) other.close();
-  state.current = picture;
+async function select(image) {
+  for (const other of state.images) if (other !== image) other.close();
+  state.current = image;
   state.lit = null;
-  $("#welcome").hidden = Boolean(picture);
-  $("#tools").hidden = $("#film").hidden = !picture;
+  $("#welcome").hidden = Boolean(image);
+  $("#tools").hidden = $("#film").hidden = !image;
   film();
-  if (!picture || !isAnswered(picture)) render(); // what was found in another picture must not stay on screen
-  await picture?.open();
-  if (state.current === picture) await refresh();
+  if (!image || !isAnswered(image)) render(); // what was found in another image must not stay on screen
+  await image?.open();
+  if (state.current === image) await refresh();
 }
 
-function remove(picture) {
-  picture.asking?.abort();
-  picture.close();
-  const at = state.pictures.indexOf(picture);
-  state.pictures.splice(at, 1);
-  if (state.current === picture) select(state.pictures[Math.min(at, state.pictures.length - 1)] ?? null);
+function remove(image) {
+  image.asking?.abort();
+  image.close();
+  const at = state.images.indexOf(image);
+  state.images.splice(at, 1);
+  if (state.current === image) select(state.images[Math.min(at, state.images.length - 1)] ?? null);
   else film();
 }
 
 function film() {
-  showFilm($("#thumbs"), state.pictures, { current: state.current, badge, choose: select, remove });
-  $("#run-all").hidden = state.pictures.length < 2;
+  showFilm($("#thumbs"), state.images, { current: state.current, badge, choose: select, remove });
+  $("#run-all").hidden = state.images.length < 2;
 }
 
-function badge(picture) {
-  const run = picture.run;
-  if (picture.asking) return "…";
+function badge(image) {
+  const run = image.run;
+  if (image.asking) return "…";
   if (!run || run.ref !== refOf(state.model)) return "";
   if (run.problem) return String(run.problem.status || "!");
   const rows = visibleRows(run.result, choice().wish);
@@ -144,7 +144,7 @@ function badge(picture) {
 const isAnswered = ({ run }) =>
   run?.result && run.ref === refOf(state.model) && serves(run.asked, run.result, choice().wish);
 
-/** Shows the current picture; asks first when the answer at hand does not serve. */
+/** Shows the current image; asks first when the answer at hand does not serve. */
 async function refresh() {
   const { current, model } = state;
   if (current && model && !isAnswered(current)) await ask(current);
@@ -157,26 +157,26 @@ function refreshGently() {
   else render();
 }
 
-async function ask(picture) {
+async function ask(image) {
   const { model } = state;
   const { wish } = choice();
-  const asked = { ...wish, hidden: new Set(picture.run?.result?.capped ? wish.hidden : []) };
-  picture.asking?.abort();
-  const asking = (picture.asking = new AbortController());
+  const asked = { ...wish, hidden: new Set(image.run?.result?.capped ? wish.hidden : []) };
+  image.asking?.abort();
+  const asking = (image.asking = new AbortController());
   render();
   let run;
   try {
     const question = parameters(model, asked, { classes: asked.hidden.size > 0 });
-    const answer = await api.predict(model.endpoint, question, picture.file, asking.signal);
+    const answer = await api.predict(model.endpoint, question, image.file, asking.signal);
     run = { ref: refOf(model), asked, answer, result: readEntry(answer.entry, model) };
   } catch (problem) {
-    if (problem.name === "AbortError") return; // a newer question took its place, or the picture was removed
+    if (problem.name === "AbortError") return; // a newer question took its place, or the image was removed
     if (!(problem instanceof api.Problem)) throw problem;
     run = { ref: refOf(model), problem };
   }
-  picture.asking = null;
-  picture.run = run;
-  if (picture !== state.current) return film();
+  image.asking = null;
+  image.run = run;
+  if (image !== state.current) return film();
   state.lit = null;
   render();
   const answeredAt = run.answer?.at;
@@ -185,30 +185,30 @@ async function ask(picture) {
 }
 
 async function runAll() {
-  for (const picture of [...state.pictures]) {
-    if (state.pictures.includes(picture) && !isAnswered(picture)) await ask(picture);
+  for (const image of [...state.images]) {
+    if (state.images.includes(image) && !isAnswered(image)) await ask(image);
   }
 }
 
 // --- showing ---
 
 function render() {
-  const picture = state.current;
-  const run = picture?.run?.ref === (state.model && refOf(state.model)) ? picture.run : null;
+  const image = state.current;
+  const run = image?.run?.ref === (state.model && refOf(state.model)) ? image.run : null;
   film();
-  $("#busy").hidden = !picture?.asking;
+  $("#busy").hidden = !image?.asking;
   showProblem(run?.problem ?? null);
-  const size = run?.result ?? (picture?.levels.length ? picture : null);
-  if (size) stage.showPicture(picture.of(size), size);
+  const size = run?.result ?? (image?.levels.length ? image : null);
+  if (size) stage.showImage(image.of(size), size);
   else stage.clear();
   const shown = run?.result && sceneOf(run);
   if (!shown?.rows.some(({ id }) => id === state.lit)) state.lit = null; // filtered away under the pointer
   stage.showScene(shown ? { ...shown, lit: state.lit } : null);
   for (const part of ["#result", "#timing", "#exports"]) $(part).hidden = !shown;
-  const alternative = shown ? `${picture.name}: ${inWords(shown)}` : (picture?.name ?? "No picture yet");
+  const alternative = shown ? `${image.name}: ${inWords(shown)}` : (image?.name ?? "No image yet");
   $("#overlay").setAttribute("aria-label", alternative);
   if (!shown) {
-    if (picture) say(picture.asking ? "Asking the model…" : run?.problem ? "The service refused this picture." : "");
+    if (image) say(image.asking ? "Asking the model…" : run?.problem ? "The service refused this image." : "");
     return;
   }
   showResult($("#result"), { ...shown, wish: choice().wish, model: state.model }, { light, hide });
@@ -216,7 +216,7 @@ function render() {
   $("#timing").replaceChildren(...timingView(run.answer));
   $("[data-export=coco]").hidden = !("detections" in run.answer.entry);
   showJson();
-  say(`${inWords(shown)}.${picture.of(size).levels.length ? "" : UNSHOWN}`);
+  say(`${inWords(shown)}.${image.of(size).levels.length ? "" : UNSHOWN}`);
 }
 
 /** What of an answer is to be drawn and listed under the present wish and look. */
@@ -226,12 +226,12 @@ function sceneOf({ result }) {
   return { kind: result.kind, result, rows: visibleRows(result, wish).map(painted), look, lit: null };
 }
 
-/** @param {number | null} id of the row that is pointed at, in the picture or in the list */
-function light(id, { fromPicture = false } = {}) {
+/** @param {number | null} id of the row that is pointed at, in the image or in the list */
+function light(id, { fromImage = false } = {}) {
   if (id === state.lit) return;
   state.lit = id;
   stage.light(id);
-  markRow($("#result"), id, { scroll: fromPicture });
+  markRow($("#result"), id, { scroll: fromImage });
 }
 
 function hide(label) {
@@ -268,10 +268,10 @@ $("#run").addEventListener("click", () => (state.current ? ask(state.current) : 
 $("#run-all").addEventListener("click", runAll);
 $("#example-menu").addEventListener("click", () => showMenu(dialog, state.model, offered));
 const showJson = listenForExports(dialog, say, () => {
-  const { current: picture, model } = state;
-  const run = picture?.run;
-  return run?.result && { picture, model, run, wish: choice().wish, scene: sceneOf(run) };
+  const { current: image, model } = state;
+  const run = image?.run;
+  return run?.result && { image, model, run, wish: choice().wish, scene: sceneOf(run) };
 });
-listenForPictures((files) => add(files.map((file) => new Picture(file, file.name || "picture"))), dialog);
+listenForImages((files) => add(files.map((file) => new Image(file, file.name || "image"))), dialog);
 listenForTheme($("#theme"));
 loadModels();

@@ -1,4 +1,4 @@
-/** Colours of classes: those of the server's own overlays (src/foveal/draw.py), so that pictures agree. */
+/** Colours of classes: those of the server's own overlays (src/foveal/draw.py), so that images agree. */
 
 const GOLDEN_ANGLE = 0.61803398875; // of a turn: hues of neighbouring ids lie far apart
 const SATURATION = 200 / 255;

@@ -1,16 +1,16 @@
-/** Pictures that the service offers with its models: a card for each task on the empty page, a menu later on. */
+/** Images that the service offers with its models: a card for each task on the empty page, a menu later on. */
 
 import * as api from "./api.js";
 import { el } from "./dom.js";
 import { closeButton } from "./intake.js";
-import { Picture } from "./picture.js";
+import { Image } from "./image.js";
 
-const loading = new Map(); // path -> Promise<Picture>: each is fetched once
+const loading = new Map(); // path -> Promise<Image>: each is fetched once
 
 /**
  * Cards that tell at a glance what there is to see: each task's default model, and the one that is chosen.
  * @param {HTMLElement} place
- * @param {{take: (model, picture) => void, failed: (problem) => void}} told
+ * @param {{take: (model, image) => void, failed: (problem) => void}} told
  */
 export function showCards(place, models, chosen, told) {
   const offered = models.filter((model) => model.examples.length && (model.default || model === chosen));
@@ -32,33 +32,33 @@ export function showMenu(dialog, model, told) {
   dialog.showModal();
 }
 
-/** A button that shows itself at once, and its picture when that has come. */
+/** A button that shows itself at once, and its image when that has come. */
 function example(model, path, words, { take, failed }) {
   const thumb = el("span", { class: "thumb" });
   const about = { type: "button", class: "example", disabled: true, "data-model": model.name };
   const button = el("button", about, thumb, words);
-  load(path).then((picture) => {
-    thumb.append(picture.thumb());
+  load(path).then((image) => {
+    thumb.append(image.thumb());
     button.disabled = false;
-    button.addEventListener("click", () => take(model, new Picture(picture.file, picture.name, path)));
+    button.addEventListener("click", () => take(model, new Image(image.file, image.name, path)));
   }, failed);
   return button;
 }
 
 function load(path) {
   if (!loading.has(path)) {
-    const fetched = fetchPicture(path);
+    const fetched = fetchImage(path);
     loading.set(path, fetched);
     fetched.catch(() => loading.delete(path)); // asked for again the next time
   }
   return loading.get(path);
 }
 
-async function fetchPicture(path) {
-  const picture = new Picture(await api.blob(path), nameOf(path), path);
-  await picture.open();
-  picture.close(); // its thumb stays
-  return picture;
+async function fetchImage(path) {
+  const image = new Image(await api.blob(path), nameOf(path), path);
+  await image.open();
+  image.close(); // its thumb stays
+  return image;
 }
 
 const nameOf = (path) => decodeURIComponent(path.split("/").at(-1));

@@ -1,4 +1,4 @@
-/** How pictures come in: dropped, pasted, chosen, taken with the camera. */
+/** How images come in: dropped, pasted, chosen, taken with the camera. */
 
 import { $, el } from "./dom.js";
 
@@ -6,7 +6,7 @@ import { $, el } from "./dom.js";
  * @param {(files: File[]) => void} add
  * @param {HTMLDialogElement} dialog
  */
-export function listenForPictures(add, dialog) {
+export function listenForImages(add, dialog) {
   const take = (files) => files.length && add([...files]);
   listenForDrops(take);
   document.addEventListener("paste", (event) => {
@@ -68,7 +68,7 @@ async function takePhoto(dialog, take) {
     canvas.toBlob((blob) => take([new File([blob], `camera-${Date.now()}.jpg`, { type })]), type, 0.95);
     dialog.close();
   };
-  const shoot = el("button", { type: "button", class: "primary", onclick: snap, disabled: true }, "Take the picture");
+  const shoot = el("button", { type: "button", class: "primary", onclick: snap, disabled: true }, "Take the image");
   video.addEventListener("loadeddata", () => (shoot.disabled = false));
   dialog.replaceChildren(el("h2", {}, "Camera"), video, el("p", { class: "row" }, shoot, closeButton(dialog)));
   dialog.addEventListener("close", () => stream.getTracks().forEach((track) => track.stop()), { once: true });

@@ -8,10 +8,10 @@ import { markdown } from "./markdown.js";
 
 const WORDS = { miou: "mIoU", top1: "top-1" }; // how people write them
 
-/** One line: the task, and the first figure with how many pictures it rests on. */
+/** One line: the task, and the first figure with how many images it rests on. */
 export function summary({ task, metrics: { split, images, values } }) {
   const [figure] = Object.entries(values);
-  const measured = figure ? ` · ${WORDS[figure[0]] ?? figure[0]} ${figure[1].toFixed(3)} on ${images} ${split} pictures` : "";
+  const measured = figure ? ` · ${WORDS[figure[0]] ?? figure[0]} ${figure[1].toFixed(3)} on ${images} ${split} images` : "";
   return `${task.replaceAll("-", " ")}${measured}`;
 }
 
@@ -25,7 +25,7 @@ export async function openModelPage(dialog, model) {
     facts([
       ["Runs on", provider(model.provider)],
       ["Answers at", `${model.endpoint}${model.default ? ", also when no model is named" : ""}`],
-      ["Sees", `${model.input.canvas_hw[1]} × ${model.input.canvas_hw[0]} px (${model.input.mode})`],
+      ["Sees", `${model.input.input_hw[1]} × ${model.input.input_hw[0]} px (${model.input.mode})`],
       ["Digest", el("code", {}, model.digest)],
       ["Data", model.licences.data],
       ["Weights", model.licences.weights],
@@ -61,7 +61,7 @@ function metrics({ split, images, values, intervals_95: intervals = {}, per_clas
   const cells = (row) => columns.map((column) => number(row[column]));
   const classes = Object.entries(perClass).map(([label, row]) => [label, ...cells(row)]);
   return [
-    el("h3", {}, `Measured on ${images} pictures of the ${split} split`),
+    el("h3", {}, `Measured on ${images} images of the ${split} split`),
     table(["figure", "value", "95 % interval"], shown),
     ...(classes.length ? [table(["class", ...columns], classes)] : []),
   ];
@@ -71,7 +71,7 @@ function parity({ reference, images, batch_sizes: sizes, criterion, measured }) 
   const rows = Object.entries(measured).map(([name, value]) => [name, number(value)]);
   return [
     el("h3", {}, "Parity: the graph against the trained model"),
-    el("p", {}, `${images} pictures in batches of ${sizes.join(", ")}, against ${reference}.`),
+    el("p", {}, `${images} images in batches of ${sizes.join(", ")}, against ${reference}.`),
     el("p", {}, `Had to hold: ${criterion}.`),
     table(["measured", "value"], rows),
   ];

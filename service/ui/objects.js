@@ -1,8 +1,8 @@
 /**
  * Masks and boxes as pixels of the screen.
  *
- * Each screen column looks up the runs of the picture's column under it, and contours come from comparing runs, not
- * pixels. Time and memory follow the screen, not the picture, so 300 masks of 24 megapixels are no burden.
+ * Each screen column looks up the runs of the image's column under it, and contours come from comparing runs, not
+ * pixels. Time and memory follow the screen, not the image, so 300 masks of 24 megapixels are no burden.
  */
 
 export const DIMMED = 0.3; // of everything but the object that is pointed at
@@ -11,7 +11,7 @@ export const DIMMED = 0.3; // of everything but the object that is pointed at
  * @param {ImageData} image
  * @param {{kind, rows, lit, look: {boxes, labels, masks, opacity, byObject}}} scene rows best first; `lit` is the id of
  *   the row that is pointed at, or null
- * @param {{scale, x, y}} view screen = scale * picture + (x, y), all in device pixels
+ * @param {{scale, x, y}} view screen = scale * image + (x, y), all in device pixels
  * @param {number} unit one CSS pixel in device pixels
  * @param {{left, top, width, height}} area the part of the image that is painted anew
  */
@@ -93,7 +93,7 @@ function paintFrame(image, box, { scale, x, y }, { rgb, line, linePx }, area) {
 
 /** The runs of a screen column as [top, bottom, top, bottom, …], half-open: rows whose centres lie in the mask. */
 function columns(runs, { scale, x: dx, y: dy }) {
-  const known = new Map(); // by the picture's column: close up, several of the screen's share one
+  const known = new Map(); // by the image's column: close up, several of the screen's share one
   return (x) => {
     const source = Math.floor((x + 0.5 - dx) / scale);
     let rows = known.get(source);

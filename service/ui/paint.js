@@ -1,20 +1,20 @@
-/** Draws a picture, and words onto it, for any view: the same code for the screen and for the saved overlay. */
+/** Draws an image, and words onto it, for any view: the same code for the screen and for the saved overlay. */
 
 import { css, textOn } from "./colour.js";
 import { DIMMED, paintingOrder } from "./objects.js";
 
-const PLATES = 3; // classes written onto the picture
+const PLATES = 3; // classes written onto the image
 const LONG_LABEL = 1.6; // a label so many times as wide as its box covers too much of its neighbours
 
 const whole = ({ canvas: { width, height } }) => ({ left: 0, top: 0, width, height });
 
 /**
  * @param {CanvasRenderingContext2D} context
- * @param {import("./picture.js").Picture} picture
- * @param {{width, height}} size of the picture upright, as the service says, or as the browser sees it
+ * @param {import("./image.js").Image} image
+ * @param {{width, height}} size of the image upright, as the service says, or as the browser sees it
  * @param {{left, top, width, height}} area of the canvas that is painted anew
  */
-export function paintPicture(context, picture, size, view, area = whole(context)) {
+export function paintImage(context, image, size, view, area = whole(context)) {
   const { left, top, width, height } = area;
   const to = [view.x, view.y, size.width * view.scale, size.height * view.scale];
   context.save();
@@ -22,11 +22,11 @@ export function paintPicture(context, picture, size, view, area = whole(context)
   context.rect(left, top, width, height);
   context.clip();
   context.clearRect(left, top, width, height);
-  context.fillStyle = picture.levels.length ? "#fff" : "#8a8f98"; // alpha lies over white, as the model sees it
+  context.fillStyle = image.levels.length ? "#fff" : "#8a8f98"; // alpha lies over white, as the model sees it
   context.fillRect(...to);
   context.imageSmoothingEnabled = view.scale < 3; // close up, pixels are what one wants to see
   context.imageSmoothingQuality = "medium"; // "low" rounds places: seams where a moved canvas is painted on
-  if (picture.levels.length) context.drawImage(picture.levelFor(view.scale), ...to);
+  if (image.levels.length) context.drawImage(image.levelFor(view.scale), ...to);
   context.restore();
 }
 
@@ -99,7 +99,7 @@ function paintPlate(context, text, { left, top, width, height }, colour, unit) {
   context.fillText(text, left + 4 * unit, top + height / 2 + 0.5 * unit);
 }
 
-/** The likeliest classes, in the picture's upper left corner. */
+/** The likeliest classes, in the image's upper left corner. */
 function paintPlates(context, { rows, lit }, view, unit) {
   const height = 22 * unit;
   const widthOf = plateFont(context, 13, unit);

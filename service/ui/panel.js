@@ -1,4 +1,4 @@
-/** The list beside the picture: what was found. Pointing at a row lights the object, and the other way round. */
+/** The list beside the image: what was found. Pointing at a row lights the object, and the other way round. */
 
 import { bar, el, percent, rebuild, swatch, thousands } from "./dom.js";
 
@@ -48,7 +48,7 @@ function mapView({ result, wish }, told) {
       el("span", { class: "small" }, `${thousands(row.areaPx)} px`),
     ], "div"),
   );
-  return [el("h2", {}, "Legend, and share of the picture"), list(items)];
+  return [el("h2", {}, "Legend, and share of the image"), list(items)];
 }
 
 function objectsView({ result, rows, wish, model }, told) {
@@ -72,7 +72,7 @@ function objectsView({ result, rows, wish, model }, told) {
       el("b", {}, row.score.toFixed(3)),
     ]),
   );
-  const sum = masks && rows.length ? `, ${percent(total / pixels)} of the picture (${thousands(total)}\u00a0px)` : "";
+  const sum = masks && rows.length ? `, ${percent(total / pixels)} of the image (${thousands(total)}\u00a0px)` : "";
   const title = el("h2", {}, `${rows.length} ${rows.length === 1 ? "object" : "objects"}${sum}`);
   return [title, el("ul", { class: "chips" }, chips), list(items)];
 }

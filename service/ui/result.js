@@ -88,7 +88,7 @@ export function visibleEntry(entry, result, wish) {
   return { ...entry, [list]: kept.map((id) => entry[list][id]) };
 }
 
-/** The object under a pixel of the picture: of several the smallest, which could not be reached otherwise. */
+/** The object under a pixel of the image: of several the smallest, which could not be reached otherwise. */
 export function rowAt(result, rows, x, y) {
   if (x < 0 || y < 0 || x >= result.width || y >= result.height) return null;
   let best = null;

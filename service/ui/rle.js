@@ -1,6 +1,6 @@
-/** COCO run lengths, kept as they are: a mask is never unfolded to a bitmap of the picture's size. */
+/** COCO run lengths, kept as they are: a mask is never unfolded to a bitmap of the image's size. */
 
-/** Where one mask is: half-open runs over the picture's pixels, column after column. */
+/** Where one mask is: half-open runs over the image's pixels, column after column. */
 export class Runs {
   /** @param {{size: [number, number], counts: string}} rle COCO's compressed form (pycocotools' rleFrString) */
   constructor({ size: [height, width], counts }) {
@@ -53,7 +53,7 @@ export class Runs {
     }
   }
 
-  /** Whether the mask covers the picture's pixel (x, y). */
+  /** Whether the mask covers the image's pixel (x, y). */
   has(x, y) {
     let found = false;
     this.column(Math.floor(x), (y0, y1) => (found ||= y0 <= y && y < y1));

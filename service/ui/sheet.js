@@ -25,7 +25,7 @@ export class Sheet {
     const { width, height } = this.canvas;
     const last = this.#shown;
     this.#shown = { what, scale, x, y };
-    const [right, down] = [x - last.x, y - last.y]; // by which the picture moved
+    const [right, down] = [x - last.x, y - last.y]; // by which the image moved
     const moved = last.what === what && last.scale === scale && Math.abs(right) < width && Math.abs(down) < height;
     if (!moved) return paint({ left: 0, top: 0, width, height });
     if (right || down) this.move(right, down);

@@ -1,19 +1,19 @@
-/** Three canvases: the picture, above it what was found, above that the words. Drawn at most once a frame. */
+/** Three canvases: the image, above it what was found, above that the words. Drawn at most once a frame. */
 
 import { $, el } from "./dom.js";
 import { paintObjects } from "./objects.js";
-import { paintPicture, paintWords } from "./paint.js";
+import { paintImage, paintWords } from "./paint.js";
 import { rowAt } from "./result.js";
 import { PixelSheet, Sheet } from "./sheet.js";
 import { Viewport } from "./viewport.js";
 
 const ZOOM_STEP = 1.5;
 const STRIP_PX = 1024;
-const SCREEN_PX = 700; // a picture of so many pixels a side gets lines and text of the usual size
+const SCREEN_PX = 700; // an image of so many pixels a side gets lines and text of the usual size
 const NOTHING = { kind: "boxes", rows: [], lit: null, look: {} };
 
 export class Stage {
-  #shown = null; // {picture, size, levels}: another object whenever other pixels are to be seen
+  #shown = null; // {image, size, levels}: another object whenever other pixels are to be seen
   #scene = NOTHING;
   #frame = 0;
 
@@ -21,7 +21,7 @@ export class Stage {
   constructor(root, pointedAt) {
     this.root = root;
     this.sheets = {
-      picture: new Sheet($("#picture", root)),
+      image: new Sheet($("#image", root)),
       objects: new PixelSheet($("#objects", root)),
       words: new Sheet($("#overlay", root)),
     };
@@ -41,13 +41,13 @@ export class Stage {
     }
   }
 
-  /** @param {{width, height}} size of the picture; the view stays when it is the same picture */
-  showPicture(picture, size) {
+  /** @param {{width, height}} size of the image; the view stays when it is the same image */
+  showImage(image, size) {
     const { width, height } = size;
     const last = this.#shown;
-    const same = last?.picture === picture && last.size.width === width && last.size.height === height;
-    if (same && last.levels === picture.levels) return;
-    this.#shown = { picture, size: { width, height }, levels: picture.levels };
+    const same = last?.image === image && last.size.width === width && last.size.height === height;
+    if (same && last.levels === image.levels) return;
+    this.#shown = { image, size: { width, height }, levels: image.levels };
     if (!same) this.viewport.setContent(width, height);
     this.#ask();
   }
@@ -91,20 +91,20 @@ export class Stage {
     this.#frame = 0;
     const [shown, scene, { scale, x, y }] = [this.#shown, this.#scene, this.viewport];
     const view = { scale, x, y };
-    const { picture, objects, words } = this.sheets;
-    picture.draw(shown, view, (area) => {
-      if (shown) paintPicture(picture.context, shown.picture, shown.size, view, area);
-      else picture.context.clearRect(0, 0, picture.canvas.width, picture.canvas.height);
+    const { image, objects, words } = this.sheets;
+    image.draw(shown, view, (area) => {
+      if (shown) paintImage(image.context, shown.image, shown.size, view, area);
+      else image.context.clearRect(0, 0, image.canvas.width, image.canvas.height);
     });
     objects.draw(scene, view, (area) => paintObjects(objects.image, scene, view, devicePixelRatio, area));
     paintWords(words.context, scene, view, devicePixelRatio);
-    words.canvas.dataset.view = [scale, x, y].join(" "); // for tests: which pixel of the picture is where
+    words.canvas.dataset.view = [scale, x, y].join(" "); // for tests: which pixel of the image is where
   }
 
   #point(event, pointedAt) {
     if (!this.#shown || this.viewport.dragging) return;
     const { size } = this.#shown;
-    const { x, y } = this.viewport.toPicture(event);
+    const { x, y } = this.viewport.toImage(event);
     const inside = x >= 0 && y >= 0 && x < size.width && y < size.height;
     this.readout.value = inside ? `${Math.floor(x)}, ${Math.floor(y)}` : "";
     if (this.#scene.result) pointedAt(rowAt(this.#scene.result, this.#scene.rows, x, y));
@@ -119,13 +119,13 @@ export class Stage {
   }
 }
 
-/** The picture at its full size with everything drawn in, as a PNG. Objects go in strips: memory stays small. */
-export async function overlayPng(picture, size, scene) {
+/** The image at its full size with everything drawn in, as a PNG. Objects go in strips: memory stays small. */
+export async function overlayPng(image, size, scene) {
   const unit = Math.max(1, Math.sqrt(size.width * size.height) / SCREEN_PX);
   const view = { scale: 1, x: 0, y: 0 };
   const sheet = (height) => el("canvas", { width: size.width, height }).getContext("2d");
   const context = sheet(size.height);
-  paintPicture(context, picture, size, view);
+  paintImage(context, image, size, view);
   const strip = sheet(Math.min(size.height, STRIP_PX));
   const image = strip.createImageData(strip.canvas.width, strip.canvas.height);
   for (let top = 0; top < size.height; top += STRIP_PX) {

@@ -8,7 +8,7 @@ import { overlayPng } from "./stage.js";
 
 /**
  * @param {(text: string) => void} say
- * @param {() => {picture, model, run, wish, scene} | undefined} shown what is on screen now
+ * @param {() => {image, model, run, wish, scene} | undefined} shown what is on screen now
  * @returns {() => void} brings the JSON view up to date
  */
 export function listenForExports(dialog, say, shown) {
@@ -25,19 +25,19 @@ export function listenForExports(dialog, say, shown) {
 }
 
 const EXPORTS = {
-  curl: (now, to) => copy(asCurl(now.model.endpoint, question(now), now.picture), to),
-  python: (now, to) => copy(asPython(now.model.endpoint, question(now), now.picture), to),
+  curl: (now, to) => copy(asCurl(now.model.endpoint, question(now), now.image), to),
+  python: (now, to) => copy(asPython(now.model.endpoint, question(now), now.image), to),
   json: (now) => save(asJson(answerOf(now)), `${stem(now)}.json`),
   coco: (now) => save(asJson(asCoco(answerOf(now).results[0])), `${stem(now)}.coco.json`),
   async overlay(now) {
     const { result } = now.run;
-    save(await overlayPng(now.picture.of(result), result, now.scene), `${stem(now)}.overlay.png`);
+    save(await overlayPng(now.image.of(result), result, now.scene), `${stem(now)}.overlay.png`);
   },
 };
 
 const question = ({ model, wish }) => parameters(model, wish, { classes: true });
 const asJson = (value) => new Blob([JSON.stringify(value)], { type: "application/json" });
-const stem = ({ picture }) => picture.name.replace(/\.[^.]*$/, "") || "picture";
+const stem = ({ image }) => image.name.replace(/\.[^.]*$/, "") || "image";
 
 function answerOf({ run: { answer, result }, wish }) {
   return { model: answer.model, results: [visibleEntry(answer.entry, result, wish)] };

@@ -1,10 +1,10 @@
 /**
- * Which part of a picture is on screen, and the gestures that change it. All lengths are device pixels; x and y are
+ * Which part of an image is on screen, and the gestures that change it. All lengths are device pixels; x and y are
  * whole ones, so that a canvas can be moved instead of painted anew.
  */
 
 const FARTHEST = 0.5; // of the scale that fits
-const NEAREST = 40; // screen pixels for one of the picture
+const NEAREST = 40; // screen pixels for one of the image
 const STEP = 1.25;
 const PAN_PX = 60;
 const MARGIN = { around: 12, below: 58 }; // CSS pixels that stay free when all is shown; below are the tools
@@ -68,14 +68,14 @@ export class Viewport {
     this.changed();
   }
 
-  /** One pixel of the picture on one of the screen. */
+  /** One pixel of the image on one of the screen. */
   actual() {
     this.zoom(1 / this.scale);
   }
 
   zoom(factor, at = { x: this.#screen.width / 2, y: this.#screen.height / 2 }) {
     const fit = this.#fitScale();
-    const farthest = Math.min(1, fit * FARTHEST); // a small picture's own pixels can always be seen
+    const farthest = Math.min(1, fit * FARTHEST); // a small image's own pixels can always be seen
     const scale = Math.min(Math.max(this.scale * factor, farthest), Math.max(NEAREST, fit));
     this.#x = at.x - ((at.x - this.#x) * scale) / this.scale;
     this.#y = at.y - ((at.y - this.#y) * scale) / this.scale;
@@ -89,13 +89,13 @@ export class Viewport {
     this.#settle();
   }
 
-  /** A place on the element -> a pixel of the picture. */
-  toPicture(event) {
+  /** A place on the element -> a pixel of the image. */
+  toImage(event) {
     const { x, y } = this.#place(event);
     return { x: (x - this.x) / this.scale, y: (y - this.y) / this.scale };
   }
 
-  /** The part of the screen that a whole picture may take. */
+  /** The part of the screen that a whole image may take. */
   #free() {
     const { around, below } = MARGIN;
     const less = (screen, ...margins) => Math.max(1, screen - devicePixelRatio * margins.reduce((a, b) => a + b));
@@ -107,7 +107,7 @@ export class Viewport {
     return Math.min(width / this.#content.width, height / this.#content.height, 8);
   }
 
-  /** Keeps a part of the picture in sight. */
+  /** Keeps a part of the image in sight. */
   #settle() {
     const hold = (at, content, screen) => {
       const rest = Math.min(content, screen) * 0.25;
@@ -135,7 +135,7 @@ export class Viewport {
     this.#pointers.set(event.pointerId, this.#place(event));
   }
 
-  /** One pointer pans; two pan and zoom, so that the picture stays under both fingers. */
+  /** One pointer pans; two pan and zoom, so that the image stays under both fingers. */
   #move(event) {
     const before = this.#pointers.get(event.pointerId);
     if (!before) return;

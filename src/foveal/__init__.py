@@ -24,7 +24,7 @@ def load(model: str, *, zoo: "Path | str | None" = None, provider: str = "cpu") 
         provider: cpu, cuda, tensorrt or openvino; anything else than what was asked for is an error.
 
     Returns:
-        A callable: picture (bytes, path or (H, W, 3) uint8 RGB array) -> result.
+        A callable: image (bytes, path or (H, W, 3) uint8 RGB array) -> result.
     """
     from foveal.inference.pipeline import Predictor
     from foveal.inference.session import SessionSettings

@@ -34,7 +34,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "data anchors": Command("foveal.models.commands.detection:anchors", "Judge, tune and try out anchors.", "train"),
     "models": Command("foveal.commands.models:models", "List the models of the zoo."),
-    "train": Command("foveal.models.commands.train:train", "Fine-tune a network on your pictures.", "train"),
+    "train": Command("foveal.models.commands.train:train", "Fine-tune a network on your images.", "train"),
     "recipe show": Command(
         "foveal.models.commands.recipe:show", "Print a resolved recipe, every field explained.", "train"
     ),

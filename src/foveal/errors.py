@@ -93,7 +93,7 @@ class ParityFailure(FovealError):
 
 
 class BadEnsemble(FovealError):
-    """Packages whose answers cannot be averaged: other tasks, labels, canvases or test pictures."""
+    """Packages whose answers cannot be averaged: other tasks, labels, model inputs or test images."""
 
     title = "Packages cannot be averaged"
 

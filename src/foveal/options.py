@@ -27,7 +27,7 @@ class Options:
     max_detections: int | None = None  # 1..300, cut after NMS
     classes: tuple[str, ...] | None = None  # only detections of these labels
     mask_format: str | None = None  # rle | polygon | png | none
-    tile: int | None = None  # class maps: answer a picture in windows of so many of its pixels; None: all at once
+    tile: int | None = None  # class maps: answer an image in windows of so many of its pixels; None: all at once
 
     @classmethod
     def parse(cls, raw: Mapping[str, str], *, applicable: Collection[str], labels: Collection[str]) -> "Options":

@@ -1,4 +1,4 @@
-"""What a model says about one picture: validated, frozen struct-of-arrays, in pixels of the original after EXIF."""
+"""What a model says about one image: validated, frozen struct-of-arrays, in pixels of the original after EXIF."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ def _check_scored(scores: FloatArray, class_ids: IntArray, labels: Sequence[str]
 
 @dataclass(frozen=True)
 class Classification:
-    """The likeliest classes of one picture, best first (as many as `top_k` asked for)."""
+    """The likeliest classes of one image, best first (as many as `top_k` asked for)."""
 
     scores: FloatArray  # (K,) probabilities in [0, 1], descending
     class_ids: IntArray  # (K,) index into labels
@@ -46,7 +46,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class SemanticMap:
-    """One class for every pixel of the original picture."""
+    """One class for every pixel of the original image."""
 
     class_map: npt.NDArray[np.uint8]  # (H, W) index into labels
     labels: tuple[str, ...]
@@ -61,7 +61,7 @@ class SemanticMap:
         _expect(highest < len(self.labels), f"class_map: expected ids below {len(self.labels)}, got {highest}")
 
     def coverage(self) -> dict[str, float]:
-        """Fraction of the picture's pixels for each label; sums to 1."""
+        """Fraction of the image's pixels for each label; sums to 1."""
         counts = np.bincount(self.class_map.ravel(), minlength=len(self.labels))
         return {label: float(n) / self.class_map.size for label, n in zip(self.labels, counts, strict=True)}
 
@@ -86,9 +86,9 @@ class InstanceMasks:
 
 @dataclass(frozen=True)
 class Detections:
-    """Boxes of one picture, ordered by (-score, class_id, box)."""
+    """Boxes of one image, ordered by (-score, class_id, box)."""
 
-    boxes_xyxy: FloatArray  # (N, 4) continuous edges inside the original picture
+    boxes_xyxy: FloatArray  # (N, 4) continuous edges inside the original image
     scores: FloatArray  # (N,) in [0, 1], descending
     class_ids: IntArray  # (N,) index into labels; detectors have no background label
     labels: tuple[str, ...]

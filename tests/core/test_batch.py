@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("zoo")
-    packages.write_colours(folder, canvas_hw=(16, 16))
+    packages.write_colours(folder, input_hw=(16, 16))
     return folder
 
 
@@ -133,8 +133,8 @@ def command(zoo: Path, out: Path, folder: Path, *more: str) -> list[str]:
 
 def test_kill_and_resume_gives_the_file_of_an_uninterrupted_run(tmp_path: Path) -> None:
     """kill -9 at random moments, resumed each time. The graph is made slow, so that the kills hit the work."""
-    zoo, folder = tmp_path / "zoo", tmp_path / "pictures"
-    packages.write_colours(zoo, canvas_hw=(256, 256), cost=60)
+    zoo, folder = tmp_path / "zoo", tmp_path / "images"
+    packages.write_colours(zoo, input_hw=(256, 256), cost=60)
     folder.mkdir()
     for i in range(250):
         cv2.imwrite(str(folder / f"{i:03}.png"), np.full((9, 8, 3), i, np.uint8))
@@ -197,7 +197,7 @@ def test_a_job_killed_behind_its_header_writes_no_second_one(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("format_", ["jsonl", "csv", "parquet"])
 def test_every_format_resumes_and_remembers_failures(zoo: Path, folder: Path, tmp_path: Path, format_: str) -> None:
-    """Interrupted by a full disk, as it were, behind the broken fourth picture; the exit code still knows of it."""
+    """Interrupted by a full disk, as it were, behind the broken fourth image; the exit code still knows of it."""
     options = Options().resolved(foveal.load("colours", zoo=zoo).manifest)
     job = Job(ModelPackage.open(zoo / "colours" / "1"), options, format=format_)
     sources = expand([str(folder)])
@@ -223,7 +223,7 @@ def test_the_summary_counts_what_was_found(zoo: Path, folder: Path, tmp_path: Pa
     done = subprocess.run(command(zoo, tmp_path / "out", folder), capture_output=True, text=True)
     first, found, failed = done.stderr.splitlines()
     assert re.fullmatch(r"foveal: 7 images in \d+\.\d s, \d+\.\d images/s", first)
-    assert found == "foveal: pictures by likeliest class: red 6"
+    assert found == "foveal: images by likeliest class: red 6"
     assert failed.startswith(f"foveal: 1 of 7 images failed; the first: {folder}/3.png: ")
 
 

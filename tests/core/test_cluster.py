@@ -19,19 +19,19 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-from tests.core.test_batch import command
 
 from foveal.batch import cluster
-from foveal.batch.image_files import Pictures
+from foveal.batch.image_files import ImageFiles
 from foveal.batch.job import Job, Piece
 from foveal.batch.sources import Source, expand
 from foveal.commands.predict import to_file
 from foveal.errors import BadOutput, BadRequest
 from foveal.options import Options
 from foveal.packages.package import ModelPackage
+from tests.core.test_batch import command
 from tests.helpers.packages import write_colours
 
-PICTURES = 400  # more than six parts
+IMAGES = 400  # more than six parts
 PATIENCE_S = 120  # a busy machine is no fault
 Node = subprocess.Popen[bytes]
 
@@ -108,19 +108,19 @@ def workers() -> list[psutil.Process]:
 
 @pytest.fixture(scope="module")
 def sources(folder: Path) -> list[Source]:
-    """Pictures, one of them broken; their names are relative to where the tests run."""
-    pictures = folder / "pictures"
-    pictures.mkdir()
-    for i in range(PICTURES):
-        cv2.imwrite(str(pictures / f"{i:03}.png"), np.full((9, 8, 3), i % 251, np.uint8))
-    (pictures / "100.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    return expand([os.path.relpath(pictures)])
+    """ImageFiles, one of them broken; their names are relative to where the tests run."""
+    images = folder / "images"
+    images.mkdir()
+    for i in range(IMAGES):
+        cv2.imwrite(str(images / f"{i:03}.png"), np.full((9, 8, 3), i % 251, np.uint8))
+    (images / "100.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    return expand([os.path.relpath(images)])
 
 
 @pytest.fixture(scope="module")
 def package(folder: Path) -> ModelPackage:
     """A classifier slow enough that a kill hits it at work."""
-    return ModelPackage.open(write_colours(folder / "zoo", canvas_hw=(256, 256), cost=20))
+    return ModelPackage.open(write_colours(folder / "zoo", input_hw=(256, 256), cost=20))
 
 
 def job_of(package: ModelPackage, **fields: object) -> Job:
@@ -139,7 +139,7 @@ def joined(pieces: Sequence[Piece]) -> bytes:
 def test_a_worker_killed_in_the_middle_changes_no_byte(
     address: str, package: ModelPackage, sources: list[Source], folder: Path
 ) -> None:
-    job = job_of(package, pictures=Pictures(overlay=folder / "drawn"))
+    job = job_of(package, images=ImageFiles(overlay=folder / "drawn"))
     pieces = []
     for piece in cluster.run(job, sources, address=address):
         pieces.append(piece)
@@ -149,11 +149,11 @@ def test_a_worker_killed_in_the_middle_changes_no_byte(
             victims[0].kill()
     here = local(job, sources)
     assert joined(pieces) == joined(here)
-    assert sum(piece.tally.images for piece in pieces) == PICTURES
+    assert sum(piece.tally.images for piece in pieces) == IMAGES
     assert [piece.tally.first_failure for piece in pieces if piece.tally.failed] == [
         piece.tally.first_failure for piece in here if piece.tally.failed
     ]
-    assert len(list((folder / "drawn").rglob("*.jpg"))) == PICTURES - 1
+    assert len(list((folder / "drawn").rglob("*.jpg"))) == IMAGES - 1
 
 
 @pytest.mark.slow
@@ -194,7 +194,7 @@ def test_either_engine_goes_on_where_the_other_was_killed(
             to_file(job, sources, killed, out, resume=False)
         tally, skipped = to_file(job, sources, second, out, resume=True)
         assert skipped > 130
-        assert (tally.images, tally.failed) == (PICTURES, 1)
+        assert (tally.images, tally.failed) == (IMAGES, 1)
         whole = folder / "whole"
         to_file(job, sources, engines[1], whole, resume=False)
         assert out.read_bytes() == whole.read_bytes()
@@ -206,10 +206,10 @@ def test_the_command_by_address_and_with_a_ray_of_its_own(address: str, sources:
     outs = [folder / name for name in ("here.csv", "there.csv", "own.csv")]
     engines = [[], ["--engine", "ray", "--ray-address", address], ["--engine", "ray", "--ray-address", "local"]]
     for out, engine in zip(outs, engines, strict=True):
-        words = command(folder / "fast", out, Path(os.path.relpath(folder / "pictures")), "--format", "csv", *engine)
+        words = command(folder / "fast", out, Path(os.path.relpath(folder / "images")), "--format", "csv", *engine)
         done = subprocess.run(words, capture_output=True, text=True)
         assert done.returncode == 1, done.stderr
-        assert f"1 of {PICTURES} images failed" in done.stderr
+        assert f"1 of {IMAGES} images failed" in done.stderr
     assert outs[0].read_bytes() == outs[1].read_bytes() == outs[2].read_bytes()
 
 
@@ -219,7 +219,7 @@ def test_faults_come_back_as_what_they_are(
 ) -> None:
     (folder / "file").write_text("no folder")
     with pytest.raises(BadOutput, match="expected a place to write to"):
-        list(cluster.run(job_of(package, pictures=Pictures(overlay=folder / "file")), sources, address=address))
+        list(cluster.run(job_of(package, images=ImageFiles(overlay=folder / "file")), sources, address=address))
     pieces = list(cluster.run(job_of(package, fail_fast=True), sources, address=address))
     assert joined(pieces) == joined(local(job_of(package, fail_fast=True), sources))
     assert sum(piece.tally.images for piece in pieces) == 101
@@ -229,12 +229,12 @@ def test_faults_come_back_as_what_they_are(
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
     monkeypatch.setattr(cluster, "TRIES", 2)
     poisoned = [*sources[:70], Poison("poison.png", "poison.png")]
-    with pytest.raises(cluster.WorkersDied, match=r"pictures/064\.png … poison\.png"):
+    with pytest.raises(cluster.WorkersDied, match=r"images/064\.png … poison\.png"):
         list(cluster.run(job_of(package), poisoned, address=address))
 
 
 class Poison(Source):
-    """A picture that kills who reads it."""
+    """An image that kills who reads it."""
 
     def read(self) -> bytes:
         os.kill(os.getpid(), signal.SIGKILL)

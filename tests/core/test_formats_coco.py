@@ -22,9 +22,9 @@ from tests.helpers.commandline import foveal
 from tests.helpers.detectors import RGB, detector_manifest, pipeline, scene, two_stage_graph
 from tests.helpers.packages import colour_manifest, golden_files
 
-CANVAS = (64, 64)
-BOXES = two_stage_graph(CANVAS)
-MASKS = two_stage_graph(CANVAS, np.ones((28, 28), np.float32))
+INPUT_HW = (64, 64)
+BOXES = two_stage_graph(INPUT_HW)
+MASKS = two_stage_graph(INPUT_HW, np.ones((28, 28), np.float32))
 TRUTH = {
     "images": [
         {"id": 42, "file_name": "a.png", "height": 64, "width": 64},
@@ -36,17 +36,17 @@ TRUTH = {
 
 
 def entries(model: bytes) -> list[Entry]:
-    run = pipeline(model, canvas_hw=CANVAS)
+    run = pipeline(model, input_hw=INPUT_HW)
     return [
-        Entry("folder/a.png", run(scene(CANVAS, {"red": (5, 7, 30, 20), "blue": (40, 40, 50, 60)}))),
+        Entry("folder/a.png", run(scene(INPUT_HW, {"red": (5, 7, 30, 20), "blue": (40, 40, 50, 60)}))),
         Entry("folder/broken.png", BadImage("no")),
-        Entry("folder/empty.png", run(scene(CANVAS, {}))),
-        Entry("folder/b.png", run(scene(CANVAS, {"green": (1, 2, 4, 8)}))),
+        Entry("folder/empty.png", run(scene(INPUT_HW, {}))),
+        Entry("folder/b.png", run(scene(INPUT_HW, {"green": (1, 2, 4, 8)}))),
     ]
 
 
 def written(model: bytes, given: list[Entry], ids: CocoIds | None = None) -> list[dict[str, Any]]:
-    writer = CocoResults(detector_manifest(model, canvas_hw=CANVAS), Options(), ids)
+    writer = CocoResults(detector_manifest(model, input_hw=INPUT_HW), Options(), ids)
     lines, out = io.BytesIO(b"".join(map(writer.write, given))), io.BytesIO()
     writer.assemble(lines, out)
     return json.loads(out.getvalue())
@@ -81,17 +81,17 @@ def test_ids_of_a_ground_truth_file_and_pycocotools_reads_it(truth_file: Path, t
     assert (loaded.annToMask(row) == masks.bitmap_of(result, 0).full()).all()
 
 
-def test_no_picture_and_no_detection_are_valid_json() -> None:
+def test_no_image_and_no_detection_are_valid_json() -> None:
     assert written(BOXES, []) == []
     assert written(BOXES, entries(BOXES)[1:3]) == []
 
 
 def test_faults_name_what_was_expected(truth_file: Path, tmp_path: Path) -> None:
     ids = CocoIds.read(truth_file)
-    with pytest.raises(BadData, match=r"expected one picture called 'c.png', got 0"):
+    with pytest.raises(BadData, match=r"expected one image called 'c.png', got 0"):
         ids.image_id("folder/c.png")
     with pytest.raises(BadData, match=r"got none for \['mauve'\]"):
-        CocoResults(detector_manifest(BOXES, canvas_hw=CANVAS, labels=("mauve", "red", "blue")), Options(), ids)
+        CocoResults(detector_manifest(BOXES, input_hw=INPUT_HW, labels=("mauve", "red", "blue")), Options(), ids)
     with pytest.raises(BadData, match="expected a COCO data set"):
         CocoIds.read(tmp_path / "nothing.json")
     with pytest.raises(BadRequest, match="format 'coco': expected a model of object-detection"):
@@ -99,7 +99,7 @@ def test_faults_name_what_was_expected(truth_file: Path, tmp_path: Path) -> None
 
 
 def test_instance_map_numbers_objects_and_the_better_one_lies_on_top() -> None:
-    result = pipeline(MASKS, canvas_hw=CANVAS)(scene((70, 90), {"red": (5, 7, 30, 20), "blue": (20, 12, 50, 60)}))
+    result = pipeline(MASKS, input_hw=INPUT_HW)(scene((70, 90), {"red": (5, 7, 30, 20), "blue": (20, 12, 50, 60)}))
     ids = instance_map(result)
     first, second = (masks.bitmap_of(result, i).full() > 0 for i in range(2))
     assert (first & second).any(), "the objects should overlap"
@@ -114,8 +114,8 @@ def test_instance_map_numbers_objects_and_the_better_one_lies_on_top() -> None:
 def test_ap_by_pycocotools_alone_is_what_evaluate_says(model: bytes, kind: str, tmp_path: Path) -> None:
     """`predict --format coco` and `evaluate` on a data set whose truth lies a little beside what the stub finds."""
     data, package = tmp_path / "data", tmp_path / "rectangles"
-    draw_beside(data, pictures=12)
-    manifest = detector_manifest(model, canvas_hw=CANVAS)
+    draw_beside(data, images=12)
+    manifest = detector_manifest(model, input_hw=INPUT_HW)
     ModelPackage.write(package, manifest=manifest, model=model, card="#", golden=golden_files(manifest, model))
     complete = SCORING[manifest.task].options
     words = ["--score-threshold", complete.score_threshold, "--max-detections", complete.max_detections]
@@ -135,18 +135,18 @@ def test_ap_by_pycocotools_alone_is_what_evaluate_says(model: bytes, kind: str, 
     assert [values[name] for name in ("AP", "AP50")] == pytest.approx(run.stats[:2].tolist(), abs=1e-9)
 
 
-def draw_beside(data: Path, *, pictures: int) -> None:
+def draw_beside(data: Path, *, photos: int) -> None:
     """A COCO data set; each true rectangle lies 1, 2 or 4 px beside the one that is drawn.
 
-    The stub scores all objects of a class alike; AP of ties hangs on the order of pictures: hence one object a class.
+    The stub scores all objects of a class alike; AP of ties hangs on the order of photos: hence one object a class.
     """
     (data / "images").mkdir(parents=True)
     images, annotations = [], []
-    for i in range(pictures):
+    for i in range(photos):
         colour, beside = list(RGB)[i % 3], (1, 2, 4)[i % 3]
         drawn = {colour: (8, 6, 32, 36)} if i < 3 else {}
         images.append({"id": 100 - i, "file_name": f"{i:02}.png", "height": 64, "width": 64})
-        cv2.imwrite(str(data / f"images/{i:02}.png"), scene(CANVAS, drawn)[..., ::-1])
+        cv2.imwrite(str(data / f"images/{i:02}.png"), scene(INPUT_HW, drawn)[..., ::-1])
         if drawn:
             x1, y1, x2, y2 = 8 + beside, 6, 32 + beside, 36
             row = {"id": i + 1, "image_id": 100 - i, "category_id": i + 1, "area": 24 * 30, "iscrowd": 0}

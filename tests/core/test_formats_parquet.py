@@ -16,13 +16,13 @@ from foveal.results import Classification, Result, SemanticMap
 from tests.helpers.detectors import detector_manifest, pipeline, scene, two_stage_graph
 from tests.helpers.packages import COLOURS, colour_manifest
 
-CANVAS = (64, 64)
+INPUT_HW = (64, 64)
 RECTANGLES = {"red": (5, 7, 30, 20), "blue": (40, 40, 50, 60)}
 
 
 def _found(model: bytes) -> list[Result]:
-    run = pipeline(model, canvas_hw=CANVAS)
-    return [run(scene(CANVAS, RECTANGLES)), run(scene(CANVAS, {}))]
+    run = pipeline(model, input_hw=INPUT_HW)
+    return [run(scene(INPUT_HW, RECTANGLES)), run(scene(INPUT_HW, {}))]
 
 
 def case(task: str) -> tuple[Manifest, list[Result]]:
@@ -32,8 +32,8 @@ def case(task: str) -> tuple[Manifest, list[Result]]:
     if task == "semantic-segmentation":
         ids = np.array([[0, 1, 1], [1, 0, 0]], np.uint8)
         return colour_manifest(task=task), [SemanticMap(ids, COLOURS, (2, 3))]
-    model = two_stage_graph(CANVAS, np.ones((28, 28), np.float32) if task == "instance-segmentation" else None)
-    return detector_manifest(model, canvas_hw=CANVAS), _found(model)
+    model = two_stage_graph(INPUT_HW, np.ones((28, 28), np.float32) if task == "instance-segmentation" else None)
+    return detector_manifest(model, input_hw=INPUT_HW), _found(model)
 
 
 def without_nulls(value: Any) -> Any:
@@ -66,7 +66,7 @@ def test_a_row_is_the_json_entry(task: str, mask_format: str | None, monkeypatch
     assert without_nulls(read.read().to_pylist()) == [json.loads(jsonl.write(entry)) for entry in entries]
 
 
-def test_no_picture_is_an_empty_table_with_its_columns() -> None:
+def test_no_image_is_an_empty_table_with_its_columns() -> None:
     writer, out = FORMATS["parquet"](colour_manifest(), Options()), io.BytesIO()
     writer.assemble(io.BytesIO(), out)
     table = pq.read_table(out)

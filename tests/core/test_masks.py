@@ -27,7 +27,7 @@ def soft_masks(count: int, size: int = 28) -> npt.NDArray[np.float32]:
 
 
 def boxes_inside(count: int, image_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Boxes of all sizes, many touching the border, some tiny, one the whole picture."""
+    """Boxes of all sizes, many touching the border, some tiny, one the whole image."""
     height, width = image_hw
     first = RNG.uniform(-0.2, 1.0, (count, 2)) * [width, height]
     size = np.exp(RNG.uniform(np.log(0.3), np.log(max(image_hw)), (count, 2)))
@@ -140,7 +140,7 @@ def assert_within_tolerance(bitmap: Bitmap, got: npt.NDArray[np.bool_]) -> None:
 
     Its centre is at most 0.75 px from the true outline, and so at most 0.75 + 0.71 from the centre of a pixel beyond.
     """
-    exact = np.pad(bitmap.full(), 1)  # outside of the picture counts as outside of the object
+    exact = np.pad(bitmap.full(), 1)  # outside of the image counts as outside of the object
     wrong = np.pad(got, 1) != exact
     for value in (0, 1):
         distance = cv2.distanceTransform((exact == value).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)

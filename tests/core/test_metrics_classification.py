@@ -75,7 +75,7 @@ def test_calibration_of_the_sure_and_right_is_zero_and_of_the_sure_and_wrong_is_
     assert calibration_error(sure, np.zeros(10, bool)) == 1
 
 
-def test_a_class_without_pictures_or_predictions_is_zero_and_not_in_the_mean() -> None:
+def test_a_class_without_images_or_predictions_is_zero_and_not_in_the_mean() -> None:
     scores = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1]], np.float32)
     found = score_classification(results_of(scores), [0, 1], LABELS[:3])
     assert found.per_class["c"] == {"precision": 0, "recall": 0, "f1": 0, "support": 0}
@@ -83,7 +83,7 @@ def test_a_class_without_pictures_or_predictions_is_zero_and_not_in_the_mean() -
     assert "top5" not in found.values  # with three classes it would always be 1
 
 
-def test_scores_do_not_depend_on_the_order_of_pictures() -> None:
+def test_scores_do_not_depend_on_the_order_of_images() -> None:
     results, truth = random_case(7, count=50, classes=6)
     turned = score_classification(results[::-1], truth[::-1], LABELS[:6])
     assert turned.values == pytest.approx(score_classification(results, truth, LABELS[:6]).values)

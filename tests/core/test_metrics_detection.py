@@ -50,7 +50,7 @@ def filled(box: npt.NDArray) -> dict[str, object]:
 
 
 A, B, C = [0, 0, 10, 10], [20, 20, 30, 30], [50, 50, 60, 60]
-# Three objects on two pictures. By descending score: right (IoU 1), nothing there, right up to IoU 0.72; C is missed.
+# Three objects on two images. By descending score: right (IoU 1), nothing there, right up to IoU 0.72; C is missed.
 RESULTS = [found((A, 0.9, 0), ([80, 80, 90, 90], 0.8, 0), ([20, 20, 30, 27.2], 0.7, 0)), found()]
 TRUTHS = [true((A, 0), (B, 0)), true((C, 0))]
 
@@ -118,26 +118,26 @@ def test_nothing_found_or_nothing_there_is_a_figure_and_no_crash(results: list[D
     assert nothing_found.details["errors"]["all"]["missed"] == 3
 
 
-def random_pairs(seed: int, pictures: int = 12) -> tuple[list[Detections], list[ObjectTruth]]:
+def random_pairs(seed: int, images: int = 12) -> tuple[list[Detections], list[ObjectTruth]]:
     rng = np.random.default_rng(seed)
     results, truths = [], []
-    for _ in range(pictures):
+    for _ in range(images):
         corner = rng.uniform(0, 80, (rng.integers(0, 9), 2))
         objects = [([*xy, *(xy + rng.uniform(5, 35, 2))], int(rng.integers(2))) for xy in corner]
         crowd = [bool(rng.random() < 0.15) for _ in objects]
         truths.append(true(*objects, crowd=crowd))
         near = [(np.array(box) + rng.normal(0, 2, 4), float(rng.random()), c) for box, c in objects for _ in range(2)]
-        stray = [
+        divergent = [
             ([x, y, x + 20, y + 20], float(rng.random()), int(rng.integers(2))) for x, y in rng.uniform(0, 80, (4, 2))
         ]
         results.append(
-            found(*((np.sort(np.reshape(b, (2, 2)), axis=0).ravel().tolist(), s, c) for b, s, c in near + stray))
+            found(*((np.sort(np.reshape(b, (2, 2)), axis=0).ravel().tolist(), s, c) for b, s, c in near + divergent))
         )
     return results, truths
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_bootstraps_ap50_is_pycocotools_on_the_pictures_themselves(seed: int) -> None:
+def test_the_bootstraps_ap50_is_pycocotools_on_the_images_themselves(seed: int) -> None:
     results, truths = random_pairs(seed)
     run = coco.evaluate(coco.truth_dataset(truths, LABELS, "bbox"), coco.result_rows(results, "bbox"), "bbox")
     matches = [coco.class_matches(run, k) for k in range(2)]

@@ -9,7 +9,7 @@ from PIL import ExifTags, Image
 from foveal.errors import BadPackage
 from foveal.formats import Entry, entry_object
 from foveal.imaging.decode import Decoded
-from foveal.imaging.preprocess import Frame
+from foveal.imaging.preprocess import ImageTransform
 from foveal.options import Options
 from foveal.packages.manifest import GoldenTolerance
 from foveal.tasks import TASKS, Prepared
@@ -17,8 +17,8 @@ from foveal.tasks.object_detection import MAX_CANDIDATES, graph_family
 from tests.helpers.detectors import SCORES, detector_manifest, one_stage_graph, pipeline, scene, two_stage_graph
 from tests.helpers.packages import encoded
 
-CANVAS = (64, 64)
-FAMILIES = {"one-stage": one_stage_graph(CANVAS), "two-stage": two_stage_graph(CANVAS)}
+INPUT_HW = (64, 64)
+FAMILIES = {"one-stage": one_stage_graph(INPUT_HW), "two-stage": two_stage_graph(INPUT_HW)}
 TASK = TASKS["object-detection"]
 RECTANGLES = {"red": (5, 7, 30, 20), "green": (40, 2, 61, 33), "blue": (10, 36, 22, 55)}
 
@@ -28,8 +28,8 @@ def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def frame_of(image_hw: tuple[int, int] = CANVAS) -> Frame:
-    return Frame(image_hw, CANVAS, CANVAS, (CANVAS[1] / image_hw[1], CANVAS[0] / image_hw[0]))
+def transform_of(image_hw: tuple[int, int] = INPUT_HW) -> ImageTransform:
+    return ImageTransform(image_hw, INPUT_HW, INPUT_HW, (INPUT_HW[1] / image_hw[1], INPUT_HW[0] / image_hw[0]))
 
 
 def raw(rows: list[tuple[list[float], float, int]]) -> dict[str, Any]:
@@ -41,21 +41,23 @@ def raw(rows: list[tuple[list[float], float, int]]) -> dict[str, Any]:
     }
 
 
-def decode(outputs: dict[str, Any], family: str = "one-stage", frame: Frame | None = None, **options: Any) -> Any:
-    manifest = detector_manifest(FAMILIES[family], canvas_hw=CANVAS)
-    return TASK.decode(outputs, frame or frame_of(), manifest, Options(**options).resolved(manifest))
+def decode(
+    outputs: dict[str, Any], family: str = "one-stage", transform: ImageTransform | None = None, **options: Any
+) -> Any:
+    manifest = detector_manifest(FAMILIES[family], input_hw=INPUT_HW)
+    return TASK.decode(outputs, transform or transform_of(), manifest, Options(**options).resolved(manifest))
 
 
 def test_the_family_is_told_by_input_names_and_nothing_else() -> None:
     for name, model in FAMILIES.items():
-        manifest = detector_manifest(model, canvas_hw=CANVAS)
+        manifest = detector_manifest(model, input_hw=INPUT_HW)
         assert graph_family(manifest) == name
         with pytest.raises(BadPackage, match=r"expected graph inputs .* got \['images'\]"):
             graph_family(manifest.model_copy(update={"inputs": manifest.inputs[:1]}))
 
 
 def test_known_rectangles_come_back_with_class_and_score(family: str) -> None:
-    result = pipeline(FAMILIES[family], canvas_hw=CANVAS)(scene(CANVAS, RECTANGLES))
+    result = pipeline(FAMILIES[family], input_hw=INPUT_HW)(scene(INPUT_HW, RECTANGLES))
     assert [result.labels[i] for i in result.class_ids] == ["red", "green", "blue"]
     assert result.boxes_xyxy.tolist() == [list(map(float, box)) for box in RECTANGLES.values()]
     assert result.scores.tolist() == np.float32(SCORES).tolist()
@@ -67,11 +69,13 @@ def test_known_rectangles_come_back_with_class_and_score(family: str) -> None:
 def test_boxes_land_in_original_pixels_at_any_size(family: str, image_hw: tuple[int, int], mode: str) -> None:
     height, width = image_hw
     box = (width // 4, height // 4, max(width * 3 // 4, width // 4 + 1), max(height * 7 // 8, height // 4 + 1))
-    result = pipeline(FAMILIES[family], canvas_hw=CANVAS, mode=mode)(scene(image_hw, {"green": box}))
-    _, frame = detector_manifest(FAMILIES[family], canvas_hw=CANVAS, mode=mode).preprocess.apply(
+    result = pipeline(FAMILIES[family], input_hw=INPUT_HW, mode=mode)(scene(image_hw, {"green": box}))
+    _, transform = detector_manifest(FAMILIES[family], input_hw=INPUT_HW, mode=mode).preprocess.apply(
         Decoded.of_array(np.zeros((*image_hw, 3), np.uint8))
     )
-    pixel = np.array([1 / frame.scale_xy[0], 1 / frame.scale_xy[1]] * 2)  # one canvas pixel, in original ones
+    pixel = np.array(
+        [1 / transform.scale_xy[0], 1 / transform.scale_xy[1]] * 2
+    )  # one model-input pixel, in original ones
     assert len(result) == 1
     assert (np.abs(result.boxes_xyxy[0] - np.array(box)) <= np.maximum(pixel, 0.51)).all(), result.boxes_xyxy
 
@@ -89,7 +93,7 @@ STORED = {  # how a camera stores upright pixels under each EXIF orientation: th
 
 
 def photo(upright: Any, orientation: int, container: str) -> bytes:
-    """An encoded picture whose pixels lie as `orientation` says."""
+    """An encoded image whose pixels lie as `orientation` says."""
     image, turn, exif = Image.fromarray(upright), STORED[orientation], Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     exact = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(container, {})
@@ -100,29 +104,29 @@ def photo(upright: Any, orientation: int, container: str) -> bytes:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_boxes_follow_exif_orientation(family: str, orientation: int, container: str) -> None:
     upright = scene((48, 64), RECTANGLES | {"blue": (10, 36, 22, 47)})
-    result = pipeline(FAMILIES[family], canvas_hw=CANVAS)(photo(upright, orientation, container))
+    result = pipeline(FAMILIES[family], input_hw=INPUT_HW)(photo(upright, orientation, container))
     assert result.image_hw == (48, 64)
     assert result.boxes_xyxy.tolist() == [[5, 7, 30, 20], [40, 2, 61, 33], [10, 36, 22, 47]]
 
 
 def test_a_batch_gives_what_single_calls_give_with_thresholds_of_their_own(family: str) -> None:
-    pictures = [scene(CANVAS, RECTANGLES), scene((40, 64), {}), scene(CANVAS, {"blue": (1, 1, 9, 9)})]
-    runner = pipeline(FAMILIES[family], canvas_hw=CANVAS)
-    prepared = [runner.prepare(picture) for picture in pictures]
+    images = [scene(INPUT_HW, RECTANGLES), scene((40, 64), {}), scene(INPUT_HW, {"blue": (1, 1, 9, 9)})]
+    runner = pipeline(FAMILIES[family], input_hw=INPUT_HW)
+    prepared = [runner.prepare(image) for image in images]
     options = [Options(score_threshold=t).resolved(runner.manifest) for t in (0.75, 0.1, 0.5)]
     together = [
         runner.finish(o, p, c) for o, p, c in zip(runner.infer(prepared, options), prepared, options, strict=True)
     ]
     assert [len(result) for result in together] == [2, 0, 1]
-    for picture, option, result in zip(pictures, options, together, strict=True):
-        alone = runner(picture, options=option)
+    for image, option, result in zip(images, options, together, strict=True):
+        alone = runner(image, options=option)
         assert alone.boxes_xyxy.tobytes() == result.boxes_xyxy.tobytes()
         assert alone.scores.tobytes() == result.scores.tobytes()
 
 
-def test_two_stage_graph_reads_each_pictures_threshold() -> None:
-    runner = pipeline(FAMILIES["two-stage"], canvas_hw=CANVAS)
-    prepared = [runner.prepare(scene(CANVAS, RECTANGLES))] * 2
+def test_two_stage_graph_reads_each_images_threshold() -> None:
+    runner = pipeline(FAMILIES["two-stage"], input_hw=INPUT_HW)
+    prepared = [runner.prepare(scene(INPUT_HW, RECTANGLES))] * 2
     options = [Options(score_threshold=t).resolved(runner.manifest) for t in (0.85, 0.0)]
     assert [len(o["scores"]) for o in runner.infer(prepared, options)] == [1, 3]
     assert TASK.batch_key(Options(iou_threshold=0.4)) != TASK.batch_key(Options(iou_threshold=0.5))
@@ -163,7 +167,7 @@ def test_boxes_are_clipped_and_those_without_area_are_dropped() -> None:
         ([3, 3, 3.004, 9], 0.7, 0),
         ([60, 60, 99, 99], 0.6, 1),
     ]
-    found = decode(raw(rows), frame=frame_of((128, 128)))
+    found = decode(raw(rows), transform=transform_of((128, 128)))
     assert found.boxes_xyxy.tolist() == [[0, 0, 20, 20], [120, 120, 128, 128]]
     nothing = decode(raw([([float("nan")] * 4, 0.9, 0), ([0, 0, 1, 1], float("nan"), 0)]))
     assert len(nothing) == 0
@@ -225,10 +229,10 @@ def test_score_threshold_0_stays_bounded_in_time_and_memory() -> None:
 
 
 def test_feeds_of_both_families() -> None:
-    manifest = detector_manifest(FAMILIES["two-stage"], canvas_hw=CANVAS)
-    prepared = Prepared(np.zeros((*CANVAS, 3), np.uint8), Frame((10, 20), CANVAS, (32, 64), (3.2, 3.2)))
+    manifest = detector_manifest(FAMILIES["two-stage"], input_hw=INPUT_HW)
+    prepared = Prepared(np.zeros((*INPUT_HW, 3), np.uint8), ImageTransform((10, 20), INPUT_HW, (32, 64), (3.2, 3.2)))
     feeds = TASK.feeds([prepared] * 2, [Options(score_threshold=t, iou_threshold=0.5) for t in (0.1, 0.2)], manifest)
-    assert feeds["images"].shape == (2, *CANVAS, 3)
+    assert feeds["images"].shape == (2, *INPUT_HW, 3)
     assert feeds["content_hw"].tolist() == [[32, 64], [32, 64]]
     assert feeds["score_threshold"].tolist() == np.float32([0.1, 0.2]).tolist()
     assert feeds["iou_threshold"].shape == ()

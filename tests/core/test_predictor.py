@@ -1,4 +1,4 @@
-"""Pictures in, results out; a batch of n gives what n single calls give."""
+"""Images in, results out; a batch of n gives what n single calls give."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.helpers import packages
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     zoo = tmp_path_factory.mktemp("zoo")
-    packages.write_colours(zoo, canvas_hw=(16, 16))
+    packages.write_colours(zoo, input_hw=(16, 16))
     return foveal.load("colours", zoo=zoo)
 
 
@@ -27,8 +27,8 @@ def test_the_right_answer_from_bytes_path_and_pixels(predictor: Predictor, tmp_p
     (tmp_path / "green.png").write_bytes(data)
     pixels = np.full((10, 12, 3), (10, 200, 30), np.uint8)
     expected = softmax(np.array([10, 200, 30]) * packages.GAIN / 255)
-    for picture in (data, tmp_path / "green.png", str(tmp_path / "green.png"), pixels):
-        result = predictor(picture)
+    for image in (data, tmp_path / "green.png", str(tmp_path / "green.png"), pixels):
+        result = predictor(image)
         assert isinstance(result, Classification)
         assert result.label == "green"
         assert result.image_hw == (10, 12)
@@ -37,18 +37,18 @@ def test_the_right_answer_from_bytes_path_and_pixels(predictor: Predictor, tmp_p
 
 def test_batch_equals_single_calls_bit_for_bit(predictor: Predictor) -> None:
     rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 255, (h, w, 3), dtype=np.uint8) for h, w in [(1, 1), (33, 51), (400, 3), (64, 64)]]
-    together = predictor.batch(pictures)
-    for picture, result in zip(pictures, together, strict=True):
-        alone = predictor(picture)
+    images = [rng.integers(0, 255, (h, w, 3), dtype=np.uint8) for h, w in [(1, 1), (33, 51), (400, 3), (64, 64)]]
+    together = predictor.batch(images)
+    for image, result in zip(images, together, strict=True):
+        alone = predictor(image)
         assert np.array_equal(alone.scores, result.scores)
         assert np.array_equal(alone.class_ids, result.class_ids)
 
 
 def test_options_are_an_argument_not_a_state(predictor: Predictor) -> None:
-    picture = packages.png((9, 9, 9))
-    assert len(predictor(picture, options=Options(top_k=1)).scores) == 1
-    assert len(predictor(picture).scores) == 3
+    image = packages.png((9, 9, 9))
+    assert len(predictor(image, options=Options(top_k=1)).scores) == 1
+    assert len(predictor(image).scores) == 3
 
 
 def test_unreadable_file_and_bad_bytes(predictor: Predictor, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Semantic segmentation: maps of exactly the picture's size, scores against brute force, bytes there and back."""
+"""Semantic segmentation: maps of exactly the image's size, scores against brute force, bytes there and back."""
 
 import base64
 import io
@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 from foveal.errors import BadRequest
 from foveal.imaging import class_map as maps
-from foveal.imaging.preprocess import Frame, Preprocess
+from foveal.imaging.preprocess import ImageTransform, Preprocess
 from foveal.inference.pipeline import Predictor
 from foveal.metrics import semantic
 from foveal.options import Options
@@ -29,7 +29,7 @@ LABELS = ("dark", "bright")
 TASK = TASKS["semantic-segmentation"]
 
 
-def bright_graph(canvas_hw: tuple[int, int]) -> bytes:
+def bright_graph(input_hw: tuple[int, int]) -> bytes:
     """images -> class_map: 1 where the red channel is over 100; confidence is always 255."""
     constants = {"red": np.array([0], np.int64), "limit": np.array(100, np.uint8), "full": np.array(255, np.uint8)}
     nodes = [
@@ -43,9 +43,9 @@ def bright_graph(canvas_hw: tuple[int, int]) -> bytes:
     graph = helper.make_graph(
         nodes,
         "bright",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", *canvas_hw, 3])],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", *input_hw, 3])],
         [
-            helper.make_tensor_value_info(name, TensorProto.UINT8, ["batch", *canvas_hw])
+            helper.make_tensor_value_info(name, TensorProto.UINT8, ["batch", *input_hw])
             for name in ("class_map", "confidence")
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
@@ -55,31 +55,33 @@ def bright_graph(canvas_hw: tuple[int, int]) -> bytes:
 
 
 def bright_manifest(preprocess: Preprocess) -> Manifest:
-    canvas = preprocess.canvas_hw
+    model_input = preprocess.input_hw
     return colour_manifest(
         name="bright",
         task="semantic-segmentation",
         labels=LABELS,
         preprocess=preprocess,
         postprocess=Postprocess(mask_format="png"),
-        inputs=(Tensor(name="images", dtype="uint8", shape=("batch", *canvas, 3)),),
-        outputs=tuple(Tensor(name=n, dtype="uint8", shape=("batch", *canvas)) for n in ("class_map", "confidence")),
+        inputs=(Tensor(name="images", dtype="uint8", shape=("batch", *model_input, 3)),),
+        outputs=tuple(
+            Tensor(name=n, dtype="uint8", shape=("batch", *model_input)) for n in ("class_map", "confidence")
+        ),
     )
 
 
 def predictor(preprocess: Preprocess) -> Predictor:
-    model = bright_graph(preprocess.canvas_hw)
+    model = bright_graph(preprocess.input_hw)
     onnx.checker.check_model(model)
     return Predictor(ModelPackage(Path("unsaved"), bright_manifest(preprocess), "sha256:0", model, "", ()))
 
 
-LETTERBOX = Preprocess(mode="letterbox", canvas_hw=(96, 128), mean=(0, 0, 0), interpolation="bilinear")
+LETTERBOX = Preprocess(mode="letterbox", input_hw=(96, 128), mean=(0, 0, 0), interpolation="bilinear")
 
 
 @pytest.mark.parametrize("hw", [(1, 1), (333, 517), (4000, 3), (3, 4000), (96, 128), (97, 131)])
 @pytest.mark.parametrize("mode", ["letterbox", "stretch"])
-def test_the_map_has_exactly_the_pictures_size(hw: tuple[int, int], mode: str) -> None:
-    pre = Preprocess(mode=mode, canvas_hw=(96, 128), mean=(0, 0, 0))
+def test_the_map_has_exactly_the_images_size(hw: tuple[int, int], mode: str) -> None:
+    pre = Preprocess(mode=mode, input_hw=(96, 128), mean=(0, 0, 0))
     dark, bright = (predictor(pre)(np.full((*hw, 3), value, np.uint8)) for value in (10, 200))
     assert dark.class_map.shape == bright.class_map.shape == hw
     assert not dark.class_map.any()
@@ -87,7 +89,7 @@ def test_the_map_has_exactly_the_pictures_size(hw: tuple[int, int], mode: str) -
 
 
 def test_a_known_scene_comes_back_to_the_pixel() -> None:
-    """The canvas is the picture, so every pixel of the answer is known."""
+    """The model input is the image, so every pixel of the answer is known."""
     scene = rectangles((96, 128), 12, seed=1)
     result = predictor(LETTERBOX)(scene.rgb)
     assert np.array_equal(result.class_map, scene.class_map)
@@ -95,7 +97,7 @@ def test_a_known_scene_comes_back_to_the_pixel() -> None:
 
 @pytest.mark.parametrize("factor", [2, 5])
 def test_enlarged_scenes_line_up(factor: int) -> None:
-    """A picture k times as large: the answer is the small truth, each pixel k x k times; nothing is shifted."""
+    """An image k times as large: the answer is the small truth, each pixel k x k times; nothing is shifted."""
     scene = rectangles((96, 128), 12, seed=2)
     large = scene.rgb.repeat(factor, axis=0).repeat(factor, axis=1)
     result = predictor(LETTERBOX.model_copy(update={"interpolation": "area"}))(large)
@@ -103,23 +105,23 @@ def test_enlarged_scenes_line_up(factor: int) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_turns_the_map_with_the_picture(orientation: int) -> None:
+def test_exif_orientation_turns_the_map_with_the_image(orientation: int) -> None:
     scene = rectangles((96, 128), 12, seed=3)
     stored = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
-    picture = Image.fromarray(scene.rgb)
+    image = Image.fromarray(scene.rgb)
     if orientation in stored:
-        picture = picture.transpose(Image.Transpose(stored[orientation]))
+        image = image.transpose(Image.Transpose(stored[orientation]))
     exif, out = Image.Exif(), io.BytesIO()
     exif[0x0112] = orientation
-    picture.save(out, "PNG", exif=exif)
+    image.save(out, "PNG", exif=exif)
     assert np.array_equal(predictor(LETTERBOX)(out.getvalue()).class_map, scene.class_map)
 
 
 def test_pixels_take_the_id_at_their_centre() -> None:
     small = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    frame = Frame((5, 7), (2, 3), (2, 3), (3 / 7, 2 / 5))
+    transform = ImageTransform((5, 7), (2, 3), (2, 3), (3 / 7, 2 / 5))
     expected = [[small[int((y + 0.5) * 2 / 5), int((x + 0.5) * 3 / 7)] for x in range(7)] for y in range(5)]
-    assert np.array_equal(maps.to_picture(small, frame), expected)
+    assert np.array_equal(maps.to_image(small, transform), expected)
 
 
 def random_map(seed: int, hw: tuple[int, int] = (37, 53), classes: int = 5) -> np.ndarray:
@@ -215,7 +217,7 @@ def test_scores_agree_with_brute_force(seed: int) -> None:
         assert scores.values[name] == pytest.approx(value, abs=1e-9)
 
 
-def test_pictures_are_counted_together_not_averaged() -> None:
+def test_images_are_counted_together_not_averaged() -> None:
     small, large = np.zeros((2, 2), np.uint8), np.ones((20, 20), np.uint8)
     results = [SemanticMap(m, LABELS, m.shape) for m in (1 - small, large)]
     scores = semantic.score_segmentation(results, [InMemory(small), InMemory(large)], LABELS)

@@ -1,4 +1,4 @@
-"""Sliding windows: every pixel once, seams where both windows know enough, and the answer of a picture in one piece."""
+"""Sliding windows: every pixel once, seams where both windows know enough, and the answer of an image in one piece."""
 
 import io
 
@@ -18,7 +18,7 @@ from foveal.results import SemanticMap
 from foveal.synth import rectangles
 from tests.core.test_semantic import predictor
 
-NATIVE = Preprocess(mode="letterbox", canvas_hw=(128, 128), mean=(0, 0, 0))
+NATIVE = Preprocess(mode="letterbox", input_hw=(128, 128), mean=(0, 0, 0))
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(128, 900))
@@ -41,9 +41,7 @@ def test_kept_parts_cover_every_pixel_once(height: int, width: int, side: int) -
 
 
 def test_too_many_windows_are_refused_with_a_side_that_would_do() -> None:
-    with pytest.raises(
-        BadRequest, match="'tile': expected at least 416 for a picture of 6000 x 4000 pixels"
-    ) as refused:
+    with pytest.raises(BadRequest, match="'tile': expected at least 416 for an image of 6000 x 4000 pixels") as refused:
         windows_over((4000, 6000), 128)
     assert "256 windows" in str(refused.value)
     assert len(windows_over((4000, 6000), 416)) <= tiling.MAX_WINDOWS
@@ -67,33 +65,33 @@ def test_join_takes_each_pixel_from_the_window_that_keeps_it() -> None:
 
 @pytest.fixture(scope="module")
 def native() -> Pipeline:
-    """A network that answers each pixel by its own brightness, on a canvas of 128 x 128."""
+    """A network that answers each pixel by its own brightness, on a model input of 128 x 128."""
     return predictor(NATIVE)
 
 
-def picture(scene_rgb: np.ndarray, **options: object) -> bytes:
+def image(scene_rgb: np.ndarray, **options: object) -> bytes:
     out = io.BytesIO()
     Image.fromarray(scene_rgb).save(out, "PNG", **options)
     return out.getvalue()
 
 
-def test_windows_of_the_canvas_size_keep_every_detail(native: Pipeline) -> None:
-    """Rectangles whose edges blur in the shrunken picture are exact in windows."""
+def test_windows_of_the_input_size_keep_every_detail(native: Pipeline) -> None:
+    """Rectangles whose edges blur in the shrunken image are exact in windows."""
     rgb = rectangles((430, 550), 60, seed=4).rgb
     bright = rgb[:, :, 0] > 100  # what the network looks for
-    tiled, whole = native(picture(rgb), options=Options(tile=128)), native(picture(rgb))
+    tiled, whole = native(image(rgb), options=Options(tile=128)), native(image(rgb))
     assert np.array_equal(tiled.class_map, bright)
     assert (whole.class_map != bright).mean() > 0.005
 
 
-def test_a_picture_that_fits_the_window_is_answered_as_ever(native: Pipeline) -> None:
+def test_a_image_that_fits_the_window_is_answered_as_ever(native: Pipeline) -> None:
     scene = rectangles((100, 128), 9, seed=5)
     plain, tiled = native.prepare(scene.rgb), native.prepare(scene.rgb, options=Options(tile=128))
     assert tiled.parts == ()
-    assert np.array_equal(plain.canvas, tiled.canvas)
+    assert np.array_equal(plain.model_input, tiled.model_input)
 
 
-def test_pictures_with_and_without_windows_share_a_batch(native: Pipeline) -> None:
+def test_images_with_and_without_windows_share_a_batch(native: Pipeline) -> None:
     scenes = [rectangles(hw, 9, seed=6) for hw in ((100, 128), (300, 128), (128, 90))]
     prepared = [native.prepare(s.rgb, options=Options(tile=128)) for s in scenes]
     options = [Options(tile=128)] * 3
@@ -102,13 +100,13 @@ def test_pictures_with_and_without_windows_share_a_batch(native: Pipeline) -> No
 
 
 def test_jpegs_are_decoded_in_full_for_windows(native: Pipeline) -> None:
-    """A reduced decode, right for the small canvas, would leave the windows without their detail."""
+    """A reduced decode, right for the small model input, would leave the windows without their detail."""
     out = io.BytesIO()
     Image.fromarray(rectangles((512, 1024), 30, seed=7).rgb).save(out, "JPEG", quality=95)
     prepared = native.prepare(out.getvalue(), options=Options(tile=256))
     assert len(prepared.parts) == 3 * 5
-    assert prepared.parts[0].prepared.frame.image_hw == (256, 256)
-    assert prepared.frame.image_hw == (512, 1024)
+    assert prepared.parts[0].prepared.transform.image_hw == (256, 256)
+    assert prepared.transform.image_hw == (512, 1024)
 
 
 @pytest.mark.parametrize("text", ["0", "127", "8193", "on", "-5", "1e3"])

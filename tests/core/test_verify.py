@@ -22,7 +22,7 @@ def predictor(manifest: Manifest, model: bytes) -> Predictor:
 
 
 def batch_dependent_graph() -> bytes:
-    """The mean-colour classifier whose logits are summed up along the batch: right for the first picture only."""
+    """The mean-colour classifier whose logits are summed up along the batch: right for the first image only."""
     model = onnx.load_from_string(packages.mean_colour_graph((8, 8)))
     model.graph.node[-1].output[0] = "alone"
     model.graph.initializer.append(numpy_helper.from_array(np.array(0, np.int64), "batch_axis"))
@@ -48,13 +48,13 @@ def test_a_manifest_with_other_outputs_is_refused() -> None:
         check_graph(predictor(wrong, packages.mean_colour_graph((8, 8))))
 
 
-def test_a_manifest_with_another_canvas_is_refused() -> None:
+def test_a_manifest_with_another_input_is_refused() -> None:
     graph = packages.mean_colour_graph((8, 8))
-    wrong = packages.colour_manifest(canvas_hw=(8, 9))
+    wrong = packages.colour_manifest(input_hw=(8, 9))
     with pytest.raises(BadPackage, match=r"inputs of model\.onnx"):
         check_graph(predictor(wrong, graph))
     inputs = packages.colour_manifest().inputs
-    with pytest.raises(BadPackage, match="first input of canvases"):
+    with pytest.raises(BadPackage, match="first input of model inputs"):
         check_graph(predictor(wrong.model_copy(update={"inputs": inputs}), graph))
 
 

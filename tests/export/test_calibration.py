@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from foveal.export.evaluation.calibrate import HIGHEST, LOWEST, fit_temperature
-from foveal.imaging.preprocess import Frame
+from foveal.imaging.preprocess import ImageTransform
 from foveal.inference.pipeline import Predictor
 from foveal.options import Options
 from foveal.packages.manifest import Manifest
@@ -27,8 +27,8 @@ LOGITS = hnp.arrays(np.float32, st.integers(2, 9), elements=st.floats(-60, 60, w
 def decoded(logits: np.ndarray, temperature: float | None) -> Classification:
     labels = tuple("abcdefghi"[: len(logits)])
     manifest = colour_manifest(labels=labels, calibration={"temperature": temperature})
-    frame = Frame(image_hw=(4, 4), canvas_hw=(4, 4), content_hw=(4, 4), scale_xy=(1.0, 1.0))
-    return ClassificationTask().decode({"logits": logits}, frame, manifest, Options(top_k=100).resolved(manifest))
+    transform = ImageTransform(image_hw=(4, 4), input_hw=(4, 4), content_hw=(4, 4), scale_xy=(1.0, 1.0))
+    return ClassificationTask().decode({"logits": logits}, transform, manifest, Options(top_k=100).resolved(manifest))
 
 
 @given(logits=LOGITS, temperature=st.floats(0.02, 64))
@@ -112,7 +112,7 @@ def test_packages_without_the_field_answer_as_before(tmp_path) -> None:
 
 
 def test_export_fits_on_val_and_reports_on_test(tmp_path) -> None:
-    run = runs.classifier_run(tmp_path, "lenet5_modern", canvas=32)
+    run = runs.classifier_run(tmp_path, "lenet5_modern", model_input=32)
     out = tmp_path / "zoo" / "colours" / "1"
     assert foveal("export", run.path, "--out", out, "--max-batch", 2)[0] == 0
     manifest = ModelPackage.open(out).manifest

@@ -17,7 +17,7 @@ TOLERANCE = Tolerance()
 
 
 def detections(count: int = 40, *, seed: int = 0, masks: bool = True) -> dict[str, np.ndarray]:
-    """Boxes of two classes on a 400 px canvas, scores well above the threshold, blobs as masks."""
+    """Boxes of two classes on a 400 px model input, scores well above the threshold, blobs as masks."""
     random = np.random.default_rng(seed)
     corner, side = random.uniform(0, 300, (count, 2)), random.uniform(8, 100, (count, 2))
     rows = {

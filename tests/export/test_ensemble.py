@@ -75,18 +75,18 @@ def opened(zoo: Path, *names: str) -> list[ModelPackage]:
 
 def test_over_http_it_answers_the_mean_of_its_members(zoo: Path, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    pictures = [png(tuple(rgb), (9, 14)) for rgb in random.integers(0, 256, (6, 3)).tolist()]
+    images = [png(tuple(rgb), (9, 14)) for rgb in random.integers(0, 256, (6, 3)).tolist()]
 
-    def scores(server: Server, model: str, picture: bytes) -> np.ndarray:
-        answer = httpx.post(f"{server.url}/v1/classify?model={model}&top_k=3", content=picture, timeout=60)
+    def scores(server: Server, model: str, image: bytes) -> np.ndarray:
+        answer = httpx.post(f"{server.url}/v1/classify?model={model}&top_k=3", content=image, timeout=60)
         rows = {row["label"]: row["score"] for row in answer.raise_for_status().json()["results"][0]["classes"]}
         return np.array([rows[label] for label in LABELS])
 
     with Server(zoo, tmp_path / "log.txt") as server:
-        for picture in pictures:
-            own = np.stack([scores(server, name, picture) for name in MEMBERS])
+        for image in images:
+            own = np.stack([scores(server, name, image) for name in MEMBERS])
             assert own.std(axis=0).max() > 0.01  # they do disagree
-            np.testing.assert_allclose(scores(server, "together", picture), own.mean(axis=0), rtol=0, atol=1e-6 + 1e-12)
+            np.testing.assert_allclose(scores(server, "together", image), own.mean(axis=0), rtol=0, atol=1e-6 + 1e-12)
 
 
 def test_the_graph_against_a_mean_spelt_out(zoo: Path) -> None:
@@ -131,15 +131,15 @@ def test_an_ensemble_of_an_ensemble(zoo: Path, data: Path, tmp_path: Path) -> No
     out = tmp_path / "zoo" / "more" / "1"
     assert foveal("ensemble", "together", "even", "--zoo", zoo, "--data", data, "--out", out)[0] == 0
     pair = [Predictor(package) for package in opened(zoo, "together", "even")]
-    picture = png((90, 160, 100))
-    want = np.mean([r.scores[np.argsort(r.class_ids)] for r in (p(picture) for p in pair)], axis=0)
-    result = Predictor(ModelPackage.open(out))(picture)
+    image = png((90, 160, 100))
+    want = np.mean([r.scores[np.argsort(r.class_ids)] for r in (p(image) for p in pair)], axis=0)
+    result = Predictor(ModelPackage.open(out))(image)
     np.testing.assert_allclose(result.scores[np.argsort(result.class_ids)], want, atol=1e-6)
 
 
-CANVAS = {
-    "canvas_hw": (16, 16),
-    "preprocess": Preprocess(mode="stretch", canvas_hw=(16, 16)),
+INPUT_HW = {
+    "input_hw": (16, 16),
+    "preprocess": Preprocess(mode="stretch", input_hw=(16, 16)),
     "inputs": (Tensor(name="images", dtype="uint8", shape=("batch", 16, 16, 3)),),
 }
 
@@ -151,12 +151,12 @@ CANVAS = {
             {"labels": ("1-red", "3-blue", "2-green")},
             r"labels: expected the 1-red, 2-green, 3-blue of even@1; got 1-red",
         ),
-        (CANVAS, r"preprocess: expected the .*'canvas_hw': \(8, 8\).* of even@1; got .*\(16, 16\).* of other@1"),
-        ({"preprocess": Preprocess(mode="letterbox", canvas_hw=(8, 8))}, "preprocess: expected the"),
+        (INPUT_HW, r"preprocess: expected the .*'input_hw': \(8, 8\).* of even@1; got .*\(16, 16\).* of other@1"),
+        ({"preprocess": Preprocess(mode="letterbox", input_hw=(8, 8))}, "preprocess: expected the"),
         ({"opset": 17}, "opset: expected the 18 of even@1; got 17 of other@1"),
         ({"recipe": {"seed": 5}}, "expected one test split, which no member learnt from"),
     ],
-    ids=["labels", "canvas", "resize", "opset", "split"],
+    ids=["labels", "model_input", "resize", "opset", "split"],
 )
 def test_members_that_do_not_fit_are_refused(changes: dict, words: str, zoo: Path, data: Path, tmp_path: Path) -> None:
     other = member(tmp_path, "other", data, gain=5.0, **changes)
@@ -178,7 +178,7 @@ def test_other_tasks_too_few_members_and_other_data_are_refused(zoo: Path, data:
 
 
 def test_other_normalisations_are_no_obstacle_and_licences_add_up(zoo: Path, data: Path, tmp_path: Path) -> None:
-    plain = Preprocess(mode="stretch", canvas_hw=(8, 8), mean=(0.1, 0.2, 0.3), std=(1, 1, 1))
+    plain = Preprocess(mode="stretch", input_hw=(8, 8), mean=(0.1, 0.2, 0.3), std=(1, 1, 1))
     other = member(tmp_path, "other", data, gain=5.0, preprocess=plain, licences=Licences(data="x", weights="y"))
     out = tmp_path / "zoo" / "both" / "1"
     assert foveal("ensemble", zoo / "even" / "1", other, "--data", data, "--out", out)[0] == 0

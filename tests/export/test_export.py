@@ -63,7 +63,7 @@ def test_the_card_speaks_to_a_stranger(exported: Path) -> None:
     text = (exported / "CARD.md").read_text()
     for words in ("Tells paint apart.", "`blue`, `green`, `red`", "## Limits", "none: painted", "foveal.load(", "curl"):
         assert words in text
-    assert f"Measured on {ModelPackage.open(exported).manifest.metrics.images} pictures" in text
+    assert f"Measured on {ModelPackage.open(exported).manifest.metrics.images} images" in text
 
 
 def test_verify_proves_it_again(exported: Path) -> None:
@@ -106,7 +106,7 @@ def test_evaluate_prints_tables_and_warns_of_other_data(exported: Path, tmp_path
     code, printed, talk = foveal("evaluate", exported, "--data", other, "--split", "all")
     assert code == 0
     assert "top1" in printed
-    assert "15 pictures" in printed
+    assert "15 images" in printed
     assert "not, to the byte" in talk
 
 
@@ -205,7 +205,7 @@ def test_backbones_that_fit_into_a_package(backbone: str, tmp_path: Path) -> Non
 
 
 def test_a_mirrored_classifier_exports_with_its_mirror(tmp_path: Path) -> None:
-    run = runs.classifier_run(tmp_path, "lenet5_modern", canvas=32)
+    run = runs.classifier_run(tmp_path, "lenet5_modern", model_input=32)
     recipe = run.path / "recipe.toml"
     recipe.write_text(recipe.read_text().replace('tta = "none"', 'tta = "flip"'))
     out = tmp_path / "zoo" / "colours" / "1"

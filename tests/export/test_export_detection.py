@@ -33,21 +33,21 @@ class Exported:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        self.canvas_hw = checkpoint.preprocess.canvas_hw
+        self.input_hw = checkpoint.preprocess.input_hw
         self.draft = describe(checkpoint, name="x", number=1, max_batch=8)
         self.bytes = EXPORTER.trace(checkpoint)
         self.reference = EXPORTER.reference(checkpoint)
         self.session = session_of(self.bytes)
 
     def feeds(self, count: int, options: Options, *, seed: int = 0) -> Feeds:
-        images, content_hw = nets.blobs(self.canvas_hw, count, seed=seed)
+        images, content_hw = nets.blobs(self.input_hw, count, seed=seed)
         feeds = {
             "images": images.numpy(),
             "content_hw": content_hw.numpy(),
             "score_threshold": np.full(count, options.score_threshold, np.float32),
             "iou_threshold": np.array(options.iou_threshold, np.float32),
         }
-        return {name: feeds[name] for name in family_of(self.checkpoint.network).example(self.canvas_hw)}
+        return {name: feeds[name] for name in family_of(self.checkpoint.network).example(self.input_hw)}
 
     def run(self, feeds: Feeds, *, session: object = None) -> dict[str, np.ndarray]:
         session = session or self.session
@@ -55,7 +55,7 @@ class Exported:
         return dict(zip(names, session.run(names, feeds), strict=True))
 
     def expected(self, feeds: Feeds) -> list[Outputs]:
-        """Picture by picture."""
+        """Image by image."""
         return TASK.split(self.run(feeds, session=self.reference), len(feeds["images"]))
 
     def got(self, feeds: Feeds) -> list[Outputs]:
@@ -87,7 +87,7 @@ def exported_once(architecture: str) -> Exported:
 
 @pytest.mark.parametrize("options", [EVERY_CANDIDATE, AS_SERVED], ids=["every candidate", "as served"])
 @pytest.mark.parametrize("count", [1, 2, 3, 8])
-def test_batches_match_the_network_picture_by_picture(exported: Exported, count: int, options: Options) -> None:
+def test_batches_match_the_network_image_by_image(exported: Exported, count: int, options: Options) -> None:
     found = exported.comparison(exported.feeds(count, options, seed=count), options)
     assert not found.failures
     assert found.measured["_matched"] == found.measured["_expected"] > 20 * count
@@ -128,7 +128,7 @@ def test_graph_holds_nothing_of_the_machine(exported: Exported) -> None:
     assert b".py" not in exported.bytes
 
 
-def test_thresholds_are_each_pictures_own(mask_rcnn: Exported) -> None:
+def test_thresholds_are_each_images_own(mask_rcnn: Exported) -> None:
     feeds = {**mask_rcnn.feeds(3, AS_SERVED), "score_threshold": np.array([0.3, 0.99, 0.05], np.float32)}
     rows = mask_rcnn.got(feeds)
     for got, want, threshold in zip(rows, mask_rcnn.expected(feeds), feeds["score_threshold"], strict=True):
@@ -149,7 +149,7 @@ def test_nothing_found_gives_empty_outputs_of_the_right_shape(mask_rcnn: Exporte
     }  # fmt: skip
 
 
-def test_at_most_300_detections_a_picture_however_low_the_threshold(mask_rcnn: Exported) -> None:
+def test_at_most_300_detections_a_image_however_low_the_threshold(mask_rcnn: Exported) -> None:
     options = Options(score_threshold=0.0, iou_threshold=1.0)
     feeds = mask_rcnn.feeds(3, options)
     counts = [len(rows["scores"]) for rows in mask_rcnn.got(feeds)]
@@ -173,12 +173,12 @@ def test_candidates_and_the_kernels_nms_are_the_networks_forward(architecture: s
     checkpoint = nets.tiny(architecture)
     detector = checkpoint.network.detector
     detector.score_thresh, detector.nms_thresh, detector.detections_per_img = 0.05, 0.5, MAX_DETECTIONS
-    images, content_hw = nets.blobs(checkpoint.preprocess.canvas_hw, 3, seed=5)
+    images, content_hw = nets.blobs(checkpoint.preprocess.input_hw, 3, seed=5)
     reference = EXPORTER.reference(checkpoint)
     names = ["boxes", "scores", "class_ids"]
     outputs = reference.run(names, {"images": images.numpy(), "content_hw": content_hw.numpy()})
     for i in range(3):
-        # One picture at a time on both sides: the same sums in the same order, so not a bit may differ. (For a batch of
+        # One image at a time on both sides: the same sums in the same order, so not a bit may differ. (For a batch of
         # three the convolutions add up in another order, which moves scores by up to 2e-6.)
         with torch.inference_mode():
             found = checkpoint.network(images[i : i + 1], content_hw[i : i + 1])[0]
@@ -190,10 +190,10 @@ def test_candidates_and_the_kernels_nms_are_the_networks_forward(architecture: s
 
 
 def test_what_hangs_on_the_cut_of_proposals_is_said_and_only_that(mask_rcnn: Exported) -> None:
-    """A flat picture's anchors all see the same, so the last place among the proposals is drawn by lot."""
+    """A flat image's anchors all see the same, so the last place among the proposals is drawn by lot."""
     feeds = mask_rcnn.feeds(2, EVERY_CANDIDATE)
     feeds = {name: value.copy() for name, value in feeds.items()} | {"score_threshold": np.zeros(2, np.float32)}
-    feeds["images"][1], feeds["content_hw"][1] = 77, mask_rcnn.canvas_hw
+    feeds["images"][1], feeds["content_hw"][1] = 77, mask_rcnn.input_hw
     network = mask_rcnn.checkpoint.network
     before = (network.rpn.post_nms_top_n(), network.roi_heads.score_thresh, network.roi_heads.nms_thresh)
     blobs, flat = mask_rcnn.expected(feeds)
@@ -230,13 +230,13 @@ FULL = [
     ("retinanet", "mobilenet_v2", {}),
     ("ssdlite", "mobilenet_v2", {}),
     ("ssd", "resnet18", {}),
-    ("ssdlite320_mobilenet_v3_large", "mobilenet_v2", {"canvas_hw": (320, 320)}),
+    ("ssdlite320_mobilenet_v3_large", "mobilenet_v2", {"input_hw": (320, 320)}),
 ]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("architecture", "backbone", "fields"), FULL, ids=[f"{a}-{b}" for a, b, _ in FULL])
-def test_full_canvas_and_proposals(
+def test_full_input_and_proposals(
     architecture: str, backbone: str, fields: dict[str, object], request: pytest.FixtureRequest
 ) -> None:
     if (architecture, backbone, fields) == DEEP:

@@ -10,7 +10,7 @@ import torch
 
 from foveal.errors import ParityFailure
 from foveal.export.base import Comparison
-from foveal.export.build import describe, parity_pictures
+from foveal.export.build import describe, parity_images
 from foveal.export.classification import ClassificationExporter
 from foveal.export.proof.parity import _worst, prove
 from foveal.export.proof.probes import ODD_SIZES_HW, probes
@@ -23,12 +23,12 @@ EXPORTER = ClassificationExporter()
 
 
 class Once(Pipeline):
-    """Computes a canvas once, however many graphs are held against it."""
+    """Computes a model input once, however many graphs are held against it."""
 
     def infer(self, batch, options):
         known = self.__dict__.setdefault("known", {})
         (item,) = batch
-        key = item.canvas.tobytes()
+        key = item.model_input.tobytes()
         if key not in known:
             known[key] = super().infer(batch, options)
         return known[key]
@@ -37,18 +37,18 @@ class Once(Pipeline):
 class Proof:
     """One random network, traced once; `of` proves any graph against it."""
 
-    def __init__(self, folder: Path, backbone: str, canvas: int = 64) -> None:
-        run = runs.classifier_run(folder, backbone, canvas=canvas)
+    def __init__(self, folder: Path, backbone: str, model_input: int = 64) -> None:
+        run = runs.classifier_run(folder, backbone, model_input=model_input)
         checkpoint = runs.checkpoint_of(run)
         self.graph = EXPORTER.trace(checkpoint)
         self.draft = describe(checkpoint, name="x", number=1, max_batch=3)
         self.reference = Once(self.draft, EXPORTER.reference(checkpoint), "torch")
         self.exact = Once(self.draft, EXPORTER.exact(checkpoint), "torch")
-        self.pictures = parity_pictures(run.data.splits.test, self.draft)
+        self.images = parity_images(run.data.splits.test, self.draft)
 
     def of(self, graph: bytes, *, max_batch: int = 3):
         pipeline = Pipeline(self.draft, *open_session(graph, SessionSettings(threads=1)))
-        return prove(EXPORTER, self.reference, pipeline, self.pictures, max_batch=max_batch, exact=self.exact)
+        return prove(EXPORTER, self.reference, pipeline, self.images, max_batch=max_batch, exact=self.exact)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def scaled(graph: bytes, weights: str, factor: float) -> bytes:
 def test_an_honest_graph_passes_with_room_to_spare(proof: Proof) -> None:
     parity = proof.of(proof.graph)
     assert parity.batch_sizes == (1, 2, 3)
-    assert parity.images == len(proof.pictures)
+    assert parity.images == len(proof.images)
     assert 0 < parity.measured["logits_max_abs"] < parity.measured["logits_bound"] / 20
 
 
@@ -84,12 +84,12 @@ def test_one_percent_on_any_convolution_is_caught(proof: Proof) -> None:
 
 
 WELL_BEHAVED = (("mobilenet_v2", 64), ("resnet18", 64), ("efficientnet_lite0", 64))
-STRAYING = (("efficientnet_b0", 32), ("efficientnet_b0", 64), ("mobilenet_v3_small", 32), ("lenet5", 32))
+DIVERGENT = (("efficientnet_b0", 32), ("efficientnet_b0", 64), ("mobilenet_v3_small", 32), ("lenet5", 32))
 
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """With two, torch adds up in another order, and mobilenet_v3_small strays only just within the fixed bound."""
+    """With two, torch adds up in another order, and mobilenet_v3_small diverges only just within the fixed bound."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -97,19 +97,19 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("backbone", "canvas"), [*WELL_BEHAVED, *STRAYING])
+@pytest.mark.parametrize(("backbone", "side_px"), [*WELL_BEHAVED, *DIVERGENT])
 @pytest.mark.usefixtures("one_thread")
-def test_one_percent_on_any_convolution_of_other_backbones(backbone: str, canvas: int, tmp_path: Path) -> None:
-    """Also where the bound had to grow, because the network's own float32 answers stray (export/proof/rounding.py)."""
-    proof = Proof(tmp_path, backbone, canvas)
-    assert ("logits_own_error" in proof.of(proof.graph).measured) == ((backbone, canvas) in STRAYING)
+def test_one_percent_on_any_convolution_of_other_backbones(backbone: str, side_px: int, tmp_path: Path) -> None:
+    """Also where the bound grew because the network's own float32 answers diverge (export/proof/rounding.py)."""
+    proof = Proof(tmp_path, backbone, side_px)
+    assert ("logits_own_error" in proof.of(proof.graph).measured) == ((backbone, side_px) in DIVERGENT)
     for name in convolutions(proof.graph):
         with pytest.raises(ParityFailure):
             proof.of(scaled(proof.graph, name, 1.01), max_batch=1)
 
 
 def test_a_graph_that_is_wrong_in_batches_only_is_caught(proof: Proof) -> None:
-    """The mean over the batch is added, less itself at N = 1: single pictures are right, batches are not."""
+    """The mean over the batch is added, less itself at N = 1: single images are right, batches are not."""
     model = onnx.load_from_string(proof.graph)
     model.graph.node[-1].output[0] = "right"
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0], np.int64), "axis"))
@@ -120,7 +120,7 @@ def test_a_graph_that_is_wrong_in_batches_only_is_caught(proof: Proof) -> None:
             onnx.helper.make_node("Sub", ["right", "rest"], ["logits"]),
         ]
     )
-    with pytest.raises(ParityFailure, match=r"pictures: batch of 2: .*; batch of 3: "):
+    with pytest.raises(ParityFailure, match=r"images: batch of 2: .*; batch of 3: "):
         proof.of(model.SerializeToString())
 
 
@@ -138,30 +138,34 @@ def test_first_classes_may_swap_only_when_they_are_level() -> None:
     level, clear = logits([5.0, 5.0005, 0.0], [0, 9, 0]), logits([5.0, 5.0018, 0.0], [0, 9, 0])
     assert not EXPORTER.compare(level, logits([5.0006, 5.0001, 0.0], [0, 9, 0])).failures
     found = EXPORTER.compare(clear, logits([5.00095, 5.0009, 0.0], [0, 9, 0]))
-    assert found.failures == ("first class: expected the same for all 2 pictures, got 1 that differ",)
+    assert found.failures == ("first class: expected the same for all 2 images, got 1 that differ",)
 
 
 def test_the_bound_grows_with_the_trained_networks_own_error_and_with_nothing_else() -> None:
     want, got = logits([400.0, 0.0], [0.0, 2.0]), logits([400.02, 0.0], [0.0, 2.0])
     assert EXPORTER.compare(want, got).failures
-    stray, firm = logits([400.005, 0.0], [0.0, 2.0]), want  # in float64
-    assert EXPORTER.compare(want, got, stray.__getitem__).measured["logits_own_error"] == pytest.approx(
+    divergent, firm = logits([400.005, 0.0], [0.0, 2.0]), want  # in float64
+    assert EXPORTER.compare(want, got, divergent.__getitem__).measured["logits_own_error"] == pytest.approx(
         1.25e-5, rel=0.1
     )
-    assert not EXPORTER.compare(want, got, stray.__getitem__).failures
+    assert not EXPORTER.compare(want, got, divergent.__getitem__).failures
     assert EXPORTER.compare(want, got, firm.__getitem__).failures
-    small = logits([400.02, 0.0], [0.0, 2.002])  # of a picture whose logits are small no more is allowed than before
-    assert EXPORTER.compare(want, small, stray.__getitem__).failures
+    small = logits([400.02, 0.0], [0.0, 2.002])  # of an image whose logits are small no more is allowed than before
+    assert EXPORTER.compare(want, small, divergent.__getitem__).failures
 
 
-def test_no_network_strays_so_far_that_one_percent_passes() -> None:
-    want, stray = logits([400.0, 0.0], [0.0, 2.0]), logits([300.0, 0.0], [0.0, 2.0])
-    assert EXPORTER.compare(want, logits([404.0, 0.0], [0.0, 2.0]), stray.__getitem__).failures
+def test_no_network_diverges_so_far_that_one_percent_passes() -> None:
+    want, divergent = logits([400.0, 0.0], [0.0, 2.0]), logits([300.0, 0.0], [0.0, 2.0])
+    assert EXPORTER.compare(want, logits([404.0, 0.0], [0.0, 2.0]), divergent.__getitem__).failures
 
 
-def test_probabilities_agree_however_far_a_network_strays() -> None:
-    want, stray, got = logits([400.0, 400.1], [0, 2]), logits([400.0, 400.11], [0, 2]), logits([400.0, 400.15], [0, 2])
-    found = EXPORTER.compare(want, got, stray.__getitem__)
+def test_probabilities_agree_however_far_a_network_diverges() -> None:
+    want, divergent, got = (
+        logits([400.0, 400.1], [0, 2]),
+        logits([400.0, 400.11], [0, 2]),
+        logits([400.0, 400.15], [0, 2]),
+    )
+    found = EXPORTER.compare(want, got, divergent.__getitem__)
     assert found.failures == ("probabilities: expected within 0.001, got a difference of 0.0124",)
 
 

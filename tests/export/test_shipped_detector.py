@@ -46,7 +46,7 @@ def test_every_way_to_store_a_photo_gives_the_same_boxes(
 
 
 @pytest.mark.parametrize("image_hw", [(240, 320), (331, 257)])
-def test_boxes_land_on_the_cells_in_pictures_of_other_shapes(model: Predictor, image_hw: tuple[int, int]) -> None:
+def test_boxes_land_on_the_cells_in_images_of_other_shapes(model: Predictor, image_hw: tuple[int, int]) -> None:
     """Without a drift: a wrong scale or offset would move all boxes one way."""
     scene = synth.draw("blood", image_hw=image_hw, index=1)
     found = model(png(scene), options=Options(score_threshold=0.3))
@@ -61,7 +61,7 @@ def test_boxes_land_on_the_cells_in_pictures_of_other_shapes(model: Predictor, i
     assert (np.abs(drift) < 4).all(), drift
 
 
-def test_score_threshold_0_on_a_crowded_picture_is_bounded(model: Predictor) -> None:
+def test_score_threshold_0_on_a_crowded_image_is_bounded(model: Predictor) -> None:
     rows = [np.concatenate([synth.draw("blood", image_hw=(160, 200), index=4 * r + c).rgb for c in range(4)], 1)
             for r in range(4)]  # fmt: skip
     crowd = encoded(Image.fromarray(np.concatenate(rows)), "PNG")

@@ -74,7 +74,7 @@ class Visitor:
         return self
 
     def drop(self, data: bytes, name: str, media_type: str = "image/png") -> None:
-        """Drop a file on the picture's place, as the mouse would."""
+        """Drop a file on the image's place, as the mouse would."""
         transfer = self.page.evaluate_handle(
             """([data, name, type]) => {
                 const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
@@ -87,7 +87,7 @@ class Visitor:
         self.page.dispatch_event("#canvases", "drop", {"dataTransfer": transfer})
 
     def drop_and_wait(self, data: bytes, name: str = "scene.png") -> None:
-        """Drop a picture and wait for its answer."""
+        """Drop an image and wait for its answer."""
         self.drop(data, name)
         self.page.wait_for_selector(ANSWERED)
         self.settle()
@@ -118,7 +118,7 @@ class Visitor:
 
     @contextmanager
     def moving(self) -> Iterator[None]:
-        """Wait until what is done inside has moved or zoomed the picture."""
+        """Wait until what is done inside has moved or zoomed the image."""
         before = self.page.locator("#overlay").get_attribute("data-view")
         yield
         self.page.wait_for_function("(view) => document.querySelector('#overlay').dataset.view !== view", arg=before)
@@ -128,11 +128,11 @@ class Visitor:
         return [" ".join(text.split()) for text in self.page.locator("#result .line").all_inner_texts()]
 
     def scale(self) -> float:
-        """Screen pixels for one of the picture."""
+        """Screen pixels for one of the image."""
         return float(self.page.locator("#overlay").get_attribute("data-view").split()[0])
 
     def on_screen(self, x: float, y: float) -> tuple[float, float]:
-        """A place of the picture (continuous pixels) in CSS pixels of the page."""
+        """A place of the image (continuous pixels) in CSS pixels of the page."""
         scale, left, top = map(float, self.page.locator("#overlay").get_attribute("data-view").split())
         bounds = self.page.locator("#overlay").bounding_box()
         ratio = self.page.evaluate("devicePixelRatio")
@@ -145,7 +145,7 @@ class Visitor:
             return np.array(opened.convert("RGB").getpixel((0, 0)))
 
     def pixel(self, x: float, y: float) -> npt.NDArray[np.int64]:
-        """The colour on screen at a place of the picture."""
+        """The colour on screen at a place of the image."""
         return self.colour_at(*self.on_screen(x, y))
 
     def evaluate(self, code: str, argument: Any = None) -> Any:

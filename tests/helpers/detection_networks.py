@@ -17,7 +17,7 @@ from foveal.packages.manifest import Data, Licences
 
 CLASSES = ("disc", "ring", "rod")
 TINY = {
-    "canvas_hw": (96, 128),
+    "input_hw": (96, 128),
     "pyramid_channels": 16,
     "anchor_ratios": (0.5, 1.0, 2.0),
     "canonical_px": 48.0,
@@ -70,10 +70,10 @@ def real(architecture: str, backbone: str, **fields: object) -> Checkpoint:
 
 
 def checkpoint(network: nn.Module, recipe: DetectionRecipe) -> Checkpoint:
-    images, content_hw = blobs(recipe.canvas_hw, 4, seed=99)
+    images, content_hw = blobs(recipe.input_hw, 4, seed=99)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # running statistics become those of these pictures
+            module.momentum = 1.0  # running statistics become those of these images
     body = network.get_submodule("backbone")
     with torch.no_grad():
         body.train()(network.normalize(images))
@@ -132,15 +132,15 @@ def _last_convolutions(head: nn.Module) -> list[nn.Module]:
     return [[m for m in level.modules() if isinstance(m, nn.Conv2d)][-1] for level in head.module_list]
 
 
-def blobs(canvas_hw: tuple[int, int], count: int, *, seed: int) -> tuple[Tensor, Tensor]:
-    """Canvases (N, H, W, 3) uint8 of 0, 1 or many things; content_hw (N, 2) float32, some smaller than the canvas."""
+def blobs(input_hw: tuple[int, int], count: int, *, seed: int) -> tuple[Tensor, Tensor]:
+    """Model inputs (N, H, W, 3) uint8 of 0, 1 or many things; content_hw (N, 2) float32, some smaller."""
     random = np.random.default_rng(seed)
-    height, width = canvas_hw
+    height, width = input_hw
     images = random.integers(100, 130, (count, height, width, 3), dtype=np.uint8)
     for number, image in enumerate(images):
         for _ in range((0, 1, 14)[number % 3]):
-            centre, size = random.integers(0, min(canvas_hw), 2).tolist(), random.integers(3, 24, 2).tolist()
+            centre, size = random.integers(0, min(input_hw), 2).tolist(), random.integers(3, 24, 2).tolist()
             colour = random.integers(0, 255, 3).tolist()
             cv2.ellipse(image, centre, size, float(random.integers(0, 180)), 0, 360, colour, cv2.FILLED)
-    content_hw = np.array([canvas_hw, (height, width // 2), (3, width), canvas_hw], np.float32)
+    content_hw = np.array([input_hw, (height, width // 2), (3, width), input_hw], np.float32)
     return torch.from_numpy(images), torch.from_numpy(np.resize(content_hw, (count, 2)))

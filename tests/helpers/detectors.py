@@ -1,7 +1,7 @@
-"""Stub detectors, made without torch: graphs that find the bounding box of pure red, green and blue on the canvas.
+"""Stub detectors, made without torch: graphs that find the bounding box of pure red, green and blue on the model input.
 
-Both families of signatures (foveal.tasks.object_detection). A canvas shows at most one object a colour; its score is
-SCORES[class]. Whoever draws rectangles knows the right answer in original pixels.
+Both families of signatures (foveal.tasks.object_detection). A model input shows at most one object a colour; its score
+is SCORES[class]. Whoever draws rectangles knows the right answer in original pixels.
 """
 
 from typing import Any
@@ -22,9 +22,9 @@ BACKGROUND = (0, 0, 0)
 RGB = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
 
-def _finder(canvas_hw: tuple[int, int]) -> tuple[list[Any], dict[str, npt.NDArray[Any]]]:
+def _finder(input_hw: tuple[int, int]) -> tuple[list[Any], dict[str, npt.NDArray[Any]]]:
     """Nodes that turn `images` and `content_hw` into found_boxes (N, 3, 4), found_scores (N, 3)."""
-    height, width = canvas_hw
+    height, width = input_hw
     node = helper.make_node
     constants = {
         "half": np.array(128, np.float32),
@@ -79,9 +79,9 @@ def _finder(canvas_hw: tuple[int, int]) -> tuple[list[Any], dict[str, npt.NDArra
     return nodes, constants
 
 
-def one_stage_graph(canvas_hw: tuple[int, int]) -> bytes:
+def one_stage_graph(input_hw: tuple[int, int]) -> bytes:
     """boxes (N, 3, 4), scores (N, 3), class_ids (N, 3)."""
-    nodes, constants = _finder(canvas_hw)
+    nodes, constants = _finder(input_hw)
     constants["ids"] = np.array([[0, 1, 2]], np.int64)
     nodes += [
         helper.make_node("Identity", ["found_boxes"], ["boxes"]),
@@ -90,13 +90,13 @@ def one_stage_graph(canvas_hw: tuple[int, int]) -> bytes:
         helper.make_node("Expand", ["ids", "shape_n3"], ["class_ids"]),
     ]
     outputs = {"boxes": ("FLOAT", ["n", 3, 4]), "scores": ("FLOAT", ["n", 3]), "class_ids": ("INT64", ["n", 3])}
-    return _model(canvas_hw, nodes, constants, outputs, thresholds=False)
+    return _model(input_hw, nodes, constants, outputs, thresholds=False)
 
 
-def two_stage_graph(canvas_hw: tuple[int, int], soft: npt.NDArray[np.float32] | None = None) -> bytes:
+def two_stage_graph(input_hw: tuple[int, int], soft: npt.NDArray[np.float32] | None = None) -> bytes:
     """boxes (M, 4), scores (M,), class_ids (M,), image_index (M,) and, with `soft` (m, m), that mask for every row."""
     node = helper.make_node
-    nodes, constants = _finder(canvas_hw)
+    nodes, constants = _finder(input_hw)
     constants |= {"as_column": np.array([-1, 1], np.int64), "classes": np.array(3, np.int64)}
     constants |= {"flat_boxes_shape": np.array([-1, 4], np.int64), "flat_shape": np.array([-1], np.int64)}
     constants["tiny"] = np.array(0, np.float32)
@@ -126,13 +126,13 @@ def two_stage_graph(canvas_hw: tuple[int, int], soft: npt.NDArray[np.float32] | 
             node("Expand", ["soft", "masks_shape"], ["masks"]),
         ]
         outputs["masks"] = ("FLOAT", ["m", *soft.shape])
-    return _model(canvas_hw, nodes, constants, outputs, thresholds=True)
+    return _model(input_hw, nodes, constants, outputs, thresholds=True)
 
 
-def _model(canvas_hw: tuple[int, int], nodes: Any, constants: Any, outputs: Any, *, thresholds: bool) -> bytes:
+def _model(input_hw: tuple[int, int], nodes: Any, constants: Any, outputs: Any, *, thresholds: bool) -> bytes:
     value = helper.make_tensor_value_info
     inputs = [
-        value("images", TensorProto.UINT8, ["n", *canvas_hw, 3]),
+        value("images", TensorProto.UINT8, ["n", *input_hw, 3]),
         value("content_hw", TensorProto.FLOAT, ["n", 2]),
     ]
     if thresholds:
@@ -150,7 +150,7 @@ def _model(canvas_hw: tuple[int, int], nodes: Any, constants: Any, outputs: Any,
 
 
 def detector_manifest(
-    model: bytes, *, canvas_hw: tuple[int, int], mode: str = "letterbox", max_detections: int = 100, **changes: Any
+    model: bytes, *, input_hw: tuple[int, int], mode: str = "letterbox", max_detections: int = 100, **changes: Any
 ) -> Manifest:
     """A manifest whose inputs, outputs and task are read from the graph."""
     graph = onnx.load_from_string(model).graph
@@ -159,7 +159,7 @@ def detector_manifest(
         "task": "instance-segmentation" if masks else "object-detection",
         "name": "rectangles",
         "architecture": "colour finder",
-        "preprocess": Preprocess(mode=mode, canvas_hw=canvas_hw),
+        "preprocess": Preprocess(mode=mode, input_hw=input_hw),
         "postprocess": Postprocess(
             score_threshold=0.5,
             iou_threshold=0.5,
@@ -186,7 +186,7 @@ def pipeline(model: bytes, **manifest: Any) -> Pipeline:
 
 
 def scene(image_hw: tuple[int, int], rectangles: dict[str, tuple[int, int, int, int]]) -> npt.NDArray[np.uint8]:
-    """An RGB picture with one filled rectangle (x1, y1, x2, y2) a colour, edges exclusive at x2, y2."""
+    """An RGB image with one filled rectangle (x1, y1, x2, y2) a colour, edges exclusive at x2, y2."""
     rgb = np.zeros((*image_hw, 3), np.uint8)
     for colour, (x1, y1, x2, y2) in rectangles.items():
         rgb[y1:y2, x1:x2] = RGB[colour]

@@ -1,11 +1,11 @@
-"""Requests that are bad or odd: pictures, bodies, parameters, heads. All generated, all the same each time."""
+"""Requests that are bad or odd: images, bodies, parameters, heads. All generated, all the same each time."""
 
 import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.helpers.hostile_pictures import pictures, sample
+from tests.helpers.hostile_images import images, sample
 
 REFUSED = frozenset(range(400, 500))
 GOOD = frozenset({200})
@@ -36,7 +36,7 @@ class Case:
 
 def corpus() -> list[Case]:
     """Every case; names are unique."""
-    drawn = (Case(f"picture: {name}", data, expect=expect) for name, data, expect in pictures())
+    drawn = (Case(f"image: {name}", data, expect=expect) for name, data, expect in images())
     parts = (drawn, parameters(), forms(), json_bodies(), heads(), targets(), files())
     cases = [case for part in parts for case in part]
     assert len({case.name for case in cases}) == len(cases)
@@ -81,7 +81,7 @@ def forms() -> Iterator[Case]:
         "only the end": end,
         "another boundary": part(image).replace(b"--x", b"--y") + b"--y--\r\n",
         "no end": part(image),
-        "cut in the picture": part(image)[:-60],
+        "cut in the image": part(image)[:-60],
         "cut in the head": b"--x\r\nContent-Dis",
         "another field": part(b'Content-Disposition: form-data; name="file"') + end,
         "a field beside": part(image) + part(b'Content-Disposition: form-data; name="top_k"', b"1") + end,
@@ -91,7 +91,7 @@ def forms() -> Iterator[Case]:
         "200 heads": part(image + b"\r\nX: y" * 200) + end,
         "head without colon": part(b"Content-Disposition") + end,
         "bare line feeds": part(image).replace(b"\r\n", b"\n") + end,
-        "40 pictures": part(image) * 40 + end,
+        "40 images": part(image) * 40 + end,
         "100000 empty parts": (b"--x\r\n\r\n\r\n") * 100_000 + end,
         "noise": bytes(range(256)) * 100,
     }
@@ -112,7 +112,7 @@ def forms() -> Iterator[Case]:
         yield Case(f"form: file name {number}", body, FORM, expect=GOOD | REFUSED)
     good = {
         "same name twice": part(image + b'; filename="a"') * 2,
-        "an empty picture among two": part(image) + part(image, b""),
+        "an empty image among two": part(image) + part(image, b""),
         "text before": b"preamble\r\n" + part(image),
         "wrong part type": part(image + b"\r\nContent-Type: text/html"),
         "extended name": part(image + b"; filename*=UTF-8''%e2%82%ac"),
@@ -137,7 +137,7 @@ def json_bodies() -> Iterator[Case]:
         "a file": b'{"images": [{"base64": "file:///etc/passwd"}]}',
         "a number": b'{"images": [{"base64": 7}]}',
         "a field more": json.dumps({"images": [one | {"x": 1}]}).encode(),
-        "40 pictures": json.dumps({"images": [one] * 40}).encode(),
+        "40 images": json.dumps({"images": [one] * 40}).encode(),
         "100000 lists": b"[" * 100_000,
         "100000 objects": b'{"a":' * 100_000,
         "cut": json.dumps({"images": [one]}).encode()[:-10],
@@ -208,7 +208,7 @@ def targets() -> Iterator[Case]:
 
 
 def files() -> Iterator[Case]:
-    """Routes that end in a name: the playground's files, its examples, a model's card and golden pictures."""
+    """Routes that end in a name: the playground's files, its examples, a model's card and golden images."""
     names = (
         b"..", b"%2e%2e", b"%2e%2e%2fmanifest.json", b"..%5c..%5cmodel.onnx", b"../model.onnx", b"%252e%252e%252f",
         b"%00", b"warm.png%00", b"warm.png/", b"warm.png/..", b"WARM.PNG", b"warm.json", b"app.js%20", b"%ff",

@@ -21,7 +21,7 @@ GAIN = 8.0  # logit of a pure colour; softmax(8, 0, 0) gives it 0.9993
 
 
 def png(rgb: tuple[int, int, int], size: tuple[int, int] = (12, 10)) -> bytes:
-    """A picture of (width, height) in one colour."""
+    """An image of (width, height) in one colour."""
     return encoded(Image.new("RGB", size, rgb), "PNG")
 
 
@@ -32,7 +32,7 @@ def encoded(image: Image.Image, container: str, **options: Any) -> bytes:
 
 
 def mean_colour_graph(
-    canvas_hw: tuple[int, int], *, cost: int = 0, gain: float | tuple[float, float, float] = GAIN
+    input_hw: tuple[int, int], *, cost: int = 0, gain: float | tuple[float, float, float] = GAIN
 ) -> bytes:
     """images (N, H, W, 3) uint8 -> logits (N, 3): `gain` x the mean of each channel in [0, 1].
 
@@ -47,7 +47,7 @@ def mean_colour_graph(
             helper.make_node("Mul", ["mean", "gain"], ["logits"]),
         ],
         "mean_colour",
-        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", *canvas_hw, 3])],
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", *input_hw, 3])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
         [
             numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
@@ -59,7 +59,7 @@ def mean_colour_graph(
     return bytes(model.SerializeToString())
 
 
-def colour_manifest(*, canvas_hw: tuple[int, int] = (8, 8), **changes: Any) -> Manifest:
+def colour_manifest(*, input_hw: tuple[int, int] = (8, 8), **changes: Any) -> Manifest:
     """The manifest of a mean-colour classifier; `changes` replace fields."""
     fields: dict[str, Any] = {
         "name": "colours",
@@ -67,9 +67,9 @@ def colour_manifest(*, canvas_hw: tuple[int, int] = (8, 8), **changes: Any) -> M
         "task": "classification",
         "architecture": "mean-colour",
         "labels": COLOURS,
-        "preprocess": Preprocess(mode="stretch", canvas_hw=canvas_hw),
+        "preprocess": Preprocess(mode="stretch", input_hw=input_hw),
         "postprocess": Postprocess(top_k=3),
-        "inputs": (Tensor(name="images", dtype="uint8", shape=("batch", *canvas_hw, 3)),),
+        "inputs": (Tensor(name="images", dtype="uint8", shape=("batch", *input_hw, 3)),),
         "outputs": (Tensor(name="logits", dtype="float32", shape=("batch", 3)),),
         "max_batch": 8,
         "opset": 18,
@@ -88,7 +88,7 @@ def write_colours(
     name: str = "colours",
     version: int = 1,
     *,
-    canvas_hw: tuple[int, int] = (8, 8),
+    input_hw: tuple[int, int] = (8, 8),
     cost: int = 0,
     gain: float | tuple[float, float, float] = GAIN,
     golden: dict[str, bytes] | None = None,
@@ -98,8 +98,8 @@ def write_colours(
 
     golden: replaces the golden files, e.g. to make a package that fails its own check.
     """
-    manifest = colour_manifest(canvas_hw=canvas_hw, name=name, version=version, **changes)
-    model = mean_colour_graph(canvas_hw, cost=cost, gain=gain)
+    manifest = colour_manifest(input_hw=input_hw, name=name, version=version, **changes)
+    model = mean_colour_graph(input_hw, cost=cost, gain=gain)
     path = zoo / name / str(version)
     ModelPackage.write(
         path, manifest=manifest, model=model, card=f"# {name}\n", golden=golden or golden_files(manifest, model)
@@ -108,7 +108,7 @@ def write_colours(
 
 
 def golden_files(manifest: Manifest, model: bytes) -> dict[str, bytes]:
-    """A golden picture and its expected entry, as this machine gives it."""
+    """A golden image and its expected entry, as this machine gives it."""
     unsaved = ModelPackage(Path("unsaved"), manifest, "sha256:0", model, "", ())
-    picture = png((250, 40, 10))
-    return {"warm.png": picture, "warm.json": to_json(golden_entry(Predictor(unsaved), "warm", picture))}
+    image = png((250, 40, 10))
+    return {"warm.png": image, "warm.json": to_json(golden_entry(Predictor(unsaved), "warm", image))}

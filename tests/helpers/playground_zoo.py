@@ -1,11 +1,10 @@
-"""A zoo with one stub model for each task, and one picture for which everybody knows what they must say."""
+"""A zoo with one stub model for each task, and one image for which everybody knows what they must say."""
 
 import io
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tests.core.test_semantic import bright_graph, bright_manifest
 
 from foveal.formats import to_json
 from foveal.imaging.preprocess import Preprocess
@@ -13,6 +12,7 @@ from foveal.inference.pipeline import Predictor
 from foveal.inference.verify import golden_entry
 from foveal.packages.manifest import Manifest
 from foveal.packages.package import ModelPackage
+from tests.core.test_semantic import bright_graph, bright_manifest
 from tests.helpers.detectors import detector_manifest, one_stage_graph, scene, two_stage_graph
 from tests.helpers.packages import colour_manifest, mean_colour_graph
 
@@ -29,24 +29,24 @@ def png(rgb: np.ndarray) -> bytes:
 
 
 PIXELS = scene(HW, RECTANGLES)
-PICTURE = png(PIXELS)
+IMAGE = png(PIXELS)
 
 
 def write_zoo(folder: Path) -> Path:
     """colours (classification), rectangles (detection), halves (instances), bright (semantic), all version 1."""
-    whole = Preprocess(mode="stretch", canvas_hw=HW)
+    whole = Preprocess(mode="stretch", input_hw=HW)
     detector, masker = one_stage_graph(HW), two_stage_graph(HW, LEFT_HALF)
-    write_package(folder, colour_manifest(canvas_hw=HW), mean_colour_graph(HW))
-    write_package(folder, detector_manifest(detector, canvas_hw=HW), detector)
-    write_package(folder, detector_manifest(masker, canvas_hw=HW, name="halves"), masker)
+    write_package(folder, colour_manifest(input_hw=HW), mean_colour_graph(HW))
+    write_package(folder, detector_manifest(detector, input_hw=HW), detector)
+    write_package(folder, detector_manifest(masker, input_hw=HW, name="halves"), masker)
     write_package(folder, bright_manifest(whole), bright_graph(HW))
     return folder
 
 
 def write_package(folder: Path, manifest: Manifest, model: bytes) -> None:
-    """A whole package with the scene as its golden picture."""
+    """A whole package with the scene as its golden image."""
     unsaved = ModelPackage(Path("unsaved"), manifest, "sha256:0", model, "", ())
-    golden = {"scene.png": PICTURE, "scene.json": to_json(golden_entry(Predictor(unsaved), "scene", PICTURE))}
+    golden = {"scene.png": IMAGE, "scene.json": to_json(golden_entry(Predictor(unsaved), "scene", IMAGE))}
     path = folder / manifest.name / str(manifest.version)
     card = f"# {manifest.name}\n\nFinds **what is drawn**.\n\n| a | b |\n|---|---|\n| `1` | 2 |\n"
     ModelPackage.write(path, manifest=manifest, model=model, card=card, golden=golden)

@@ -1,4 +1,4 @@
-"""Checkpoints that nobody trained, for tests of what comes after training: random networks over drawn pictures."""
+"""Checkpoints that nobody trained, for tests of what comes after training: random networks over drawn images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class Run:
 
 
 def paint(root: Path, *, count: int = 12) -> Path:
-    """A data set of noisy pictures of three colours and odd sizes, one folder a class."""
+    """A data set of noisy images of three colours and odd sizes, one folder a class."""
     random = np.random.default_rng(0)
     for class_id, name in enumerate(CLASSES):
         (root / name).mkdir(parents=True)
@@ -41,17 +41,17 @@ def paint(root: Path, *, count: int = 12) -> Path:
     return root
 
 
-def classifier_run(folder: Path, backbone: str = "squeezenet1_1", *, canvas: int = 64) -> Run:
+def classifier_run(folder: Path, backbone: str = "squeezenet1_1", *, model_input: int = 64) -> Run:
     """A finished run of a random classifier whose logits spread as those of trained ones do."""
     root = paint(folder / "colours")
     trainer = trainer_of("classification")
     recipe = trainer.recipe_type.load(
-        None, [f"backbone={backbone}", f"canvas_hw=[{canvas}, {canvas}]", "weights=/somewhere/random.pth"]
+        None, [f"backbone={backbone}", f"input_hw=[{model_input}, {model_input}]", "weights=/somewhere/random.pth"]
     )
     data = trainer.load_data(root, recipe)
     torch.manual_seed(0)
     network = trainer.build(recipe, data.labels, weights="none")
-    _settle(network, canvas)
+    _settle(network, model_input)
     info = RunInfo(
         task="classification",
         architecture=trainer.architecture(recipe),
@@ -69,11 +69,14 @@ def classifier_run(folder: Path, backbone: str = "squeezenet1_1", *, canvas: int
     return Run(run, data, root)
 
 
-def _settle(network: torch.nn.Module, canvas: int) -> None:
+def _settle(network: torch.nn.Module, model_input: int) -> None:
     """BatchNorm statistics of real activations (random ones explode or die out), and logits of spread one."""
-    preprocess = Preprocess(mode="stretch", canvas_hw=(canvas, canvas))
-    pictures = [*probes((canvas, canvas)).values(), *(draw_one("shapes", i % 4, index=i).rgb for i in range(12))]
-    images = torch.stack([torch.from_numpy(preprocess.apply(Decoded.of_array(rgb))[0]) for rgb in pictures])
+    preprocess = Preprocess(mode="stretch", input_hw=(model_input, model_input))
+    photos = [
+        *probes((model_input, model_input)).values(),
+        *(draw_one("shapes", i % 4, index=i).rgb for i in range(12)),
+    ]
+    images = torch.stack([torch.from_numpy(preprocess.apply(Decoded.of_array(rgb))[0]) for rgb in photos])
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0  # running statistics become those of this one batch

@@ -16,7 +16,7 @@ from foveal.models.detection.recipe import DetectionRecipe
 from foveal.synth.write import Order, write_data_set
 from tests.helpers.commandline import foveal
 
-SMALL = {"architecture": "ssdlite", "canvas_hw": (64, 96), "weights": "none", "batch_size": 4, "warmup_epochs": 0.0}
+SMALL = {"architecture": "ssdlite", "input_hw": (64, 96), "weights": "none", "batch_size": 4, "warmup_epochs": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +66,10 @@ def test_what_cannot_be_tuned_is_refused() -> None:
 
 
 def test_the_command_reports_draws_and_prints_options_that_train_takes(drawn: Path, tmp_path: Path) -> None:
-    picture = tmp_path / "anchors.png"
-    code, printed, _ = foveal("data", "anchors", drawn, "--set", "canvas_hw=[64, 96]", "--picture", picture)
+    image = tmp_path / "anchors.png"
+    code, printed, _ = foveal("data", "anchors", drawn, "--set", "input_hw=[64, 96]", "--image", image)
     assert code == 0
-    assert cv2.imread(str(picture)).shape == (64, 96, 3)
+    assert cv2.imread(str(image)).shape == (64, 96, 3)
     now, tuned = (line for line in printed.splitlines() if "--set" in line)
     assert now == "now: --set 'anchor_sizes_px=[16.0, 32.0, 64.0, 128.0, 256.0]' --set 'anchor_ratios=[0.5, 1.0, 2.0]'"
     given = [part for part in tuned.split("'") if "=" in part]
@@ -84,13 +84,13 @@ def test_short_runs_decide(
     """Accepted only when better: equal is not."""
     asked = []
 
-    def run(recipe: DetectionRecipe, data_root: Path, out: Path, say: object) -> float:
+    def run(recipe: DetectionRecipe, data_root: Path, out: Path, log: object) -> float:
         asked.append((recipe, out.name))
         return scores["tuned" in out.name]
 
     monkeypatch.setattr(anchor_trial, "short_run", run)
     options = ("--trial", tmp_path, "--epochs", 2, "--seeds", 2, "--json")
-    got, printed, _ = foveal("data", "anchors", drawn, "--set", "canvas_hw=[64, 96]", *options)
+    got, printed, _ = foveal("data", "anchors", drawn, "--set", "input_hw=[64, 96]", *options)
     assert got == code
     assert json.loads(printed)["trial"]["accepted"] == (code == 0)
     assert [name for _, name in asked] == ["now-0", "tuned-0", "now-1", "tuned-1"]

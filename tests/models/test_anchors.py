@@ -21,8 +21,8 @@ def random_boxes(seed: int, count: int, side: float = 100.0) -> np.ndarray:
 def test_grid_has_torchvisions_anchors_in_its_order() -> None:
     sizes, ratios = (32.0, 45.0), (0.5, 1.0, 2.0)
     generator = AnchorGenerator((sizes,), (ratios,))
-    canvas = torch.zeros(1, 3, 64, 96)
-    expected = generator(ImageList(canvas, [(64, 96)]), [torch.zeros(1, 8, 4, 6)])[0].numpy()
+    model_input = torch.zeros(1, 3, 64, 96)
+    expected = generator(ImageList(model_input, [(64, 96)]), [torch.zeros(1, 8, 4, 6)])[0].numpy()
     got = anchors.grid_anchors(anchors.cell_anchors(sizes, ratios), (4, 6), 16)
     assert np.abs(got - expected).max() <= 0.5  # torchvision rounds the cell's corners to whole pixels
     rounded = anchors.grid_anchors(np.round(anchors.cell_anchors(sizes, ratios)), (4, 6), 16)

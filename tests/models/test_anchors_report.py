@@ -7,10 +7,10 @@ import numpy as np
 
 from foveal.imaging.preprocess import Preprocess
 from foveal.models.data.dataset import Sample
-from foveal.models.detection.anchor_report import as_text, canvas_sides, fit, picture, shape_iou, tuned
+from foveal.models.detection.anchor_report import as_text, fit, image, input_sides, shape_iou, tuned
 from foveal.models.detection.layouts.truth import objects
 
-PREPROCESS = Preprocess(mode="letterbox", canvas_hw=(64, 64))
+PREPROCESS = Preprocess(mode="letterbox", input_hw=(64, 64))
 
 
 def sample(folder: Path) -> Sample:
@@ -21,7 +21,7 @@ def sample(folder: Path) -> Sample:
 
 
 def test_sides_are_those_after_the_models_resize_without_crowds(tmp_path: Path) -> None:
-    np.testing.assert_allclose(canvas_sides([sample(tmp_path)], PREPROCESS), [[10, 20], [20, 20]])
+    np.testing.assert_allclose(input_sides([sample(tmp_path)], PREPROCESS), [[10, 20], [20, 20]])
 
 
 def test_recall_counts_boxes_whose_best_anchor_fits() -> None:
@@ -45,8 +45,8 @@ def test_tuned_anchors_find_the_clusters_and_are_reproducible() -> None:
     assert fit(sides, found).mean_iou > fit(sides, np.array([[32.0, 32], [64, 64], [16, 16]])).mean_iou
 
 
-def test_picture_shows_objects_and_anchors(tmp_path: Path) -> None:
-    drawn = picture(sample(tmp_path), PREPROCESS, np.array([[16.0, 16], [10, 20]]))
+def test_image_shows_objects_and_anchors(tmp_path: Path) -> None:
+    drawn = image(sample(tmp_path), PREPROCESS, np.array([[16.0, 16], [10, 20]]))
     assert drawn.shape == (64, 64, 3)
     assert (drawn == (0, 200, 0)).all(-1).any()
     assert (drawn == (220, 0, 0)).all(-1).any()

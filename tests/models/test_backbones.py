@@ -13,7 +13,7 @@ from foveal.models.backbones.efficientnet import efficientnet_lite0
 
 OURS = {"efficientnet_lite0", "lenet5", "lenet5_modern", "nin"}
 IN_TORCHVISION = sorted(set(BACKBONES) - OURS)
-OTHER_MAPS = {  # of a 96 x 128 canvas; all others end at stride 32, padded
+OTHER_MAPS = {  # of a 96 x 128 model input; all others end at stride 32, padded
     "alexnet": (2, 3),
     "inception_v3": (1, 2),
     "lenet5": (17, 25),
@@ -24,18 +24,18 @@ OTHER_MAPS = {  # of a 96 x 128 canvas; all others end at stride 32, padded
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_trunk_gives_what_the_spec_promises(name: str) -> None:
-    spec, trunk = BACKBONES[name], load_features(name, "none").eval()
+def test_backbone_gives_what_the_spec_promises(name: str) -> None:
+    spec, backbone = BACKBONES[name], load_features(name, "none").eval()
     with torch.inference_mode():
-        features = trunk(torch.rand(1, 3, 96, 128))
-        assert features.shape == (1, trunk.out_channels, *OTHER_MAPS.get(name, (3, 4)))
-        assert min(trunk(torch.rand(1, 3, spec.smallest_px, spec.smallest_px)).shape[2:]) >= 1
+        features = backbone(torch.rand(1, 3, 96, 128))
+        assert features.shape == (1, backbone.out_channels, *OTHER_MAPS.get(name, (3, 4)))
+        assert min(backbone(torch.rand(1, 3, spec.smallest_px, spec.smallest_px)).shape[2:]) >= 1
         if spec.smallest_px > 32:
             with pytest.raises(RuntimeError, match=r"too small|greater than actual input size"):
-                trunk(torch.rand(1, 3, spec.smallest_px - 1, spec.smallest_px - 1))
+                backbone(torch.rand(1, 3, spec.smallest_px - 1, spec.smallest_px - 1))
 
 
-def test_lenet_is_the_papers_on_its_canvas() -> None:
+def test_lenet_is_the_papers_on_its_input() -> None:
     """One place at C5 and F6, and the paper's counts: C1 456 (of 3 channels), C5 48120, F6 10164 parameters."""
     layers = dict(load_features("lenet5", "none").body.named_children())
     counts = {name: sum(p.numel() for p in layers[name].parameters()) for name in ("c1", "c5", "f6")}
@@ -56,8 +56,8 @@ def test_densenets_published_file_is_of_before_2018(monkeypatch: pytest.MonkeyPa
     old = {rename.sub(r"\1.\2", key): value for key, value in state.items() if not key.endswith("num_batches_tracked")}
     assert not old.keys() <= state.keys()
     monkeypatch.setattr(torchvision_models.DenseNet121_Weights, "get_state_dict", lambda *_, **__: old)
-    trunk = load_features("densenet121", "imagenet")
-    first = trunk.body.get_parameter("denseblock1.denselayer1.conv1.weight")
+    backbone = load_features("densenet121", "imagenet")
+    first = backbone.body.get_parameter("denseblock1.denselayer1.conv1.weight")
     assert torch.equal(first, state["features.denseblock1.denselayer1.conv1.weight"])
 
 
@@ -85,7 +85,7 @@ def test_unknown_backbone_lists_the_choices() -> None:
 
 
 def head_of(whole: torch.nn.Module, features: torch.Tensor) -> torch.Tensor:
-    """torchvision's own layers behind the trunk."""
+    """torchvision's own layers behind the backbone."""
     if isinstance(whole, torchvision_models.SqueezeNet):
         return whole.classifier(features).flatten(1)
     if isinstance(whole, (torchvision_models.AlexNet, torchvision_models.VGG)):
@@ -94,14 +94,14 @@ def head_of(whole: torch.nn.Module, features: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", IN_TORCHVISION)
-def test_trunk_and_head_are_torchvisions_own_classifier(name: str) -> None:
+def test_backbone_and_head_are_torchvisions_own_classifier(name: str) -> None:
     torch.manual_seed(0)
     inception = {"init_weights": False, "transform_input": False} if name in ("googlenet", "inception_v3") else {}
     whole = getattr(torchvision_models, name)(num_classes=5, **inception).eval()
     spec = BACKBONES[name]
     images = torch.rand(1, 3, 96, 96)
     with torch.inference_mode():
-        torch.testing.assert_close(head_of(whole, spec.trunk(whole)(images)), whole(images))
+        torch.testing.assert_close(head_of(whole, spec.backbone(whole)(images)), whole(images))
 
 
 class TestWeights:
@@ -115,8 +115,8 @@ class TestWeights:
     @pytest.mark.parametrize("drop", ["\0", "classifier."])
     def test_a_file_with_or_without_head(self, tmp_path: Path, drop: str) -> None:
         state = self.saved(tmp_path / "w.pth", drop=drop)
-        trunk = load_features("mobilenet_v2", str(tmp_path / "w.pth"))
-        for key, value in trunk.body.state_dict().items():
+        backbone = load_features("mobilenet_v2", str(tmp_path / "w.pth"))
+        for key, value in backbone.body.state_dict().items():
             assert torch.equal(value, state[f"features.{key}"])
 
     def test_a_head_of_another_size_is_no_mismatch(self, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ class TestWeights:
         ("drop", "changed", "said"),
         [
             ("features.3.", {}, r"1[0-9] missing \(features\.3\..*more\)"),
-            ("\0", {"trunk.weight": torch.zeros(1)}, r"1 unexpected \(trunk\.weight\)"),
+            ("\0", {"backbone.weight": torch.zeros(1)}, r"1 unexpected \(backbone\.weight\)"),
             ("\0", {"features.0.0.weight": torch.zeros(1)}, r"1 other shape \(features\.0\.0\.weight: \(32, 3, 3, 3\)"),
         ],
     )
@@ -157,8 +157,8 @@ class TestWeights:
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
         (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
         state = self.saved(tmp_path / "hub" / "checkpoints" / Path(enum.url).name, name)
-        trunk = load_features(name, "imagenet")
-        first = next(iter(trunk.body.state_dict().values()))
+        backbone = load_features(name, "imagenet")
+        first = next(iter(backbone.body.state_dict().values()))
         assert any(torch.equal(first, value) for value in state.values() if value.shape == first.shape)
 
     def test_no_network_and_no_cache_says_what_to_do(self, tmp_path: Path, monkeypatch) -> None:

@@ -7,15 +7,15 @@ import torch
 from foveal.errors import BadRecipe
 from foveal.models.classification.trainer import ClassificationRecipe, ClassificationTrainer, augmentation
 from foveal.models.data.dataset import Sample
-from foveal.models.data.loading import Draw
-from tests.helpers.pictures import draw_folders
+from foveal.models.data.loading import SampleKey
+from tests.helpers.images import draw_folders
 
 TRAINER = ClassificationTrainer()
 OFF = ["scale_min=1", "flip=false", "rotate_deg=0", "brightness=0", "saturation=0", "hue=0", "erase=0"]
 
 
 def recipe(*overrides: str) -> ClassificationRecipe:
-    return ClassificationRecipe.load(None, ["canvas_hw=[48, 64]", "backbone=squeezenet1_1", *overrides])
+    return ClassificationRecipe.load(None, ["input_hw=[48, 64]", "backbone=squeezenet1_1", *overrides])
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample[int]]:
     return [Sample(p.name, p, 0) for p in sorted(root.rglob("*.png"))]
 
 
-def test_network_reads_canvases_and_its_two_parts_are_everything() -> None:
+def test_network_reads_inputes_and_its_two_parts_are_everything() -> None:
     network = TRAINER.build(recipe(), ("a", "b", "c"), weights="none").eval()
     with torch.inference_mode():
         assert network(torch.zeros(2, 48, 64, 3, dtype=torch.uint8)).shape == (2, 3)
@@ -60,31 +60,31 @@ def test_a_new_head_starts_at_the_theoretical_loss() -> None:
     assert loss.item() == pytest.approx(np.log(8), rel=0.05)
 
 
-def test_too_small_a_canvas() -> None:
+def test_too_small_a_input() -> None:
     with pytest.raises(BadRecipe, match=r"at least 32 px.*\(16, 64\)"):
-        TRAINER.build(recipe("canvas_hw=[16, 64]"), ("a", "b"), weights="none")
+        TRAINER.build(recipe("input_hw=[16, 64]"), ("a", "b"), weights="none")
 
 
-def test_all_augmentation_off_is_the_evaluation_canvas(samples: list[Sample[int]]) -> None:
+def test_all_augmentation_off_is_the_evaluation_input(samples: list[Sample[int]]) -> None:
     plain, augmented = TRAINER.eval_set(samples, recipe(*OFF)), TRAINER.train_set(samples, recipe(*OFF))
     for i in range(len(samples)):
-        assert torch.equal(augmented[Draw(i, 1, 0)][0], plain[i][0])
+        assert torch.equal(augmented[SampleKey(i, 1, 0)][0], plain[i][0])
 
 
 @pytest.mark.parametrize(
     "field", ["scale_min=0.5", "flip=true", "rotate_deg=30", "brightness=0.5", "hue=0.3", "erase=1"]
 )
-def test_each_augmentation_alone_changes_pictures_by_its_draws_seed(samples: list[Sample[int]], field: str) -> None:
+def test_each_augmentation_alone_changes_images_by_its_draws_seed(samples: list[Sample[int]], field: str) -> None:
     dataset = TRAINER.train_set(samples, recipe(*OFF, field))
-    drawn = [dataset[Draw(0, seed, 0)][0] for seed in range(8)]
-    assert all(canvas.shape == (48, 64, 3) and canvas.dtype == torch.uint8 for canvas in drawn)
-    assert len({canvas.numpy().tobytes() for canvas in drawn}) > 1
-    assert torch.equal(dataset[Draw(0, 5, 3)][0], drawn[5])
+    drawn = [dataset[SampleKey(0, seed, 0)][0] for seed in range(8)]
+    assert all(model_input.shape == (48, 64, 3) and model_input.dtype == torch.uint8 for model_input in drawn)
+    assert len({model_input.numpy().tobytes() for model_input in drawn}) > 1
+    assert torch.equal(dataset[SampleKey(0, 5, 3)][0], drawn[5])
 
 
 def test_augmentation_on_training_leaves_evaluation_alone(samples: list[Sample[int]]) -> None:
     strong = recipe("rotate_deg=90", "erase=1")
-    TRAINER.train_set(samples, strong)[Draw(0, 0, 0)]
+    TRAINER.train_set(samples, strong)[SampleKey(0, 0, 0)]
     assert torch.equal(TRAINER.eval_set(samples, strong)[0][0], TRAINER.eval_set(samples, recipe(*OFF))[0][0])
     assert len(augmentation(recipe(*OFF), TRAINER.preprocess(recipe())).transforms) == 1
 

@@ -7,14 +7,14 @@ from foveal.errors import BadData
 from foveal.models.classification.layouts import load_folders
 from foveal.models.classification.trainer import ClassificationRecipe
 from foveal.models.data.dataset import SPLITS
-from tests.helpers.pictures import COLOURS, draw_folders
+from tests.helpers.images import COLOURS, draw_folders
 
 RECIPE = ClassificationRecipe.load()
 
 
 def test_one_folder_a_class(tmp_path: Path) -> None:
     root = draw_folders(tmp_path / "set", per_class=20)
-    (root / "red" / "notes.txt").write_text("not a picture")
+    (root / "red" / "notes.txt").write_text("not an image")
     (root / ".cache").mkdir()
     data = load_folders(root, RECIPE)
     assert data.labels == ("blue", "green", "red")
@@ -69,7 +69,7 @@ def test_a_class_may_be_missing_from_a_held_out_split(tmp_path: Path) -> None:
 def test_what_is_no_data_set_says_what_was_expected(tmp_path: Path, made: list[str]) -> None:
     for name in made:
         (tmp_path / name).mkdir() if "." not in name else (tmp_path / name).write_text("")
-    with pytest.raises(BadData, match="expected at least two folders of pictures"):
+    with pytest.raises(BadData, match="expected at least two folders of images"):
         load_folders(tmp_path, RECIPE)
 
 

@@ -1,4 +1,4 @@
-"""Augmentation: boxes and masks move with the pixels, whatever happens to the picture."""
+"""Augmentation: boxes and masks move with the pixels, whatever happens to the image."""
 
 import numpy as np
 import pytest
@@ -121,7 +121,7 @@ def test_a_scene_without_objects_survives_everything() -> None:
     np.testing.assert_array_equal(copy_paste(one, empty).rgb, one.rgb)
 
 
-def test_mosaic_holds_objects_of_four_pictures_on_one_of_the_first_size() -> None:
+def test_mosaic_holds_objects_of_four_images_on_one_of_the_first_size() -> None:
     sizes = [(80, 120), (60, 60), (100, 40), (30, 200)]
     found = 0
     for seed in range(6):

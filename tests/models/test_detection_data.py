@@ -1,4 +1,4 @@
-"""Layouts of labelled pictures: the same data in every format, splits, and what the check finds."""
+"""Layouts of labelled images: the same data in every format, splits, and what the check finds."""
 
 import json
 import xml.etree.ElementTree as ET
@@ -165,12 +165,12 @@ def test_check_finds_every_kind_of_fault_and_nothing_in_clean_data(tmp_path: Pat
     folder = tmp_path / "images"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    pictures = {name: rng.integers(0, 255, (48, 64, 3), np.uint8) for name in ("a", "b", "c")}
-    for name, pixels in pictures.items():
+    photos = {name: rng.integers(0, 255, (48, 64, 3), np.uint8) for name in ("a", "b", "c")}
+    for name, pixels in photos.items():
         cv2.imwrite(str(folder / f"{name}.png"), cv2.GaussianBlur(pixels, (0, 0), 3))
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(pictures["b"]).save(folder / "turned.jpg", exif=exif)
+    Image.fromarray(photos["b"]).save(folder / "turned.jpg", exif=exif)
     cv2.imwrite(str(folder / "copy.png"), cv2.imread(str(folder / "a.png")))
     (folder / "broken.png").write_bytes((folder / "c.png").read_bytes()[:200])
     boxes = [[5, 5, 0, 9], [5, 5, 0.5, 9], [50, 5, 40, 9], [10, 20, 20, 20], [10, 20, 20, 20]]
@@ -196,16 +196,16 @@ def test_check_finds_every_kind_of_fault_and_nothing_in_clean_data(tmp_path: Pat
         ("outside box", "a.png"),
         ("duplicate box", "a.png"),
         ("unknown label", "a.png"),
-        ("unknown picture", "train.json"),
+        ("unknown image", "train.json"),
         ("label 0", "-"),
         ("empty label", "-"),
         ("EXIF rotation", "turned.jpg"),
         ("wrong size", "b.png"),
-        ("unreadable picture", "broken.png"),
+        ("unreadable image", "broken.png"),
         ("near-duplicate", "a.png"),
     }
     text = summary(findings)
-    assert "near-duplicate: 1 (almost the same picture in two splits)" in text
+    assert "near-duplicate: 1 (almost the same image in two splits)" in text
     assert "images/a.png: train; images/copy.png in val" in text
 
 

@@ -1,4 +1,4 @@
-"""Detectors on tiny canvases: their own parts against torchvision's, and the contract of every architecture."""
+"""Detectors on tiny model inputs: their own parts against torchvision's, and the contract of every architecture."""
 
 import numpy as np
 import pytest
@@ -13,12 +13,12 @@ from foveal.models.detection.networks.onestage import OneStageDetector, decode_b
 from foveal.models.detection.networks.pyramid import PyramidPool
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 
-CANVAS_HW = (64, 96)
+INPUT_HW = (64, 96)
 
 
 def recipe(architecture: str, **fields: object) -> DetectionRecipe:
     kind = InstanceRecipe if architecture == "maskrcnn" else DetectionRecipe
-    small = {"canvas_hw": CANVAS_HW, "pyramid_channels": 16, "box_head_width": 16, "proposals": 20}
+    small = {"input_hw": INPUT_HW, "pyramid_channels": 16, "box_head_width": 16, "proposals": 20}
     return kind(architecture=architecture, **{**small, **fields})
 
 
@@ -29,14 +29,14 @@ def networks() -> dict[str, torch.nn.Module]:
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, list[dict[str, torch.Tensor]]]:
-    """Three canvases: two objects, none, and one in a picture that fills 3 rows of its canvas."""
-    images = torch.randint(0, 255, (3, *CANVAS_HW, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    """Three model inputs: two objects, none, and one in an image that fills 3 rows of its model input."""
+    images = torch.randint(0, 255, (3, *INPUT_HW, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     boxes = [[[5.0, 5, 50, 40], [30, 20, 90, 60]], [], [[10.0, 0, 30, 3]]]
     targets = [
         {
             "boxes": torch.tensor(b, dtype=torch.float32).reshape(-1, 4),
             "labels": torch.arange(1, len(b) + 1),
-            "masks": torch.ones(len(b), *CANVAS_HW, dtype=torch.uint8),
+            "masks": torch.ones(len(b), *INPUT_HW, dtype=torch.uint8),
         }
         for b in boxes
     ]
@@ -124,7 +124,7 @@ def test_retinanet_finds_what_torchvisions_post_processing_finds(networks: dict[
         assert (mine["labels"] == theirs["labels"]).float().mean() > 0.99  # ties may swap
 
 
-def test_anchors_of_a_canvas_are_the_written_out_grid(networks: dict[str, torch.nn.Module]) -> None:
+def test_anchors_of_a_input_are_the_written_out_grid(networks: dict[str, torch.nn.Module]) -> None:
     network = networks["ssdlite"]
     assert isinstance(network, OneStageDetector)
     generator = network.detector.anchor_generator
@@ -133,7 +133,7 @@ def test_anchors_of_a_canvas_are_the_written_out_grid(networks: dict[str, torch.
     np.testing.assert_allclose(network.anchors[: len(finest)].numpy(), finest)
 
 
-def test_a_picture_that_fills_a_sliver_of_its_canvas_is_pooled_at_the_right_scale(
+def test_a_image_that_fills_a_extreme_aspect_ratio_of_its_input_is_pooled_at_the_right_scale(
     networks: dict[str, torch.nn.Module],
 ) -> None:
     network = networks["fasterrcnn"].eval()
@@ -154,4 +154,4 @@ def test_recipes_that_fit_no_network_are_refused() -> None:
     with pytest.raises(BadRecipe, match="expected 5 for fasterrcnn, one a level, got 2"):
         build(recipe("fasterrcnn", anchor_sizes_px=(8, 16)), classes=1, weights="none")
     with pytest.raises(BadRecipe, match="multiples of 32"):
-        DetectionRecipe.load(None, ["canvas_hw=[100, 96]"])
+        DetectionRecipe.load(None, ["input_hw=[100, 96]"])

@@ -1,4 +1,4 @@
-"""torchvision's own detectors behind Foveal's canvas: the same answers, weights from the cache, a head made anew."""
+"""torchvision's own detectors behind Foveal's model input: the same answers, a new head."""
 
 import re
 from pathlib import Path
@@ -22,7 +22,7 @@ COCO_CLASSES = 91  # background and the labels that COCO once planned
 
 def recipe(name: str, **fields: object) -> DetectionRecipe:
     kind = InstanceRecipe if name.startswith("mask") else DetectionRecipe
-    return kind(architecture=name, **{"canvas_hw": (128, 160), "weights": "coco", **fields})
+    return kind(architecture=name, **{"input_hw": (128, 160), "weights": "coco", **fields})
 
 
 def published_state(name: str, **options: object) -> dict[str, torch.Tensor]:
@@ -116,18 +116,18 @@ def test_names_and_input_statistics_are_the_networks_own() -> None:
 
 def same_as_torchvision(name: str) -> int:
     """Our network and torchvision's, with the same weights and on the same pixels; how many detections agree."""
-    spec, canvas_hw = PUBLISHED[name], (128, 160)
-    fields = {"canvas_hw": canvas_hw, "proposals": 1000, "proposals_before_nms": 1000}
+    spec, input_hw = PUBLISHED[name], (128, 160)
+    fields = {"input_hw": input_hw, "proposals": 1000, "proposals_before_nms": 1000}
     ours = nets.real(name, "mobilenet_v2", **fields).network
     theirs = spec.build(weights=None, weights_backbone=None, num_classes=len(nets.CLASSES) + spec.named_classes).eval()
     theirs.load_state_dict(getattr(ours, "detector", ours).state_dict())
-    theirs.transform.fixed_size = canvas_hw[::-1]
+    theirs.transform.fixed_size = input_hw[::-1]
     for network in (ours, theirs):
         last = getattr(network, "roi_heads", getattr(network, "detector", network))
         last.score_thresh, last.nms_thresh, last.detections_per_img = 0.3, 0.5, 50
-    images, _ = nets.blobs(canvas_hw, 3, seed=1)
+    images, _ = nets.blobs(input_hw, 3, seed=1)
     with torch.inference_mode():
-        got = ours(images[2:], torch.tensor([canvas_hw], dtype=torch.float32))[0]
+        got = ours(images[2:], torch.tensor([input_hw], dtype=torch.float32))[0]
         expected = theirs([images[2].permute(2, 0, 1) / 255])[0]
     names = {"boxes": "boxes", "scores": "scores", "labels": "class_ids"}
     rows, their_rows = ({names[key]: one[key].numpy() for key in names} for one in (got, expected))
@@ -135,7 +135,7 @@ def same_as_torchvision(name: str) -> int:
     found = match(their_rows, rows, Tolerance())  # as sets: near-ties may swap places
     assert len(found.pairs) == len(got["scores"]) == len(expected["scores"])
     if "masks" in got:
-        assert got["masks"].shape == (len(got["scores"]), 28, 28)  # theirs are pasted into the picture
+        assert got["masks"].shape == (len(got["scores"]), 28, 28)  # theirs are pasted into the image
     return len(got["scores"])
 
 

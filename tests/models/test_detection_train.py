@@ -1,4 +1,4 @@
-"""Detectors through the training frame, on drawn scenes and tiny canvases."""
+"""Detectors through the training loop, on drawn scenes and tiny model inputs."""
 
 from pathlib import Path
 
@@ -31,14 +31,14 @@ def drawn(folder: Path, layout: str, *, task: str = "object-detection", style: s
 
 def first_losses(root: Path, steps: int = 10) -> list[float]:
     """Training by hand: the same draws, one plain step each."""
-    recipe = DetectionRecipe(architecture="ssdlite", canvas_hw=(64, 96), **SMALL)
+    recipe = DetectionRecipe(architecture="ssdlite", input_hw=(64, 96), **SMALL)
     task = trainer_of(recipe.task)
     data = task.load_data(root, recipe)
     torch.manual_seed(0)
     network = task.build(recipe, data.labels, weights="none").train()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.eval()  # a batch of one picture
+            module.eval()  # a batch of one image
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
     dataset = task.train_set(data.splits.train, recipe)
     losses = []
@@ -65,7 +65,7 @@ def test_three_copies_of_one_data_set_give_the_same_first_ten_losses(tmp_path: P
 def test_a_run_trains_is_scored_and_comes_back_as_it_was(tmp_path: Path) -> None:
     root = drawn(tmp_path, "idmaps", task="instance-segmentation", style="nuclei", count=8)
     recipe = InstanceRecipe(
-        canvas_hw=(64, 96), val_fraction=0.25, test_fraction=0.25, mosaic=0.5, copy_paste=0.5, plain_epochs=0, **SMALL
+        input_hw=(64, 96), val_fraction=0.25, test_fraction=0.25, mosaic=0.5, copy_paste=0.5, plain_epochs=0, **SMALL
     )
     result = train(recipe, root, tmp_path / "run")
     assert result["val"]["images"] == result["test"]["images"] == 2

@@ -19,7 +19,7 @@ from foveal.models.diagnose import search as searching
 from foveal.models.diagnose.curves import learn
 from foveal.models.diagnose.diagnose import tune
 from foveal.models.diagnose.leak import leak
-from foveal.models.diagnose.parts import Bench, plain
+from foveal.models.diagnose.parts import TrainingParts, plain
 from foveal.models.diagnose.rate import judge_rate, range_test, read_curve
 from foveal.models.diagnose.search import Plan, Search, Trial, coarse_box, fine_box
 from foveal.models.diagnose.start import FIRST_LOSSES, initial_loss, overfit_few
@@ -29,7 +29,7 @@ from tests.helpers.commandline import foveal
 RECIPE = """
 backbone = "lenet5_modern"
 weights = "none"
-canvas_hw = [32, 32]
+input_hw = [32, 32]
 resize_mode = "stretch"
 epochs = 8
 frozen_epochs = 0
@@ -60,10 +60,10 @@ def draw(root: Path, count: int, *, noise: int = 20, seed: int = 0) -> Path:
             folder = root / f"{level}-{side}"
             folder.mkdir(parents=True)
             for i in range(count):
-                picture = np.full((32, 32, 3), brightness, np.float32)
-                cv2.circle(picture, (x + int(rng.integers(-3, 4)), int(rng.integers(8, 24))), 4, (120, 120, 120), -1)
-                picture += rng.normal(0, noise, picture.shape)
-                cv2.imwrite(str(folder / f"{i:03}.png"), picture.clip(0, 255).astype(np.uint8))
+                image = np.full((32, 32, 3), brightness, np.float32)
+                cv2.circle(image, (x + int(rng.integers(-3, 4)), int(rng.integers(8, 24))), 4, (120, 120, 120), -1)
+                image += rng.normal(0, noise, image.shape)
+                cv2.imwrite(str(folder / f"{i:03}.png"), image.clip(0, 255).astype(np.uint8))
     return root
 
 
@@ -74,7 +74,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shuffled(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same pictures in folders drawn by lot."""
+    """The same images in folders drawn by lot."""
     root, rng = tmp_path_factory.mktemp("shuffled"), np.random.default_rng(0)
     classes = sorted(p.name for p in data.iterdir())
     for i, path in enumerate(sorted(data.rglob("*.png"))):
@@ -84,24 +84,24 @@ def shuffled(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def bench(root: Path, *overrides: str) -> Bench:
-    return Bench.of(recipe(*overrides), root)
+def parts(root: Path, *overrides: str) -> TrainingParts:
+    return TrainingParts.of(recipe(*overrides), root)
 
 
 def names(root: Path, folder: Path, *overrides: str) -> set[str]:
-    findings, _ = learn(bench(root, *overrides), folder, optimal_error=0.0)
+    findings, _ = learn(parts(root, *overrides), folder, optimal_error=0.0)
     return {finding.name for finding in findings}
 
 
 class TestInitialLoss:
     def test_a_fresh_head_is_at_theory(self, data: Path) -> None:
-        finding = initial_loss(bench(data))
+        finding = initial_loss(parts(data))
         assert finding.verdict == "ok"
         assert finding.values["expected"] == {"cross_entropy": math.log(4)}
         assert finding.values["measured"]["cross_entropy"] == pytest.approx(math.log(4), rel=0.1)
 
     def test_a_badly_initialised_head_is_found(self, data: Path) -> None:
-        one = bench(data)
+        one = parts(data)
         network = one.network()
         nn.init.normal_(network.head.weight, std=3.0)
         assert initial_loss(one, network).verdict == "fault"
@@ -113,15 +113,15 @@ class TestInitialLoss:
 
 class TestOverfitFew:
     def test_a_handful_is_learnt_by_heart(self, data: Path) -> None:
-        assert overfit_few(bench(data))[0].verdict == "ok"
+        assert overfit_few(parts(data))[0].verdict == "ok"
 
-    def test_equal_pictures_under_different_labels_are_found(self, data: Path, tmp_path: Path) -> None:
-        picture = next(data.rglob("*.png"))
+    def test_equal_images_under_different_labels_are_found(self, data: Path, tmp_path: Path) -> None:
+        image = next(data.rglob("*.png"))
         for name in "abcd":
             (tmp_path / "same" / name).mkdir(parents=True)
             for i in range(6):
-                shutil.copy(picture, tmp_path / "same" / name / f"{i}.png")
-        assert overfit_few(bench(tmp_path / "same"), steps=40)[0].verdict == "fault"
+                shutil.copy(image, tmp_path / "same" / name / f"{i}.png")
+        assert overfit_few(parts(tmp_path / "same"), steps=40)[0].verdict == "fault"
 
 
 class TestRate:
@@ -135,7 +135,7 @@ class TestRate:
         assert 0.3 < found.too_high < 5
 
     def test_a_rate_a_hundred_times_too_high_is_found(self, data: Path) -> None:
-        test = range_test(bench(data))
+        test = range_test(parts(data))
         good, _ = judge_rate(test, 3e-3)
         assert good.verdict == "ok", good.words
         high, _ = judge_rate(test, 3e-1)
@@ -163,7 +163,7 @@ class TestLearning:
             name="mean-colour",
             summary="",
             build=MeanColour,
-            trunk=lambda network: network.features,
+            backbone=lambda network: network.features,
             head=(),
             out_channels=4,
             imagenet=unpublished("mean-colour"),
@@ -186,7 +186,7 @@ class TestLearning:
         assert names(data, tmp_path, *wild) == {"rate too high"}
 
     def test_a_leak_is_found_even_if_brightened(self, data: Path, tmp_path: Path) -> None:
-        one = bench(data)
+        one = parts(data)
         assert leak(one.data, one.task.preprocess(one.recipe)).verdict == "ok"
         for split, part in (("train", slice(0, 20)), ("val", slice(20, 40))):
             for folder in data.iterdir():
@@ -195,7 +195,7 @@ class TestLearning:
                     shutil.copy(path, tmp_path / split / folder.name)
         stolen = cv2.imread(str(tmp_path / "train" / "dark-left" / "000.png"))
         cv2.imwrite(str(tmp_path / "val" / "bright-left" / "x.png"), cv2.add(stolen, (3, 3, 3, 0)))
-        two = bench(tmp_path)
+        two = parts(tmp_path)
         found = leak(two.data, two.task.preprocess(two.recipe))
         assert (found.verdict, found.values["leaked"]) == ("fault", 1)
         assert found.values["pairs"] == [("val/bright-left/x.png", "train/dark-left/000.png")]
@@ -203,7 +203,7 @@ class TestLearning:
 
 @pytest.mark.parametrize("task", TRAINERS)
 def test_plain_turns_everything_off_that_varies(task: str) -> None:
-    """A new field that varies pictures must be named in bench.PLAIN: these are the fields that do not."""
+    """A new field that varies images must be named in parts.PLAIN: these are the fields that do not."""
     before = TRAINERS[task].recipe_type.load(None, ["weights=none"])
     left = {name for name, value in before if getattr(plain(before), name) == value}
     assert not left & {"flip", "brightness", "hue", "saturation", "scale_min", "rotate_90"} - {"rotate_90"}
@@ -223,7 +223,7 @@ class TestSearch:
         plan = Plan(coarse=3, fine=2, epochs=1)
         calls = []
 
-        def evaluated(_: Bench, fields: dict, __: int) -> tuple[float, float]:
+        def evaluated(_: TrainingParts, fields: dict, __: int) -> tuple[float, float]:
             calls.append(fields)
             if len(calls) == 3:
                 raise KeyboardInterrupt
@@ -234,7 +234,7 @@ class TestSearch:
             tune(recipe(), data, tmp_path, plan)
         best = tune(recipe(), data, tmp_path, plan)
         assert len(calls) == 6  # the one that was cut off, again
-        found = Search(bench(data), plan, tmp_path / "study.journal").trials
+        found = Search(parts(data), plan, tmp_path / "study.journal").trials
         assert [trial.phase for trial in found] == ["coarse"] * 3 + ["fine"] * 2
         assert len({trial.fields["lr_head"] for trial in found}) == 5
         written = ClassificationRecipe.load(tmp_path / "best.toml")
@@ -243,9 +243,9 @@ class TestSearch:
             tune(recipe("epochs=3"), data, tmp_path, plan)
 
     def test_a_trial_is_a_short_training(self, data: Path) -> None:
-        good = searching.evaluate(bench(data), {"lr_head": 3e-3, "lr_backbone": 3e-3}, 4)
-        assert good > searching.evaluate(bench(data), {"lr_head": 1e-9, "lr_backbone": 1e-9}, 1)
-        lost = searching.evaluate(bench(data, "optimizer=sgd"), {"lr_head": 1e20, "lr_backbone": 1e20}, 1)
+        good = searching.evaluate(parts(data), {"lr_head": 3e-3, "lr_backbone": 3e-3}, 4)
+        assert good > searching.evaluate(parts(data), {"lr_head": 1e-9, "lr_backbone": 1e-9}, 1)
+        lost = searching.evaluate(parts(data, "optimizer=sgd"), {"lr_head": 1e20, "lr_backbone": 1e20}, 1)
         assert lost == searching.LOST
 
 

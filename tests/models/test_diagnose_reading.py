@@ -1,4 +1,4 @@
-"""What a diagnosis reads out of curves and pictures, of every task."""
+"""What a diagnosis reads out of curves and images, of every task."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from foveal.imaging.drawing import colour_of
 from foveal.models.detection.recipe import DetectionRecipe
 from foveal.models.diagnose import curves
 from foveal.models.diagnose.curves import Curves, read
-from foveal.models.diagnose.parts import Bench
+from foveal.models.diagnose.parts import TrainingParts
 from tests.helpers.commandline import foveal
 
 GOOD = {"train_error": 0.02, "dev_error": 0.05, "train_count": 400, "dev_count": 200, "chance_error": 0.75}
@@ -37,15 +37,15 @@ def test_curves_in_words(losses: list[float], changed: dict, wanted: set[str]) -
 
 
 def test_the_contact_sheet_shows_what_is_called_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wrong box cannot be seen on a picture without boxes."""
+    """A wrong box cannot be seen on an image without boxes."""
     words = ["--task", "object-detection", "--style", "blood", "--count", 4, "--out", tmp_path / "data"]
     assert foveal("data", "synth", *words)[0] == 0
-    small = ["weights=none", "canvas_hw=[96, 96]", "batch_size=2", "val_fraction=0.3", "test_fraction=0"]
-    bench = Bench.of(DetectionRecipe.load(None, small), tmp_path / "data")
+    small = ["weights=none", "input_hw=[96, 96]", "batch_size=2", "val_fraction=0.3", "test_fraction=0"]
+    parts = TrainingParts.of(DetectionRecipe.load(None, small), tmp_path / "data")
     sheets: list[list] = []
     monkeypatch.setattr(curves, "contact_sheet", lambda items: sheets.append(list(items)))
-    curves._top_losses(bench, bench.network(), bench.data.splits.train)
-    class_id = bench.data.labels.index("RBC")
+    curves._top_losses(parts, parts.network(), parts.data.splits.train)
+    class_id = parts.data.labels.index("RBC")
     for rgb, caption in sheets[0]:
         assert (rgb == colour_of(class_id)).all(axis=2).any()
         assert " RBC" in caption
@@ -53,16 +53,16 @@ def test_the_contact_sheet_shows_what_is_called_true(tmp_path: Path, monkeypatch
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("task", "style", "canvas"),
+    ("task", "style", "model_input"),
     [
         ("semantic-segmentation", "aerial", 64),
         ("object-detection", "blood", 96),
         ("instance-segmentation", "nuclei", 96),
     ],
 )
-def test_every_task_can_be_diagnosed(task: str, style: str, canvas: int, tmp_path: Path) -> None:
+def test_every_task_can_be_diagnosed(task: str, style: str, model_input: int, tmp_path: Path) -> None:
     assert foveal("data", "synth", "--task", task, "--style", style, "--count", 10, "--out", tmp_path / "data")[0] == 0
-    small = ["weights=none", f"canvas_hw=[{canvas}, {canvas}]", "batch_size=2", "val_fraction=0.3"]
+    small = ["weights=none", f"input_hw=[{model_input}, {model_input}]", "batch_size=2", "val_fraction=0.3"]
     overrides = [word for one in small for word in ("--set", one)]
     out = tmp_path / "d.html"
     words = ["--task", task, "--data", tmp_path / "data", *overrides, "--epochs", 1, "--trials", 0, "--out", out]

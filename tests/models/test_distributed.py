@@ -12,14 +12,14 @@ import torch
 from foveal.errors import BadRecipe
 from foveal.models.classification.trainer import ClassificationRecipe
 from foveal.models.data.distributed import World
-from foveal.models.data.loading import DrawSampler, train_loader
+from foveal.models.data.loading import SampleKeySampler, train_loader
 from foveal.models.training.loop import train
-from tests.helpers.pictures import draw_folders
+from tests.helpers.images import draw_folders
 
 RECIPE = """
 backbone = "lenet5_modern"
 weights = "none"
-canvas_hw = [32, 32]
+input_hw = [32, 32]
 resize_mode = "stretch"
 epochs = 3
 frozen_epochs = 1
@@ -61,7 +61,7 @@ def test_two_processes_follow_one(tmp_path: Path) -> None:
 
 def test_the_processes_draw_the_batches_of_one() -> None:
     def batches(world: World) -> list[set[int]]:
-        sampler = DrawSampler(21, seed=3, world=world)
+        sampler = SampleKeySampler(21, seed=3, world=world)
         drawn, size = [draw.index for draw in sampler], 6 // world.size
         return [set(drawn[i : i + size]) for i in range(0, len(drawn) - size + 1, size)]
 

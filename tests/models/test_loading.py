@@ -2,13 +2,13 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from foveal.models.data.loading import Draw, DrawSampler, derived_seed, eval_loader, seeded, train_loader
+from foveal.models.data.loading import SampleKey, SampleKeySampler, derived_seed, eval_loader, seeded, train_loader
 
 
 class Noise(Dataset[tuple[int, float]]):
     """Each item: which sample, and a random number of its draw."""
 
-    def __getitem__(self, draw: Draw) -> tuple[int, float]:
+    def __getitem__(self, draw: SampleKey) -> tuple[int, float]:
         with seeded(draw.seed):
             return draw.index, float(torch.rand(()))
 
@@ -33,7 +33,7 @@ def test_order_and_randomness_follow_seed_and_epoch_only() -> None:
 
 
 def test_an_epoch_is_a_permutation_and_the_rest_that_fills_no_batch_is_dropped() -> None:
-    sampler = DrawSampler(10, 0)
+    sampler = SampleKeySampler(10, 0)
     assert sorted(draw.index for draw in sampler) == list(range(10))
     assert [len(batch) for batch in batches(workers=0, epoch=0)] == [4, 4]
     assert len(list(train_loader(Noise(), 3, 4, list, seed=0, workers=0))) == 1  # fewer samples than a batch

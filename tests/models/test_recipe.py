@@ -12,11 +12,11 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 
 
 def test_what_is_written_reads_back_equal(tmp_path: Path) -> None:
-    recipe = ClassificationRecipe.load(None, ["epochs=3", r"group_by=IMG_(\d+)", "canvas_hw=[64, 96]", "clip_norm=1"])
+    recipe = ClassificationRecipe.load(None, ["epochs=3", r"group_by=IMG_(\d+)", "input_hw=[64, 96]", "clip_norm=1"])
     (tmp_path / "r.toml").write_text(recipe.to_toml())
     assert ClassificationRecipe.load(tmp_path / "r.toml") == recipe
     assert recipe.group_by == r"IMG_(\d+)"
-    assert recipe.canvas_hw == (64, 96)
+    assert recipe.input_hw == (64, 96)
 
 
 def test_set_wins_over_the_file(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_set_wins_over_the_file(tmp_path: Path) -> None:
         ("epochs=0", r"epochs: .*greater than or equal to 1.*'0'"),
         ("epochs=many", r"epochs: .*integer.*'many'"),
         ("optimizer=magic", r"optimizer: .*'sgd'.*'magic'"),
-        ("canvas_hw=[3]", r"canvas_hw"),
+        ("input_hw=[3]", r"input_hw"),
         ("task=object-detection", r"task: .*classification"),
     ],
 )

@@ -20,12 +20,12 @@ from foveal.models.training.initialization import hasten_statistics, initialise
 from foveal.models.training.loop import train
 from foveal.models.training.module import l1_norm, running_mean
 from foveal.models.training.run_folder import RunFolder, stale
-from tests.helpers.pictures import draw_folders
+from tests.helpers.images import draw_folders
 
 TINY = [
     "backbone=lenet5_modern",
     "weights=none",
-    "canvas_hw=[32, 32]",
+    "input_hw=[32, 32]",
     "batch_size=6",
     "epochs=4",
     "frozen_epochs=0",
@@ -64,13 +64,13 @@ def test_gradients_of_our_losses_are_the_numerical_ones() -> None:
 
 
 @pytest.mark.parametrize("field", ["mixup=0.4", "cutmix=1.0"])
-def test_blends_give_each_class_its_share_of_the_picture(field: str) -> None:
-    """Pictures of one flat colour a class: the mean colour tells the shares."""
+def test_blends_give_each_class_its_share_of_the_image(field: str) -> None:
+    """Images of one flat colour a class: the mean colour tells the shares."""
     torch.manual_seed(0)
     truths = torch.arange(6)
-    canvases = (truths * 40).to(torch.uint8)[:, None, None, None].expand(6, 32, 32, 3).contiguous()
-    mixed, shares = blend(canvases, truths, recipe(field), classes=6)
-    assert mixed.shape == canvases.shape
+    model_inputs = (truths * 40).to(torch.uint8)[:, None, None, None].expand(6, 32, 32, 3).contiguous()
+    mixed, shares = blend(model_inputs, truths, recipe(field), classes=6)
+    assert mixed.shape == model_inputs.shape
     torch.testing.assert_close(shares.sum(1), torch.ones(6))
     assert ((shares > 0).sum(1) == 2).all()
     torch.testing.assert_close(mixed.mean((1, 2, 3)) / 40, shares @ truths.float(), atol=1e-3, rtol=0)
@@ -91,23 +91,23 @@ class TestStochasticDepth:
     @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "efficientnet_b0"])
     def test_training_skips_branches_and_evaluation_does_not(self, name: str) -> None:
         torch.manual_seed(0)
-        trunk, images = load_features(name, "none"), torch.rand(2, 3, 64, 64)
-        names = list(trunk.state_dict())
+        backbone, images = load_features(name, "none"), torch.rand(2, 3, 64, 64)
+        names = list(backbone.state_dict())
         with torch.inference_mode():
-            plain = trunk.eval()(images)
-            drop_branches(trunk, 0.9, name=name)
-            assert torch.equal(trunk(images), plain)
-            trunk.train()
-            for module in trunk.modules():
+            plain = backbone.eval()(images)
+            drop_branches(backbone, 0.9, name=name)
+            assert torch.equal(backbone(images), plain)
+            backbone.train()
+            for module in backbone.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.momentum = 0.0
-            assert len({trunk(images).sum().item() for _ in range(4)}) > 1
-        assert list(trunk.state_dict()) == names
+            assert len({backbone(images).sum().item() for _ in range(4)}) > 1
+        assert list(backbone.state_dict()) == names
 
     def test_the_chance_rises_linearly(self) -> None:
-        trunk = load_features("efficientnet_b0", "none")
-        drop_branches(trunk, 0.8, name="x")
-        chances = [m.p for m in trunk.modules() if isinstance(m, StochasticDepth)]
+        backbone = load_features("efficientnet_b0", "none")
+        drop_branches(backbone, 0.8, name="x")
+        chances = [m.p for m in backbone.modules() if isinstance(m, StochasticDepth)]
         assert chances == pytest.approx([0.8 * (i + 1) / len(chances) for i in range(len(chances))])
 
     def test_a_plain_stack_is_refused(self) -> None:
@@ -118,26 +118,26 @@ class TestStochasticDepth:
 @pytest.mark.parametrize(("init", "variance"), [("xavier", 2 / (30 * 9 + 40 * 9)), ("he", 2 / (40 * 9))])
 def test_initialisation_has_its_published_variance(init: str, variance: float) -> None:
     torch.manual_seed(0)
-    trunk = nn.Sequential(nn.Conv2d(30, 40, 3), nn.BatchNorm2d(40))
-    initialise(trunk, init)
-    assert trunk[0].weight.var().item() == pytest.approx(variance, rel=0.05)
-    assert trunk[0].bias.abs().max() == 0
-    assert torch.equal(trunk[1].weight, torch.ones(40))
+    backbone = nn.Sequential(nn.Conv2d(30, 40, 3), nn.BatchNorm2d(40))
+    initialise(backbone, init)
+    assert backbone[0].weight.var().item() == pytest.approx(variance, rel=0.05)
+    assert backbone[0].bias.abs().max() == 0
+    assert torch.equal(backbone[1].weight, torch.ones(40))
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "efficientnet_lite0"])
-def test_statistics_of_a_trunk_without_weights_follow_within_tens_of_steps(name: str) -> None:
+def test_statistics_of_a_backbone_without_weights_follow_within_tens_of_steps(name: str) -> None:
     """Published with a momentum of 0.01: after 60 steps more than half of the starting variance of 1 would be left."""
     torch.manual_seed(0)
-    trunk = load_features(name, "none")
-    first = next(module for module in trunk.modules() if isinstance(module, nn.BatchNorm2d))
+    backbone = load_features(name, "none")
+    first = next(module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d))
     assert first.momentum == 0.01
-    hasten_statistics(trunk)
+    hasten_statistics(backbone)
     inputs = torch.randn(256, first.num_features, 4, 4) * 0.05
     for _ in range(60):
         first.train()(inputs)
     assert first.running_var.mean().item() == pytest.approx(0.05**2, rel=0.9)
-    slower = [m for m in trunk.modules() if isinstance(m, nn.BatchNorm2d) and m.momentum < 0.1]
+    slower = [m for m in backbone.modules() if isinstance(m, nn.BatchNorm2d) and m.momentum < 0.1]
     assert not slower
 
 

@@ -15,7 +15,7 @@ from foveal.export.segmentation import ClassMap, SegmentationExporter
 from foveal.inference.pipeline import Predictor
 from foveal.inference.verify import check_golden
 from foveal.metrics.semantic import IGNORE
-from foveal.models.data.loading import Draw
+from foveal.models.data.loading import SampleKey
 from foveal.models.segmentation.heads import ARCHITECTURES
 from foveal.models.segmentation.layouts import check_class_maps, load_class_maps
 from foveal.models.segmentation.recipe import SegmentationRecipe
@@ -26,7 +26,7 @@ from foveal.packages.package import ModelPackage
 from foveal.synth.write import Order, write_data_set
 
 TRAINER = SegmentationTrainer()
-SMALL = {"weights": "none", "canvas_hw": (64, 96), "batch_size": 2}
+SMALL = {"weights": "none", "input_hw": (64, 96), "batch_size": 2}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_the_layout_is_read_with_its_lists(towns: Path) -> None:
     assert data.splits.counts() == {"train": 7, "val": 2, "test": 1}
     truth = data.splits.train[0].truth.read()
     assert truth.shape == (80, 112)
-    assert "10 pictures" in data.notes[0]
+    assert "10 images" in data.notes[0]
 
 
 @pytest.mark.parametrize("ignore", ["road", 1])
@@ -89,24 +89,24 @@ def test_every_fault_is_reported_with_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_every_architecture_gives_logits_on_the_canvas(architecture: str) -> None:
+def test_every_architecture_gives_logits_on_the_input(architecture: str) -> None:
     recipe = SegmentationRecipe(architecture=architecture, **SMALL)
     network = TRAINER.build(recipe, "abc", weights="none").eval()
     with torch.inference_mode():
         assert network(torch.zeros((2, 64, 96, 3), dtype=torch.uint8)).shape == (2, 3, 64, 96)
 
 
-def test_picture_and_truth_are_augmented_together() -> None:
-    """A picture that shows its own truth still shows it afterwards."""
-    recipe = SegmentationRecipe(canvas_hw=(64, 64), rotate_90=True, brightness=0, saturation=0, hue=0)
+def test_image_and_truth_are_augmented_together() -> None:
+    """An image that shows its own truth still shows it afterwards."""
+    recipe = SegmentationRecipe(input_hw=(64, 64), rotate_90=True, brightness=0, saturation=0, hue=0)
     preprocess = TRAINER.preprocess(recipe)
     ids = np.kron(np.random.default_rng(0).integers(0, 2, (8, 8)), np.ones((8, 8))).astype(np.uint8)
-    picture = torch.from_numpy(np.repeat(ids[:, :, None] * np.uint8(255), 3, axis=2))
-    augmented = AugmentedMaps([(picture, torch.from_numpy(ids))], recipe, preprocess)
+    image = torch.from_numpy(np.repeat(ids[:, :, None] * np.uint8(255), 3, axis=2))
+    augmented = AugmentedMaps([(image, torch.from_numpy(ids))], recipe, preprocess)
     for seed in range(12):
-        canvas, truth = augmented[Draw(0, seed, 0)]
+        model_input, truth = augmented[SampleKey(0, seed, 0)]
         counted = truth != IGNORE
-        shown = canvas[..., 0].float() > 127
+        shown = model_input[..., 0].float() > 127
         assert counted.any()
         assert (shown[counted] == (truth[counted] == 1)).float().mean() > 0.93  # edges are blended
 

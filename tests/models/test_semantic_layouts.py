@@ -59,7 +59,7 @@ def test_a_smaller_object_is_painted_over_a_larger_one(tmp_path: Path) -> None:
     (tmp_path / "all.json").write_text(json.dumps(document))
     assert check_class_maps(tmp_path) == []
     recipe = SegmentationRecipe(val_fraction=0.3, test_fraction=0.3)
-    with pytest.raises(BadData, match="split"):  # one picture cannot train and validate
+    with pytest.raises(BadData, match="split"):  # one image cannot train and validate
         load_class_maps(tmp_path, recipe)
     from foveal.models.segmentation.layout_coco import read_painted
 
@@ -91,7 +91,7 @@ def test_parts_of_one_scene_stay_together(towns: Path) -> None:
     assert all(split_of[i] == split_of[i + 1] for i in range(0, 10, 2))
 
 
-def test_a_picture_in_two_lists_is_refused(towns: Path) -> None:
+def test_a_image_in_two_lists_is_refused(towns: Path) -> None:
     (towns / "val.txt").write_text("aerial_00000\n")
     with pytest.raises(BadData, match=r"in another list too: .aerial_00000"):
         load_class_maps(towns, SegmentationRecipe())
@@ -105,7 +105,7 @@ def run(*arguments: str) -> tuple[int, str]:
 def test_data_check_lists_every_fault_and_tells_by_its_exit_code(towns: Path) -> None:
     assert run("data", "check", str(towns)) == (
         0,
-        f"{towns}: images/ and masks/ of class ids, 10 pictures, "
+        f"{towns}: images/ and masks/ of class ids, 10 images, "
         "classes land, road, building, vegetation, water\nclean\n",
     )
     (towns / "masks" / "aerial_00001.png").unlink()
@@ -120,4 +120,4 @@ def test_data_check_lists_every_fault_and_tells_by_its_exit_code(towns: Path) ->
 def test_data_check_hands_detection_data_on(nuclei: Path) -> None:
     code, said = run("data", "check", str(nuclei))
     assert code in (0, 1)
-    assert "COCO JSON, 10 pictures" in said
+    assert "COCO JSON, 10 images" in said

@@ -22,12 +22,12 @@ from foveal.models.training.checkpoint import load_run, predict_all
 from foveal.models.training.loop import steps_per_epoch, train
 from foveal.models.training.module import ema
 from foveal.models.training.run_folder import RunFolder
-from tests.helpers.pictures import draw_folders
+from tests.helpers.images import draw_folders
 
 TINY = """
 backbone = "mobilenet_v2"
 weights = "none"
-canvas_hw = [32, 32]
+input_hw = [32, 32]
 resize_mode = "stretch"
 epochs = 3
 frozen_epochs = 1
@@ -80,8 +80,8 @@ def assert_same_weights(one: Path, other: Path) -> None:
 
 
 def test_val_can_be_learnt(data: Path, tmp_path: Path) -> None:
-    """Nothing is held out but test, whose pictures are those of a run with val; the last epoch counts."""
-    result = train(tiny("learn_val=true"), data, tmp_path / "run")
+    """Nothing is held out but test, whose images are those of a run with val; the last epoch counts."""
+    result = train(tiny("train_on_val=true"), data, tmp_path / "run")
     splits = json.loads((tmp_path / "run" / "data.json").read_text())["splits"]
     before = load_data(tiny(), data).splits
     assert splits["test"] == [sample.name for sample in before.test]
@@ -128,10 +128,10 @@ def test_a_killed_run_goes_on_bit_for_bit(run: Path, data: Path, tmp_path: Path)
             raise Killed
 
     with pytest.raises(Killed):
-        train(tiny(), data, tmp_path / "run", say=kill)
+        train(tiny(), data, tmp_path / "run", log=kill)
     assert len(rows(tmp_path / "run")) == 2
     said: list[str] = []
-    train(tiny(), data, tmp_path / "run", say=said.append)
+    train(tiny(), data, tmp_path / "run", log=said.append)
     assert [line[:7] for line in said if line.startswith("epoch")] == ["epoch 2", "epoch 3"]
     assert rows(tmp_path / "run") == rows(run)
     assert_same_weights(tmp_path / "run" / "last.pt", run / "last.pt")
@@ -172,9 +172,9 @@ def test_a_frozen_backbone_stays_as_it_came(data: Path, tmp_path: Path) -> None:
     frozen = tiny(f"weights={tmp_path / 'w.pth'}", "epochs=1", "frozen_epochs=1", "ema_decay=none")
     train(frozen, data, tmp_path / "frozen")
     after = state(tmp_path / "frozen" / "last.pt")
-    trunk = {k.removeprefix("backbone.body."): v for k, v in after.items() if k.startswith("backbone.")}
-    assert len(trunk) > 300
-    assert all(torch.equal(value, source[f"features.{name}"]) for name, value in trunk.items())
+    backbone = {k.removeprefix("backbone.body."): v for k, v in after.items() if k.startswith("backbone.")}
+    assert len(backbone) > 300
+    assert all(torch.equal(value, source[f"features.{name}"]) for name, value in backbone.items())
     train(frozen.model_copy(update={"frozen_epochs": 0}), data, tmp_path / "thawed")
     thawed = state(tmp_path / "thawed" / "last.pt")
     assert not torch.equal(thawed["backbone.body.0.0.weight"], after["backbone.body.0.0.weight"])
@@ -197,7 +197,7 @@ class TestRefusals:
                 raise Killed
 
         with pytest.raises(Killed):
-            train(tiny(), data, tmp_path / "run", say=kill)
+            train(tiny(), data, tmp_path / "run", log=kill)
         with pytest.raises(BadOutput, match=r"another recipe \(epochs was 3, is 4\)"):
             train(tiny("epochs=4"), data, tmp_path / "run")
         other = draw_folders(tmp_path / "discs", per_class=11)

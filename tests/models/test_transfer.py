@@ -1,4 +1,4 @@
-"""Starting from an earlier run: its trunk, whatever its task, and where the weights came from."""
+"""Starting from an earlier run: its backbone, whatever its task, and where the weights came from."""
 
 from pathlib import Path
 
@@ -18,11 +18,11 @@ BACKBONE = "resnet18"
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
-    return runs.classifier_run(tmp_path_factory.mktemp("before"), BACKBONE, canvas=32)
+    return runs.classifier_run(tmp_path_factory.mktemp("before"), BACKBONE, model_input=32)
 
 
 @pytest.mark.parametrize("load", [load_features, multi_scale])
-def test_the_trunk_is_the_earlier_runs(run: runs.Run, load) -> None:
+def test_the_backbone_is_the_earlier_runs(run: runs.Run, load) -> None:
     trained = load_run(run.path).network.backbone.body.state_dict()
     loaded = load(BACKBONE, str(run.path)).body.state_dict()
     assert loaded.keys() == trained.keys()
@@ -32,7 +32,7 @@ def test_the_trunk_is_the_earlier_runs(run: runs.Run, load) -> None:
 @pytest.mark.parametrize("task", ["object-detection", "instance-segmentation", "semantic-segmentation"])
 def test_the_run_may_be_of_any_task(task: str, run: runs.Run, tmp_path: Path) -> None:
     trainer = trainer_of(task)
-    recipe = trainer.recipe_type.load(None, [f"backbone={BACKBONE}", "canvas_hw=[64, 64]"])
+    recipe = trainer.recipe_type.load(None, [f"backbone={BACKBONE}", "input_hw=[64, 64]"])
     network = trainer.build(recipe, ("a", "b"), weights=str(run.path))  # of a classifier
     save_state(tmp_path / "best.pt", network.state_dict())
     (tmp_path / "run.json").write_bytes((run.path / "run.json").read_bytes())
@@ -48,7 +48,7 @@ def test_another_backbone_says_what_does_not_fit(run: runs.Run) -> None:
 
 
 def test_train_from_a_run_names_both_sources(run: runs.Run, tmp_path: Path) -> None:
-    lines = ["backbone=resnet18", "canvas_hw=[32, 32]", "epochs=1", "frozen_epochs=1", "lr_head=1e-9", "batch_size=8"]
+    lines = ["backbone=resnet18", "input_hw=[32, 32]", "epochs=1", "frozen_epochs=1", "lr_head=1e-9", "batch_size=8"]
     words = [word for line in lines for word in ("--set", line)]
     out = tmp_path / "run"
     code, _, talk = foveal(

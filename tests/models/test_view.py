@@ -16,7 +16,7 @@ from foveal.metrics.truth import ObjectTruth
 from foveal.models.classification.trainer import ClassificationRecipe, ClassificationTrainer
 from foveal.models.data.colour import ColourJitterAlongComponents, colours_of
 from foveal.models.data.dataset import DataSet, Sample, Splits
-from foveal.models.data.loading import Draw
+from foveal.models.data.loading import SampleKey
 from foveal.models.view.figures import Counted
 from foveal.models.view.sheets import boxed, mapped
 from tests.helpers.commandline import foveal
@@ -27,7 +27,7 @@ STYLES = {
     "object-detection": ("blood", "yolo"),
     "instance-segmentation": ("nuclei", "idmaps"),
 }
-SMALL = ["--set", "canvas_hw=[96, 96]", "--set", "val_fraction=0.25", "--set", "test_fraction=0.25"]
+SMALL = ["--set", "input_hw=[96, 96]", "--set", "val_fraction=0.25", "--set", "test_fraction=0.25"]
 
 
 @pytest.mark.parametrize("task", STYLES)
@@ -42,7 +42,7 @@ def test_every_task_is_looked_at(task: str, tmp_path: Path) -> None:
     assert code == 0, talk
     figures = json.loads(printed)
     assert figures == json.loads((out / "view.json").read_text())
-    assert sum(figures["pictures"].values()) == 18
+    assert sum(figures["images"].values()) == 18
     if task == "classification":
         folders = {path.name: len(list(path.iterdir())) for path in (tmp_path / "data").iterdir() if path.is_dir()}
         counted = [figures["classes"][split] for split in ("train", "val", "test")]
@@ -124,16 +124,16 @@ def test_shifts_along_components_spread_as_asked() -> None:
     assert whole.dtype == torch.uint8
 
 
-def test_colour_pca_alone_shifts_a_picture_as_one(tmp_path: Path) -> None:
+def test_colour_pca_alone_shifts_a_image_as_one(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     samples = []
     for i in range(4):
         Image.fromarray(random.integers(90, 160, (40, 40, 3), dtype=np.uint8)).save(tmp_path / f"{i}.png")
         samples.append(Sample(f"{i}.png", tmp_path / f"{i}.png", 0))
     off = ["scale_min=1", "flip=false", "rotate_deg=0", "brightness=0", "saturation=0", "hue=0", "erase=0"]
-    recipe = ClassificationRecipe.load(None, ["canvas_hw=[32, 32]", "colour_pca=1", *off])
+    recipe = ClassificationRecipe.load(None, ["input_hw=[32, 32]", "colour_pca=1", *off])
     trainer = ClassificationTrainer()
-    plain, drawn = trainer.eval_set(samples, recipe)[2][0], trainer.train_set(samples, recipe)[Draw(2, 5, 0)][0]
+    plain, drawn = trainer.eval_set(samples, recipe)[2][0], trainer.train_set(samples, recipe)[SampleKey(2, 5, 0)][0]
     shift = drawn.int() - plain.int()
-    assert (shift.amax((0, 1)) - shift.amin((0, 1)) <= 1).all()  # one colour for the whole picture, rounded
+    assert (shift.amax((0, 1)) - shift.amin((0, 1)) <= 1).all()  # one colour for the whole image, rounded
     assert shift.abs().max() > 0

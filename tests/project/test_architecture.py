@@ -1,4 +1,4 @@
-"""Directions: service -> kernel; export -> models -> kernel; the kernel imports none of the three, torch or bentoml."""
+"""Directions: service -> core; export -> models -> core; the kernel imports none of the three, torch or bentoml."""
 
 import ast
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 STAGES = {"models": ROOT / "models", "export": ROOT / "export", "service": ROOT / "service"}
 KERNEL = ROOT / "src" / "foveal"
-LAYERS = [  # inside the kernel, lower may never import higher
+LAYERS = [  # inside the core, lower may never import higher
     {"errors", "progress", "tally", "journal"},
     {"image", "preprocess", "results", "options", "manifest", "tiling"},
     {"package", "tasks", "session", "masks", "class_map", "scenes"},

@@ -47,7 +47,7 @@ def test_shell_lines_name_real_commands_and_targets(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
-def test_links_and_pictures_exist(path: Path) -> None:
+def test_links_and_images_exist(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", path.read_text()):
         if "://" not in target:
             assert (path.parent / target).exists(), f"{path.name}: {target}"

@@ -39,10 +39,10 @@ def test_the_wheel_holds_every_module_under_one_name(tmp_path: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"foveal", wheel.name.split("-py3")[0] + ".dist-info"}
     assert "foveal/py.typed" in names
     pages = {f"foveal/service/{path.relative_to(ROOT / 'service')}" for path in (ROOT / "service/ui").iterdir()}
-    pictures = {f"foveal/service/examples/{path.name}" for path in (ROOT / "examples").glob("*.png")}
-    assert pages | pictures <= names
+    images = {f"foveal/service/examples/{path.name}" for path in (ROOT / "examples").glob("*.png")}
+    assert pages | images <= names
     assert pages
-    assert pictures
+    assert images
 
 
 def test_locks_name_no_registry_and_serving_no_torch() -> None:

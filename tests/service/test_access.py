@@ -120,8 +120,8 @@ def test_a_silent_fallback_is_refused_when_strict_and_told_when_not(colour_zoo: 
         application.models.check_ready()
         response = await client.post("/v1/classify", content=RED)
         assert response.headers["x-foveal-provider"] == "cpu"
-        told = (await client.get("/v1/models/colours")).json()["provider"]
-        assert told == {"requested": "cuda", "actual": "cpu"}
+        formatted = (await client.get("/v1/models/colours")).json()["provider"]
+        assert formatted == {"requested": "cuda", "actual": "cpu"}
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this machine has CUDA")

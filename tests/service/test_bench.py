@@ -23,13 +23,13 @@ class Slow:
         self.inside = self.most_inside = 0
         self._latency_s, self._turns, self._statuses = latency_s, asyncio.Semaphore(at_once), statuses
 
-    async def ask(self, picture: bytes) -> Reply:
+    async def ask(self, image: bytes) -> Reply:
         self.inside += 1
         self.most_inside = max(self.inside, self.most_inside)
         async with self._turns:
             await asyncio.sleep(self._latency_s)
         self.inside -= 1
-        self.asked.append(picture)
+        self.asked.append(image)
         return Reply(self._statuses[len(self.asked) % len(self._statuses)], {"inference": 7.0})
 
 
@@ -92,7 +92,7 @@ def test_over_http_with_stages_and_refusals(server: Server) -> None:
             level = await closed_loop(target, [png((255, 0, 0))], connections=3, requests=12)
             assert level.statuses == {"200": 12}
             assert {"decode", "queue", "inference"} <= set(level.stages_ms)
-            assert (await target.ask(b"no picture")).status == 415
+            assert (await target.ask(b"no image")).status == 415
         async with HttpTarget("http://127.0.0.1:9") as nobody:
             assert (await nobody.ask(b"")).status == 0
 
@@ -100,15 +100,15 @@ def test_over_http_with_stages_and_refusals(server: Server) -> None:
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> str:
+def image(tmp_path: Path) -> str:
     path = tmp_path / "red.png"
     path.write_bytes(png((255, 0, 0)))
     return str(path)
 
 
-def test_the_command_on_a_service(server: Server, picture: str) -> None:
+def test_the_command_on_a_service(server: Server, image: str) -> None:
     url = server.url + "/v1/classify"
-    code, stdout, stderr = foveal("bench", url, picture, "--connections", "2,1", "--seconds", "0.2", "--json")
+    code, stdout, stderr = foveal("bench", url, image, "--connections", "2,1", "--seconds", "0.2", "--json")
     assert code == 0, stderr
     report = json.loads(stdout)
     assert [row["load"] for row in report["levels"]] == [1, 2]
@@ -117,23 +117,23 @@ def test_the_command_on_a_service(server: Server, picture: str) -> None:
     assert report["recommended"] == {"FOVEAL_MAX_WAITING_IMAGES": knee + knee // 4}
 
 
-def test_the_command_on_a_package(colour_zoo: Path, picture: str) -> None:
+def test_the_command_on_a_package(colour_zoo: Path, image: str) -> None:
     package = str(colour_zoo / "colours" / "2")
-    code, stdout, stderr = foveal("bench", package, picture, "--connections", "1,2", "--seconds", "0.2")
+    code, stdout, stderr = foveal("bench", package, image, "--connections", "1,2", "--seconds", "0.2")
     assert code == 0, stderr
     assert "knee" in stdout
     assert "FOVEAL_ORT_THREADS=" in stdout
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "formatted"),
     [
         (["--connections", "0"], "--connections"),
         (["--header", "nonsense"], "--header"),
         (["--header", "Accept: text/html"], "got 406"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(server: Server, picture: str, arguments: list[str], told: str) -> None:
-    with pytest.raises(BadRequest, match=told) as raised:
-        foveal("bench", server.url + "/v1/classify", picture, *arguments)
+def test_what_cannot_be_measured_is_refused(server: Server, image: str, arguments: list[str], formatted: str) -> None:
+    with pytest.raises(BadRequest, match=formatted) as raised:
+        foveal("bench", server.url + "/v1/classify", image, *arguments)
     assert "nonsense" not in str(raised.value), "a header may hold a key"

@@ -21,14 +21,14 @@ from tests.helpers.packages import encoded, png, write_colours
 from tests.helpers.servers import Server
 
 RED = png((255, 0, 0))
-QUEUE = 6  # pictures that the service below takes in
+QUEUE = 6  # images that the service below takes in
 
 
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A model that takes some 10 ms, a short queue, and little patience with uploads."""
     folder = tmp_path_factory.mktemp("slow")
-    write_colours(folder / "zoo", canvas_hw=(512, 512), cost=10)
+    write_colours(folder / "zoo", input_hw=(512, 512), cost=10)
     with Server(
         folder / "zoo", folder / "log", ort_threads=1, max_waiting_images=QUEUE, upload_idle_s=0.5, upload_s=1.5
     ) as server:
@@ -86,9 +86,9 @@ def test_a_refusal_says_when_to_come_back(slow: Server) -> None:
             replies = await asyncio.gather(*(target.ask(RED) for _ in range(10 * QUEUE)))
         return {reply.retry_after_s for reply in replies if reply.status == 429}
 
-    told = asyncio.run(check())
-    assert told
-    assert all(after is not None and 1 <= after <= 60 for after in told)
+    formatted = asyncio.run(check())
+    assert formatted
+    assert all(after is not None and 1 <= after <= 60 for after in formatted)
 
 
 @pytest.mark.parametrize("every_s", [None, 0.2], ids=["stops", "drips"])
@@ -116,7 +116,7 @@ def logged(server: Server) -> list[int]:
 
 
 def test_sigterm_under_load_answers_all_that_was_taken_in(tmp_path: Path) -> None:
-    write_colours(tmp_path / "zoo", canvas_hw=(512, 512), cost=10)
+    write_colours(tmp_path / "zoo", input_hw=(512, 512), cost=10)
 
     async def check(server: Server) -> Level:
         load = asyncio.create_task(_closed(server, 8, 3))
@@ -157,22 +157,22 @@ def workers(server: Server) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-def test_memory_stays_flat_over_thousands_of_pictures(tmp_path: Path) -> None:
+def test_memory_stays_flat_over_thousands_of_images(tmp_path: Path) -> None:
     """Sizes from 8 to 1500 px, five containers; the last three thousands use what the first three used.
 
     The least of these is compared with the most of those: the allocator gives the free end of its heap back or keeps it
-    as the last large picture had it, 10 MB more or less from one thousand to the next. A leak would lift the least too.
+    as the last large image had it, 10 MB more or less from one thousand to the next. A leak would lift the least too.
     """
-    pictures = [
+    images = [
         encoded(Image.effect_noise((8 + 37 * i % 1500, 8 + 101 * i % 1500), 60).convert("RGB"), container)
         for i, container in enumerate(["JPEG", "PNG", "WEBP", "BMP", "TIFF"] * 12)
     ]
 
     async def ask(server: Server, requests: int) -> Level:
         async with HttpTarget(server.url + "/v1/classify") as target:
-            return await closed_loop(target, pictures, connections=8, requests=requests)
+            return await closed_loop(target, images, connections=8, requests=requests)
 
-    write_colours(tmp_path / "zoo", canvas_hw=(224, 224))
+    write_colours(tmp_path / "zoo", input_hw=(224, 224))
     with Server(tmp_path / "zoo", tmp_path / "log") as server:
         (worker,) = workers(server)
         used = []

@@ -74,7 +74,7 @@ def test_liveness_while_slow_clients_hang_on(server: Server) -> None:
             connection.sendall(starts[number % len(starts)])
         started = time.monotonic()
         assert httpx.get(server.url + "/livez").status_code == 200
-        good = next(case for case in CASES if case.name == "picture: 7x7")
+        good = next(case for case in CASES if case.name == "image: 7x7")
         assert send(server.port, good.request()).status == 200
         assert time.monotonic() - started < 5
     finally:
@@ -84,7 +84,7 @@ def test_liveness_while_slow_clients_hang_on(server: Server) -> None:
 
 def test_clients_that_vanish_mid_way(server: Server) -> None:
     """Connections cut at every point of a request; the service goes on."""
-    good = next(case for case in CASES if case.name == "picture: 7x7").request()
+    good = next(case for case in CASES if case.name == "image: 7x7").request()
 
     def cut(at: int) -> None:
         with socket.create_connection(("127.0.0.1", server.port)) as connection:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from foveal.formats import Entry, entry_bytes
-from foveal.imaging.preprocess import Frame
+from foveal.imaging.preprocess import ImageTransform
 from foveal.options import MASK_FORMATS, Options
 from foveal.results import Classification, Detections, InstanceMasks, Result, SemanticMap
 from foveal.service.errors import Busy, NotAcceptable
@@ -67,7 +67,7 @@ def test_gate_measures_how_long_to_wait(monkeypatch: pytest.MonkeyPatch) -> None
     now = 0.0
     monkeypatch.setattr("foveal.service.inference.batching.time.monotonic", lambda: now)
     gate = Gate(10, "images")
-    for _ in range(200):  # one picture every 2 s
+    for _ in range(200):  # one image every 2 s
         with gate.admit():
             now += 2.0
     with gate.admit(10), pytest.raises(Busy) as raised, gate.admit():
@@ -76,7 +76,7 @@ def test_gate_measures_how_long_to_wait(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def prepared(value: int) -> Prepared:
-    return Prepared(np.full((1, 1, 3), value, np.uint8), Frame((1, 1), (1, 1), (1, 1), (1.0, 1.0)))
+    return Prepared(np.full((1, 1, 3), value, np.uint8), ImageTransform((1, 1), (1, 1), (1, 1), (1.0, 1.0)))
 
 
 class Graph:
@@ -88,7 +88,7 @@ class Graph:
         self.started = threading.Event()
 
     def __call__(self, batch: Sequence[Prepared], options: Sequence[Options]) -> list[dict[str, Any]]:
-        values = [int(item.canvas[0, 0, 0]) for item in batch]
+        values = [int(item.model_input[0, 0, 0]) for item in batch]
         self.batches.append(values)
         self.started.set()
         assert self.go.wait(10)
@@ -147,7 +147,7 @@ def test_what_was_given_up_is_not_computed() -> None:
     assert graph.batches == [[0], [2]]
 
 
-def test_a_lonely_picture_runs_in_the_callers_thread() -> None:
+def test_a_lonely_image_runs_in_the_callers_thread() -> None:
     graph = Graph()
     graph.go.set()
     ran = Batcher(graph, lambda options: None, 4).run_at_once(prepared(7), Options())
@@ -198,9 +198,9 @@ def references(node: Any) -> set[str]:
 def test_openapi_names_every_route_and_no_other() -> None:
     routes = Routes(None, None, Metrics()).all()  # type: ignore[arg-type]
     served = {(route.path, method.lower()) for route in routes for method in route.methods or () if method != "HEAD"}
-    told = {(path, method) for path, methods in document()["paths"].items() for method in methods}
-    assert told - served == {("/livez", "get"), ("/readyz", "get")}, "the probes are BentoML's"
-    pages = {path for path, _ in served - told}
+    formatted = {(path, method) for path, methods in document()["paths"].items() for method in methods}
+    assert formatted - served == {("/livez", "get"), ("/readyz", "get")}, "the probes are BentoML's"
+    pages = {path for path, _ in served - formatted}
     assert pages
     assert all(path == "/" or path.startswith("/ui") for path in pages), "for people, not for programs"
 
@@ -222,9 +222,9 @@ def test_every_task_has_a_schema_and_its_parameters() -> None:
 
 
 def test_every_fault_of_a_request_is_told() -> None:
-    told = set(document()["paths"]["/v1/classify"]["post"]["responses"])
-    assert {str(fault.status) for fault in FAULTS} | {"200"} == told
-    assert told == {"200", "400", "401", "404", "405", "406", "408", "413", "415", "422", "429", "503", "504"}
+    formatted = set(document()["paths"]["/v1/classify"]["post"]["responses"])
+    assert {str(fault.status) for fault in FAULTS} | {"200"} == formatted
+    assert formatted == {"200", "400", "401", "404", "405", "406", "408", "413", "415", "422", "429", "503", "504"}
 
 
 # --- schemas against what the tasks really render ---

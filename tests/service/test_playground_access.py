@@ -5,7 +5,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.helpers.browser import Visitor, visit
-from tests.helpers.playground_zoo import PICTURE
+from tests.helpers.playground_zoo import IMAGE
 from tests.helpers.servers import Server
 
 FOCUSED = "() => document.activeElement.id || document.activeElement.textContent.trim()"
@@ -13,7 +13,7 @@ WIDTHS_PX = (1280, 390, 320)
 
 
 def test_everything_is_reached_by_tab(visitor: Visitor) -> None:
-    visitor.open("halves").drop_and_wait(PICTURE)
+    visitor.open("halves").drop_and_wait(IMAGE)
     reached = set()
     for _ in range(60):
         visitor.page.keyboard.press("Tab")
@@ -25,7 +25,7 @@ def test_everything_is_reached_by_tab(visitor: Visitor) -> None:
 
 
 def test_objects_and_view_follow_the_keys(visitor: Visitor) -> None:
-    visitor.open("rectangles").drop_and_wait(PICTURE)
+    visitor.open("rectangles").drop_and_wait(IMAGE)
     visitor.page.locator(".line").first.focus()
     visitor.page.keyboard.press("ArrowDown")
     visitor.wait_until_lit("green")
@@ -44,11 +44,11 @@ def test_objects_and_view_follow_the_keys(visitor: Visitor) -> None:
 
 
 def test_the_wheel_zooms_into_what_is_under_the_pointer(visitor: Visitor) -> None:
-    visitor.open("rectangles").drop_and_wait(PICTURE)
+    visitor.open("rectangles").drop_and_wait(IMAGE)
     place = (600, 400)  # whole pixels, as pointers report them
     left, top = visitor.on_screen(0, 0)
     before = visitor.scale()
-    x, y = (place[0] - left) / before, (place[1] - top) / before  # of the picture
+    x, y = (place[0] - left) / before, (place[1] - top) / before  # of the image
     visitor.page.mouse.move(*place)
     for _ in range(3):
         with visitor.moving():
@@ -80,7 +80,7 @@ def test_readable_and_nothing_sticks_out(browser: Browser, playground: Server, s
         visitor.open("halves")
         for state in ("empty", "answered", "model page"):
             if state == "answered":
-                visitor.drop_and_wait(PICTURE)
+                visitor.drop_and_wait(IMAGE)
             elif state == "model page":
                 visitor.page.click("#model-page")
                 visitor.page.wait_for_selector("dialog article h2")

@@ -12,7 +12,7 @@ import pytest
 
 from foveal.imaging import drawing
 from tests.helpers.browser import Visitor
-from tests.helpers.playground_zoo import PICTURE, RECTANGLES
+from tests.helpers.playground_zoo import IMAGE, RECTANGLES
 
 RED, GREEN, BLUE = (np.array(colour) for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255)))
 CLASS = [np.array(drawing.colour_of(i)) for i in range(3)]
@@ -43,9 +43,9 @@ def asked(visitor: Visitor) -> dict[str, str]:
 
 
 def test_detection(visitor: Visitor) -> None:
-    visitor.open("rectangles").drop_and_wait(PICTURE)
+    visitor.open("rectangles").drop_and_wait(IMAGE)
     assert [row.split()[0] for row in visitor.rows()] == ["red", "green", "blue"]
-    assert near(visitor.pixel(40, 40), RED)  # the picture itself
+    assert near(visitor.pixel(40, 40), RED)  # the image itself
     assert [near(on_edge(visitor, label), CLASS[i]) for i, label in enumerate(RECTANGLES)] == [True] * 3
 
     visitor.slide("score", 0.75)  # blue has 0.7
@@ -60,7 +60,7 @@ def test_detection(visitor: Visitor) -> None:
 
 
 def test_hovering_lights_both_ways(visitor: Visitor) -> None:
-    visitor.open("rectangles").drop_and_wait(PICTURE)
+    visitor.open("rectangles").drop_and_wait(IMAGE)
     visitor.page.mouse.move(*visitor.on_screen(112, 72))  # green's middle
     visitor.wait_until_lit("green")
     assert near(on_edge(visitor, "green"), CLASS[1])
@@ -72,14 +72,14 @@ def test_hovering_lights_both_ways(visitor: Visitor) -> None:
 
 
 def test_instances(visitor: Visitor) -> None:
-    visitor.open("halves").drop_and_wait(PICTURE)
+    visitor.open("halves").drop_and_wait(IMAGE)
     inside, outside = (96, 80), (130, 80)  # every mask is the left half of its box
     assert near(visitor.pixel(*inside), blend(CLASS[1], 0.45, GREEN))
     assert near(visitor.pixel(*outside), GREEN)
     assert near(visitor.pixel(4, 4), np.zeros(3))
     contour = visitor.pixel(111.9, 80)  # the last pixels of the mask, at its right edge
     assert near(contour, CLASS[1])
-    answer = httpx.post(f"{visitor.url}/v1/instances?model=halves", content=PICTURE).json()["results"][0]["detections"]
+    answer = httpx.post(f"{visitor.url}/v1/instances?model=halves", content=IMAGE).json()["results"][0]["detections"]
     areas = [f"{row['label']} {row['area_px']:,} px".replace(",", " ") for row in answer]
     assert [row.rpartition(" ")[0] for row in visitor.rows()] == areas
 
@@ -97,7 +97,7 @@ def test_instances(visitor: Visitor) -> None:
 
 
 def test_semantic(visitor: Visitor) -> None:
-    visitor.open("bright").drop_and_wait(PICTURE)
+    visitor.open("bright").drop_and_wait(IMAGE)
     assert near(visitor.pixel(40, 40), blend(CLASS[1], 0.55, RED)), "bright: red is over 100"
     assert near(visitor.pixel(112, 72), blend(CLASS[0], 0.55, GREEN)), "dark: green has no red"
     x1, y1, x2, y2 = RECTANGLES["red"]
@@ -117,9 +117,9 @@ def test_semantic(visitor: Visitor) -> None:
 
 
 def test_classification(visitor: Visitor) -> None:
-    visitor.open("colours").drop_and_wait(PICTURE)
+    visitor.open("colours").drop_and_wait(IMAGE)
     rows = visitor.rows()
-    answer = httpx.post(f"{visitor.url}/v1/classify", content=PICTURE).json()["results"][0]["classes"]
+    answer = httpx.post(f"{visitor.url}/v1/classify", content=IMAGE).json()["results"][0]["classes"]
     assert rows == [f"{row['label']} {row['score']:.4f}" for row in answer]
     best = answer[0]["class_id"]
     assert near(visitor.pixel(0.2, 0.2), CLASS[best]), "the plate of the best class, in the corner"
@@ -136,7 +136,7 @@ def test_classification(visitor: Visitor) -> None:
 
 def test_a_broken_file_shows_the_services_words(visitor: Visitor) -> None:
     visitor.expected = ["the server responded with a status of 422"]
-    broken = PICTURE[:60]
+    broken = IMAGE[:60]
     visitor.open("rectangles").drop(broken, "broken.png")
     visitor.page.wait_for_selector("#problem:not([hidden])")
     said = httpx.post(f"{visitor.url}/v1/detect", content=broken).json()
@@ -144,7 +144,7 @@ def test_a_broken_file_shows_the_services_words(visitor: Visitor) -> None:
     assert said["title"] in shown
     assert said["detail"] in shown
     assert "HTTP 422" in shown
-    visitor.drop_and_wait(PICTURE)
+    visitor.drop_and_wait(IMAGE)
     assert visitor.page.locator("#problem").is_hidden()
 
 
@@ -156,8 +156,8 @@ def test_copied_commands_give_what_is_shown(
     visitor: Visitor, tmp_path: Path, model: str, slider: str, value: float
 ) -> None:
     name = 'it\'s a "$HOME" `scene`.png'
-    (tmp_path / name).write_bytes(PICTURE)
-    visitor.open(model).drop_and_wait(PICTURE, name)
+    (tmp_path / name).write_bytes(IMAGE)
+    visitor.open(model).drop_and_wait(IMAGE, name)
     visitor.slide(slider, value)
     visitor.page.locator("#json-view summary").click()
     visitor.page.wait_for_function("() => document.querySelector('#json-view pre').textContent")

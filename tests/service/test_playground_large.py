@@ -22,25 +22,25 @@ from tests.helpers.servers import Server
 
 HW = (4000, 6000)
 COLUMNS, ROWS = 20, 15
-CANVAS = (160, 240)
+INPUT_HW = (160, 240)
 yy, xx = np.mgrid[:28, :28]
 BLOB = (1 - np.hypot((yy - 13.5) / 13, (xx - 13.5) / 13) + 0.15 * np.sin(xx) * np.cos(yy)).clip(0, 1)  # a ragged disc
 
 
 def crowd_graph() -> bytes:
-    """300 objects on a grid, each with the same ragged mask, whatever the picture: all that counts is how many."""
-    step = CANVAS[1] / COLUMNS
-    left, top = np.meshgrid(np.arange(COLUMNS) * step, np.arange(ROWS) * CANVAS[0] / ROWS)
+    """300 objects on a grid, each with the same ragged mask, whatever the image: all that counts is how many."""
+    step = INPUT_HW[1] / COLUMNS
+    left, top = np.meshgrid(np.arange(COLUMNS) * step, np.arange(ROWS) * INPUT_HW[0] / ROWS)
     boxes = np.stack([left, top, left + 1.2 * step, top + 1.2 * step], -1).reshape(-1, 4)  # neighbours overlap
     count = len(boxes)
     constants = {
-        "boxes": np.minimum(boxes, [CANVAS[1], CANVAS[0]] * 2).astype(np.float32),
+        "boxes": np.minimum(boxes, [INPUT_HW[1], INPUT_HW[0]] * 2).astype(np.float32),
         "scores": np.linspace(0.99, 0.6, count).astype(np.float32),
         "class_ids": (np.arange(count) % 3).astype(np.int64),
         "image_index": np.zeros(count, np.int64),
         "masks": np.broadcast_to((BLOB + 0.35).clip(0, 1).astype(np.float32), (count, 28, 28)).copy(),
     }
-    inputs = {"images": ("UINT8", ["n", *CANVAS, 3]), "content_hw": ("FLOAT", ["n", 2])}
+    inputs = {"images": ("UINT8", ["n", *INPUT_HW, 3]), "content_hw": ("FLOAT", ["n", 2])}
     inputs |= {"score_threshold": ("FLOAT", ["n"]), "iou_threshold": ("FLOAT", [])}
     shapes = {"boxes": ["m", 4], "masks": ["m", 28, 28]}
     graph = helper.make_graph(
@@ -78,7 +78,7 @@ def test_a_large_photo_with_300_instances_stays_usable(browser: Browser, tmp_pat
         drawn_ms = visitor.evaluate("() => performance.getEntriesByName('foveal answer to pixels').at(-1).duration")
         print(f"\n{pixel_ratio} device pixels for one of CSS: answer to pixels {drawn_ms:.0f} ms")
         assert drawn_ms < 2000
-        for name, steps in (("whole picture", 0), ("close up", 6)):
+        for name, steps in (("whole image", 0), ("close up", 6)):
             for _ in range(steps):
                 visitor.page.click("[data-zoom=in]")
             frames_ms = np.array(visitor.evaluate(PAN))
@@ -90,19 +90,19 @@ def test_a_large_photo_with_300_instances_stays_usable(browser: Browser, tmp_pat
 
 
 def write_crowd(zoo: Path) -> None:
-    """A package whose model finds 300 objects in every picture."""
+    """A package whose model finds 300 objects in every image."""
     graph = crowd_graph()
     manifest = detector_manifest(
         graph,
-        canvas_hw=CANVAS,
+        input_hw=INPUT_HW,
         name="crowd",
-        preprocess=Preprocess(mode="letterbox", canvas_hw=CANVAS),
+        preprocess=Preprocess(mode="letterbox", input_hw=INPUT_HW),
         postprocess=Postprocess(score_threshold=0.5, iou_threshold=0.5, max_detections=300, mask_format="rle"),
     )
     write_package(zoo, manifest, graph)
 
 
-# Drags the picture to and fro and tells how long each frame took.
+# Drags the image to and fro and tells how long each frame took.
 PAN = """async () => {
     const canvas = document.getElementById("overlay");
     const bounds = canvas.getBoundingClientRect();

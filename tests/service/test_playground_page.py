@@ -1,4 +1,4 @@
-"""The playground around its results: what can be saved, keys, pictures from everywhere, what is told of a model."""
+"""The playground around its results: what can be saved, keys, images from everywhere, what is told of a model."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ from foveal.inference.pipeline import Predictor
 from foveal.options import Options
 from foveal.packages.package import ModelPackage
 from tests.helpers.browser import ANSWERED, Visitor, visit
-from tests.helpers.playground_zoo import PICTURE, PIXELS, RECTANGLES, png, write_zoo
+from tests.helpers.playground_zoo import IMAGE, PIXELS, RECTANGLES, png, write_zoo
 from tests.helpers.servers import Server
 
 CLASS = [np.array(drawing.colour_of(i)) for i in range(3)]
@@ -34,18 +34,18 @@ def saved(visitor: Visitor, kind: str) -> Path:
 
 
 def test_json_and_coco_are_those_of_service_and_command_line(visitor: Visitor, tmp_path: Path) -> None:
-    visitor.open("halves").drop_and_wait(PICTURE)
-    served = httpx.post(f"{visitor.url}/v1/instances?model=halves@1", content=PICTURE).json()
+    visitor.open("halves").drop_and_wait(IMAGE)
+    served = httpx.post(f"{visitor.url}/v1/instances?model=halves@1", content=IMAGE).json()
     assert json.loads(saved(visitor, "json").read_bytes()) == served
     predictor = Predictor(ModelPackage.open(write_zoo(tmp_path / "zoo") / "halves" / "1"))
     written = CocoResults(predictor.manifest, Options())
-    entry = Entry("scene.png", predictor(PICTURE))
+    entry = Entry("scene.png", predictor(IMAGE))
     written.assemble(io.BytesIO(written.write(entry)), array := io.BytesIO())
     assert json.loads(saved(visitor, "coco").read_bytes()) == json.loads(array.getvalue())
 
 
 def test_the_overlay_is_saved_at_full_size(visitor: Visitor) -> None:
-    visitor.open("halves").drop_and_wait(PICTURE)
+    visitor.open("halves").drop_and_wait(IMAGE)
     visitor.page.uncheck("#switch-labels")
     visitor.page.locator("#overlay").hover()
     with visitor.moving():
@@ -89,9 +89,9 @@ def test_run_lengths_are_read_as_pycocotools_reads_them(visitor: Visitor) -> Non
         }""",
         [{"size": rle["size"], "counts": rle["counts"].decode()} for rle in rles],
     )
-    for bitmap, (painted, told) in zip(bitmaps, got, strict=True):
+    for bitmap, (painted, formatted) in zip(bitmaps, got, strict=True):
         assert np.array_equal(np.array(painted).reshape(bitmap.shape), bitmap)
-        assert np.array_equal(np.array(told).reshape(bitmap.shape), bitmap)
+        assert np.array_equal(np.array(formatted).reshape(bitmap.shape), bitmap)
 
 
 def test_a_moved_canvas_shows_what_a_new_one_would(visitor: Visitor) -> None:
@@ -124,14 +124,14 @@ MOVES = """async ({rows, steps}) => {
         source.fillStyle = `hsl(${i * 37} 80% 50%)`;
         source.fillRect((i * 53) % 200, (i * 31) % 150, 17, 11);
     }
-    const picture = {levels: [source.canvas], levelFor: () => source.canvas};
+    const image = {levels: [source.canvas], levelFor: () => source.canvas};
     const size = {width: 160, height: 120};
     const look = {boxes: true, masks: true, labels: false, opacity: 0.45};
     const scene = {kind: "instances", lit: 4, look,
                    rows: rows.map((row) => ({...row, runs: new Runs(row.mask), colour: [20 * row.id, 90, 255]}))};
     const kinds = [
         [PixelSheet, (sheet, view, area) => paintObjects(sheet.image, scene, view, 1, area)],
-        [Sheet, (sheet, view, area) => paintPicture(sheet.context, picture, size, view, area)],
+        [Sheet, (sheet, view, area) => paintPicture(sheet.context, image, size, view, area)],
     ];
     const moving = kinds.map(([Kind]) => new Kind(canvas()));
     const view = {scale: 1.7, x: -20, y: -10};
@@ -160,7 +160,7 @@ def test_an_api_key_is_asked_for_and_used(browser: Browser, tmp_path: Path) -> N
             with visitor.page.expect_response("**/v1/models"):
                 visitor.page.press("dialog input", "Enter")
         visitor.page.wait_for_selector("#run:not([disabled])")
-        visitor.page.click("#examples [data-model=colours]")  # a golden picture: data, so it came with the key
+        visitor.page.click("#examples [data-model=colours]")  # a golden image: data, so it came with the key
         visitor.page.wait_for_selector(ANSWERED)
         shown = json.loads(saved(visitor, "json").read_bytes())
         visitor.page.evaluate("delete Navigator.prototype.clipboard")  # as on plain http: shown instead of copied
@@ -189,7 +189,7 @@ def test_examples_paste_choice_and_camera(visitor: Visitor) -> None:
     visitor.open()
     visitor.page.click("#examples [data-model=rectangles]")
     visitor.page.wait_for_selector(ANSWERED)
-    visitor.page.set_input_files("#files", [{"name": "chosen.png", "mimeType": "image/png", "buffer": PICTURE}])
+    visitor.page.set_input_files("#files", [{"name": "chosen.png", "mimeType": "image/png", "buffer": IMAGE}])
     visitor.page.wait_for_selector("#thumbs li:nth-child(2) .badge:has-text('3')")
     visitor.evaluate(
         """async (url) => {
@@ -245,9 +245,9 @@ def test_what_the_browser_cannot_show_is_answered_all_the_same(visitor: Visitor)
     assert np.abs(visitor.pixel(96, 80) - (CLASS[1] * 0.45 + grey * 0.55)).max() <= 2, "the mask"
 
 
-def test_several_pictures_are_run_one_after_the_other(visitor: Visitor) -> None:
+def test_several_images_are_run_one_after_the_other(visitor: Visitor) -> None:
     visitor.expected = ["the server responded with a status of 422"]
-    files = [png(np.roll(PIXELS, 4 * i, axis=1)) for i in range(3)] + [PICTURE[:50]]
+    files = [png(np.roll(PIXELS, 4 * i, axis=1)) for i in range(3)] + [IMAGE[:50]]
     payloads = [{"name": f"{i}.png", "mimeType": "image/png", "buffer": data} for i, data in enumerate(files)]
     visitor.open("rectangles").page.set_input_files("#files", payloads)
     visitor.page.wait_for_selector("#thumbs li:nth-child(4) .badge.bad:has-text('422')")
@@ -262,8 +262,14 @@ def test_the_model_page_tells_what_the_service_knows(visitor: Visitor) -> None:
     visitor.page.wait_for_selector("dialog article h2")
     text = visitor.page.locator("dialog").inner_text()
     model = httpx.get(f"{visitor.url}/v1/models/rectangles").json()
-    for told in (*model["labels"], model["digest"], model["architecture"], model["provider"]["actual"], "3 pictures"):
-        assert told in text
+    for formatted in (
+        *model["labels"],
+        model["digest"],
+        model["architecture"],
+        model["provider"]["actual"],
+        "3 images",
+    ):
+        assert formatted in text
     assert model["parity"]["criterion"] in text
     assert visitor.page.locator("dialog article b").inner_text() == "what is drawn"
     assert visitor.page.locator("dialog article td").all_inner_texts() == ["1", "2"]

@@ -22,7 +22,7 @@ FOVEAL = str(Path(sys.executable).parent / "foveal")
 
 
 def test_sigterm_lets_requests_in_flight_finish(tmp_path: Path) -> None:
-    write_colours(tmp_path / "zoo", "slow", canvas_hw=(1024, 1024), cost=60)
+    write_colours(tmp_path / "zoo", "slow", input_hw=(1024, 1024), cost=60)
     with Server(tmp_path / "zoo", tmp_path / "log", ort_threads=1) as server, httpx.Client(timeout=60) as client:
         ask = [server.url + "/v1/classify", png((255, 0, 0))]
         with ThreadPoolExecutor(6) as pool:
@@ -38,9 +38,9 @@ def test_sigterm_lets_requests_in_flight_finish(tmp_path: Path) -> None:
 
 def test_the_hint_works_as_pasted(server: Server) -> None:
     (line,) = re.findall(r"^  (curl .*)$", server.log, re.MULTILINE)
-    _, flag, picture, url = shlex.split(line)
+    _, flag, image, url = shlex.split(line)
     assert flag == "--data-binary"
-    answer = httpx.post(url, content=Path(picture.removeprefix("@")).read_bytes())
+    answer = httpx.post(url, content=Path(image.removeprefix("@")).read_bytes())
     assert answer.json()["results"][0]["classes"][0]["label"] == "red"
 
 

@@ -12,21 +12,21 @@ from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from foveal.service.http.openapi import document
-from tests.helpers.hostile_pictures import CONTAINERS, sample
+from tests.helpers.hostile_images import CONTAINERS, sample
 from tests.helpers.servers import Server
 
-PICTURES = [sample(container) for container in CONTAINERS]
-schemathesis.openapi.media_type("image/*", st.one_of(st.sampled_from(PICTURES), st.binary(max_size=300)))
-REAL = {"name": ["colours", "colours@1", "tints"], "picture": ["warm.png"]}  # what the server of these tests has
+IMAGES = [sample(container) for container in CONTAINERS]
+schemathesis.openapi.media_type("image/*", st.one_of(st.sampled_from(IMAGES), st.binary(max_size=300)))
+REAL = {"name": ["colours", "colours@1", "tints"], "image": ["warm.png"]}  # what the server of these tests has
 
 
 def with_real_names() -> dict[str, Any]:
-    """The document, path parameters drawn from real names as well: made up ones hardly ever lead to a picture."""
-    told = copy.deepcopy(document())
-    for methods in told["paths"].values():
+    """The document, path parameters drawn from real names as well: made up ones hardly ever lead to an image."""
+    formatted = copy.deepcopy(document())
+    for methods in formatted["paths"].values():
         for parameter in methods.get("get", {}).get("parameters", []):
             parameter["schema"] = {"anyOf": [{"enum": REAL[parameter["name"]]}, parameter["schema"]]}
-    return told
+    return formatted
 
 
 schema = schemathesis.openapi.from_dict(with_real_names())

@@ -1,4 +1,4 @@
-"""The contract over real HTTP: every route, every kind of body, every kind of picture."""
+"""The contract over real HTTP: every route, every kind of body, every kind of image."""
 
 import base64
 import io
@@ -46,7 +46,7 @@ def test_bytes_decide_the_format_not_the_declared_type(client: httpx.Client, dec
 
 
 def test_multipart_with_one_bad_among_good(client: httpx.Client) -> None:
-    files = [("image", ("a.png", png(RED))), ("image", ("b.jpg", b"no picture")), ("image", ("ü c.png", png(BLUE)))]
+    files = [("image", ("a.png", png(RED))), ("image", ("b.jpg", b"no image")), ("image", ("ü c.png", png(BLUE)))]
     response = client.post(CLASSIFY, files=files)
     first, second, third = response.json()["results"]
     assert response.status_code == 200
@@ -172,7 +172,7 @@ def test_not_acceptable(client: httpx.Client, accept: str) -> None:
 
 
 @pytest.mark.parametrize("media_type", ["image/png", "image/jpeg"])
-def test_annotated_picture(client: httpx.Client, media_type: str) -> None:
+def test_annotated_image(client: httpx.Client, media_type: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encoded(Image.new("RGB", (400, 300), GREEN), "JPEG", exif=exif)
@@ -183,12 +183,12 @@ def test_annotated_picture(client: httpx.Client, media_type: str) -> None:
         assert np.ptp(np.asarray(drawn.convert("RGB")), axis=(0, 1)).max() > 100, "something is drawn on it"
 
 
-def test_annotated_picture_of_several_is_not_acceptable(client: httpx.Client) -> None:
+def test_annotated_image_of_several_is_not_acceptable(client: httpx.Client) -> None:
     files = [("image", ("a.png", png(RED)))] * 2
     problem(client.post(CLASSIFY, files=files, headers={"accept": "image/png"}), 406)
 
 
-def test_annotated_jpeg_of_a_picture_that_jpeg_cannot_hold(client: httpx.Client) -> None:
+def test_annotated_jpeg_of_a_image_that_jpeg_cannot_hold(client: httpx.Client) -> None:
     long = png(RED, (70_000, 2))
     problem(client.post(CLASSIFY, content=long, headers={"accept": "image/jpeg"}), 413)
     assert client.post(CLASSIFY, content=long, headers={"accept": "image/png"}).status_code == 200
@@ -275,7 +275,7 @@ def test_the_cli_writes_the_same_bytes(
     monkeypatch.setattr("sys.argv", argv)
     with pytest.raises(SystemExit) as stopped:
         foveal()
-    assert stopped.value.code == 1, "b.jpg is no picture"
+    assert stopped.value.code == 1, "b.jpg is no image"
     files = [("image", (name, Path(name).read_bytes())) for name in names]
     body = client.post(CLASSIFY, files=files).content
     entries = out.read_bytes().splitlines()

@@ -1,4 +1,4 @@
-"""BentoML's typed API: a picture in, a list out."""
+"""BentoML's typed API: an image in, a list out."""
 
 import os
 from typing import Any

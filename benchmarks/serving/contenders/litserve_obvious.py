@@ -1,4 +1,4 @@
-"""LitServe as its documentation writes it: a picture in base64 in JSON."""
+"""LitServe as its documentation writes it: an image in base64 in JSON."""
 
 import base64
 import sys
@@ -17,8 +17,8 @@ class Api(litserve.LitAPI):
     def decode_request(self, request: dict[str, Any]) -> bytes:
         return base64.b64decode(request["image"])
 
-    def predict(self, picture: bytes) -> list[dict]:
-        return self.detector(picture)
+    def predict(self, image: bytes) -> list[dict]:
+        return self.detector(image)
 
     def encode_response(self, output: list[dict]) -> dict[str, Any]:
         return {"detections": output}

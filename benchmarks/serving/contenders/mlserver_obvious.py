@@ -1,4 +1,4 @@
-"""MLServer with a custom runtime and the V2 inference protocol: a picture in base64 in JSON."""
+"""MLServer with a custom runtime and the V2 inference protocol: an image in base64 in JSON."""
 
 import json
 
@@ -14,6 +14,6 @@ class Runtime(MLModel):
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        (picture,) = Base64Codec.decode_input(payload.inputs[0])
-        found = json.dumps(self.detector(picture))
+        (image,) = Base64Codec.decode_input(payload.inputs[0])
+        found = json.dumps(self.detector(image))
         return InferenceResponse(model_name=self.name, outputs=[StringCodec.encode_output("detections", [found])])

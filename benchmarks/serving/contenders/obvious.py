@@ -15,7 +15,7 @@ class Detector:
     def __init__(self, package: str) -> None:
         manifest = json.loads((Path(package) / "manifest.json").read_text())
         self.labels = manifest["labels"]
-        self.canvas_hw = manifest["preprocess"]["canvas_hw"]
+        self.input_hw = manifest["preprocess"]["input_hw"]
         self.padding = tuple(round(255 * mean) for mean in manifest["preprocess"]["mean"])
         self.score_threshold = manifest["postprocess"]["score_threshold"]
         self.iou_threshold = manifest["postprocess"]["iou_threshold"]
@@ -23,18 +23,18 @@ class Detector:
         options.intra_op_num_threads = 1  # all contenders have one core
         self.session = ort.InferenceSession(str(Path(package) / "model.onnx"), options)
 
-    def __call__(self, picture: bytes | Image.Image) -> list[dict]:
-        image = Image.open(io.BytesIO(picture)) if isinstance(picture, bytes) else picture
+    def __call__(self, pixels: bytes | Image.Image) -> list[dict]:
+        image = Image.open(io.BytesIO(pixels)) if isinstance(pixels, bytes) else pixels
         image = image.convert("RGB")
-        height, width = self.canvas_hw
+        height, width = self.input_hw
         scale = min(height / image.height, width / image.width)
         resized = image.resize((round(scale * image.width), round(scale * image.height)), Image.Resampling.BILINEAR)
-        canvas = Image.new("RGB", (width, height), self.padding)
-        canvas.paste(resized)
+        model_input = Image.new("RGB", (width, height), self.padding)
+        model_input.paste(resized)
         boxes, scores, class_ids = self.session.run(
             ["boxes", "scores", "class_ids"],
             {
-                "images": np.asarray(canvas)[None],
+                "images": np.asarray(model_input)[None],
                 "content_hw": np.array([[resized.height, resized.width]], np.float32),
                 "score_threshold": np.array([self.score_threshold], np.float32),
                 "iou_threshold": np.array(self.iou_threshold, np.float32),

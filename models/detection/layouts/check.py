@@ -18,26 +18,26 @@ from foveal.models.detection.layouts.base import Finding, Reading
 DUPLICATE_IOU = 0.95
 OUTSIDE_PX = 1.0  # annotators' rounding stays silent
 HASH_SIDE = 16
-NEAR_BITS = 6  # of 256: re-encoded or slightly resized copies; other pictures differ in about 128
+NEAR_BITS = 6  # of 256: re-encoded or slightly resized copies; other images differ in about 128
 
 KINDS: dict[str, str] = {
-    "unreadable picture": "the picture cannot be decoded",
-    "wrong size": "the annotation's width and height are not the picture's (after EXIF rotation)",
-    "EXIF rotation": "width and height fit the picture before its EXIF rotation: boxes lie on the unrotated pixels",
+    "unreadable image": "the image cannot be decoded",
+    "wrong size": "the annotation's width and height are not the image's (after EXIF rotation)",
+    "EXIF rotation": "width and height fit the image before its EXIF rotation: boxes lie on the unrotated pixels",
     "degenerate box": "a side is zero or negative",
     "tiny box": "a side is under a pixel",
-    "outside box": "reaches out of the picture by more than a pixel",
+    "outside box": "reaches out of the image by more than a pixel",
     "duplicate box": f"two boxes of one label overlap by IoU {DUPLICATE_IOU} or more",
     "label 0": "a label called background: detectors have none, class 0 is an object",
     "unknown label": "an object of a class that is not in the list",
-    "unknown picture": "objects of a picture that is not in the list",
-    "near-duplicate": "almost the same picture in two splits",
+    "unknown image": "objects of an image that is not in the list",
+    "near-duplicate": "almost the same image in two splits",
     "empty label": "a label without objects",
 }
 
 
 def check(reading: Reading) -> list[Finding]:
-    """Look at every sample. Order: the reader's own findings, labels, pictures, boxes, pairs of splits."""
+    """Look at every sample. Order: the reader's own findings, labels, images, boxes, pairs of splits."""
     findings = list(reading.findings)
     counts = Counter(int(i) for sample in reading.samples for i in sample.truth.class_ids)
     findings += [Finding("empty label", "-", label) for i, label in enumerate(reading.labels) if not counts[i]]
@@ -67,13 +67,13 @@ def summary(findings: Iterable[Finding], *, names: int = 5) -> str:
 
 
 def _look(sample: Sample[ObjectTruth]) -> tuple[list[Finding], npt.NDArray[np.bool_] | None]:
-    """Decode: what is wrong with the picture, and its hash."""
+    """Decode: what is wrong with the image, and its hash."""
     try:
         data = sample.path.read_bytes()
         header = read_header(data)
         rgb = decode(data).rgb
     except (BadImage, OSError) as error:
-        return [Finding("unreadable picture", sample.name, str(error))], None
+        return [Finding("unreadable image", sample.name, str(error))], None
     stated = sample.truth.image_hw
     findings = []
     if stated != header.image_hw:
@@ -84,7 +84,7 @@ def _look(sample: Sample[ObjectTruth]) -> tuple[list[Finding], npt.NDArray[np.bo
 
 
 def difference_hash(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """256 bits: is a pixel of the shrunken grey picture brighter than its left neighbour?"""
+    """256 bits: is a pixel of the shrunken grey image brighter than its left neighbour?"""
     small = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
     return (small[:, 1:] > small[:, :-1]).ravel()
 

@@ -1,6 +1,6 @@
 """COCO JSON (https://cocodataset.org/#format-data): boxes, polygons, compressed and uncompressed run lengths.
 
-One file, or one a split with train, val or test in its name, at the root or in annotations/. Pictures are looked for
+One file, or one a split with train, val or test in its name, at the root or in annotations/. Images are looked for
 beside the file, at the root and in images/, with and without a folder of the split's name.
 """
 
@@ -25,7 +25,7 @@ def read_coco(root: Path) -> Reading | None:
     """Read the layout, or None when it is another one. Labels are in the order of category ids.
 
     Raises:
-        BadData: files that disagree about the categories, or pictures that are not there.
+        BadData: files that disagree about the categories, or images that are not there.
     """
     documents = dict(_documents(root))
     if not documents:
@@ -67,27 +67,27 @@ def _samples(
         rows: dict[Any, list[Row]] = defaultdict(list)
         for row in document["annotations"]:
             rows[row["image_id"]].append(row)
-        found = {image_id: _picture(root, path, str(row["file_name"]), split) for image_id, row in images.items()}
-        if missing := [images[i]["file_name"] for i, picture in found.items() if picture is None]:
-            raise BadData(f"{path}: pictures that are not there: {listed(missing)}")
-        findings = [Finding("unknown picture", path.name, f"image_id {i}") for i in rows if i not in images]
+        found = {image_id: _image(root, path, str(row["file_name"]), split) for image_id, row in images.items()}
+        if missing := [images[i]["file_name"] for i, image in found.items() if image is None]:
+            raise BadData(f"{path}: images that are not there: {listed(missing)}")
+        findings = [Finding("unknown image", path.name, f"image_id {i}") for i in rows if i not in images]
         samples = []
-        for image_id, picture in found.items():
-            assert picture is not None
-            name = picture.relative_to(root).as_posix()
+        for image_id, image in found.items():
+            assert image is not None
+            name = image.relative_to(root).as_posix()
             mine = [row for row in rows[image_id] if row["category_id"] in class_of]
             findings += [
                 Finding("unknown label", name, f"category_id {row['category_id']}")
                 for row in rows[image_id]
                 if row["category_id"] not in class_of
             ]
-            samples.append(Sample(name, picture, _truth(images[image_id], mine, class_of)))
+            samples.append(Sample(name, image, _truth(images[image_id], mine, class_of)))
     except (KeyError, TypeError, ValueError) as error:
         raise BadData(f"{path}: expected COCO's fields: {type(error).__name__}: {error}") from None
     return samples, findings
 
 
-def _picture(root: Path, document: Path, file_name: str, split: str | None) -> Path | None:
+def _image(root: Path, document: Path, file_name: str, split: str | None) -> Path | None:
     folders = [document.parent, root, root / "images"]
     folders += [folder / split for folder in folders if split]
     return next((folder / file_name for folder in folders if (folder / file_name).is_file()), None)

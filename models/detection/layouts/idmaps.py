@@ -22,15 +22,15 @@ def read_idmaps(root: Path, label: str) -> Reading | None:
     """Read the layout, or None when it is another one.
 
     Raises:
-        BadData: a picture without a map or a map that is no PNG of ids.
+        BadData: an image without a map or a map that is no PNG of ids.
     """
     images, maps = root / "images", root / "masks"
     if not (images.is_dir() and maps.is_dir()):
         return None
-    pictures = sorted(p for p in images.iterdir() if p.suffix.lower() in EXTENSIONS)
-    if missing := [p.name for p in pictures if not (maps / f"{p.stem}.png").exists()]:
-        raise BadData(f"{maps}: expected a PNG for every picture, got none for {listed(missing)}")
-    samples = tuple(Sample(f"images/{p.name}", p, truth_of_ids(read_ids(maps / f"{p.stem}.png"))) for p in pictures)
+    photos = sorted(p for p in images.iterdir() if p.suffix.lower() in EXTENSIONS)
+    if missing := [p.name for p in photos if not (maps / f"{p.stem}.png").exists()]:
+        raise BadData(f"{maps}: expected a PNG for every image, got none for {listed(missing)}")
+    samples = tuple(Sample(f"images/{p.name}", p, truth_of_ids(read_ids(maps / f"{p.stem}.png"))) for p in photos)
     return Reading("instance-id maps", (label,), samples)
 
 

@@ -1,4 +1,4 @@
-"""A folder of labelled pictures -> a data set for detectors: layout recognised, splits made, what was found said."""
+"""A folder of labelled images -> a data set for detectors: layout recognised, splits made, what was found said."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +44,7 @@ def load_objects(root: Path, recipe: DetectionRecipe) -> DataSet[ObjectTruth]:
     splits, how = _splits(samples, reading, recipe)
     counts = Counter(reading.labels[i] for s in samples for i in s.truth.class_ids)
     boxes = sum(counts.values())
-    notes = [f"{reading.layout}: {len(samples)} pictures, {boxes} objects, {len(reading.labels)} labels; {how}"]
+    notes = [f"{reading.layout}: {len(samples)} images, {boxes} objects, {len(reading.labels)} labels; {how}"]
     if len(counts) > 1:
         notes.append(imbalance_note(counts).replace("samples", "objects"))
     return DataSet(
@@ -71,7 +71,7 @@ def _splits(
 
 
 def strata(truth: ObjectTruth, look: str, labels: Sequence[str]) -> Mapping[str, int]:
-    """What a split spreads evenly: objects by class, and the kind of picture where that is known."""
+    """What a split spreads evenly: objects by class, and the kind of image where that is known."""
     counts = Counter(f"class {labels[i]}" for i in truth.class_ids)
     if look:
         counts[f"look {look}"] += 1
@@ -79,7 +79,7 @@ def strata(truth: ObjectTruth, look: str, labels: Sequence[str]) -> Mapping[str,
 
 
 def look_of(sample: Sample[ObjectTruth]) -> str:
-    """A picture's kind by its mean colour and size: dark, or light with a blue or a red cast.
+    """An image's kind by its mean colour and size: dark, or light with a blue or a red cast.
 
     Tells apart, for instance, fluorescence, haematoxylin-eosin and purple stains, and magnifications that come with
     sensor sizes of their own.

@@ -27,7 +27,7 @@ def read_voc(root: Path) -> Reading | None:
     Labels are in alphabetical order, since VOC has no list of them.
 
     Raises:
-        BadData: a file that is no annotation, or lists that name pictures without one.
+        BadData: a file that is no annotation, or lists that name images without one.
     """
     voc = find_voc(root)
     if voc is None:
@@ -36,7 +36,7 @@ def read_voc(root: Path) -> Reading | None:
     labels = tuple(sorted({name for document in parsed.values() for name in document.names}))
     images = {p.stem: p for p in sorted((voc / "JPEGImages").iterdir()) if p.is_file()}
     if missing := sorted(parsed.keys() - images.keys()):
-        raise BadData(f"{voc / 'JPEGImages'}: expected a picture for every annotation, got none for {listed(missing)}")
+        raise BadData(f"{voc / 'JPEGImages'}: expected an image for every annotation, got none for {listed(missing)}")
     samples = tuple(
         Sample(images[stem].relative_to(root).as_posix(), images[stem], document.truth(labels))
         for stem, document in parsed.items()
@@ -75,8 +75,8 @@ def _split_lists(voc: Path, name_of: dict[str, str]) -> dict[str, str]:
             continue
         stems = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
         if unknown := [stem for stem in stems if stem not in name_of]:
-            raise BadData(f"{path}: pictures without an annotation: {listed(unknown)}")
+            raise BadData(f"{path}: images without an annotation: {listed(unknown)}")
         if twice := [stem for stem in stems if name_of[stem] in split_of]:
-            raise BadData(f"{path}: pictures that are in another split too: {listed(twice)}")
+            raise BadData(f"{path}: images that are in another split too: {listed(twice)}")
         split_of |= {name_of[stem]: split for stem in stems}
     return split_of

@@ -1,7 +1,7 @@
-"""YOLO: a .txt beside (…/labels/…) every picture (…/images/…), and data.yaml or classes.txt for the names.
+"""YOLO: a .txt beside (…/labels/…) every image (…/images/…), and data.yaml or classes.txt for the names.
 
-A line is `class cx cy w h`, fractions of the upright picture; longer lines are `class x1 y1 x2 y2 …`, an outline whose
-box is taken and, when every object has one, whose mask too. A picture without a .txt has no objects.
+A line is `class cx cy w h`, fractions of the upright image; longer lines are `class x1 y1 x2 y2 …`, an outline whose
+box is taken and, when every object has one, whose mask too. An image without a .txt has no objects.
 """
 
 from pathlib import Path
@@ -29,14 +29,14 @@ def read_yolo(root: Path) -> Reading | None:
     if not (images.is_dir() and texts.is_dir()):
         return None
     names = _names(root)
-    pictures = sorted(p for p in images.rglob("*") if p.suffix.lower() in EXTENSIONS)
+    photos = sorted(p for p in images.rglob("*") if p.suffix.lower() in EXTENSIONS)
     samples = []
     findings: list[Finding] = []
-    for picture in pictures:
-        name = picture.relative_to(root).as_posix()
-        text = texts / picture.relative_to(images).with_suffix(".txt")
-        image_hw = read_header(picture.read_bytes()).image_hw
-        samples.append(Sample(name, picture, _truth(text, name, image_hw, len(names), findings)))
+    for image in photos:
+        name = image.relative_to(root).as_posix()
+        text = texts / image.relative_to(images).with_suffix(".txt")
+        image_hw = read_header(image.read_bytes()).image_hw
+        samples.append(Sample(name, image, _truth(text, name, image_hw, len(names), findings)))
     split_of = {s.name: s.name.split("/")[1] for s in samples if s.name.split("/")[1] in SPLITS}
     return Reading("YOLO txt", names, tuple(samples), split_of, tuple(findings))
 

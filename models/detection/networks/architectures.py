@@ -1,4 +1,4 @@
-"""The detectors by name; one entry each. `build` gives a network that reads uint8 canvases."""
+"""The detectors by name; one entry each. `build` gives a network that reads uint8 model inputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ def _retinanet(
 ) -> nn.Module:
     pyramid = Pyramid(body, levels=levels_of(recipe), out_channels=recipe.pyramid_channels, top="p6p7")
     network = retinanet(pyramid, anchors, classes=classes)
-    return OneStageDetector(normalize, network, recipe.canvas_hw, per_level=True)
+    return OneStageDetector(normalize, network, recipe.input_hw, per_level=True)
 
 
 def _ssd(
@@ -55,9 +55,9 @@ def _ssd(
 ) -> nn.Module:
     lite = recipe.architecture == "ssdlite"
     network = ssd(
-        SSDMaps(body, first=levels_of(recipe)[0], lite=lite), anchors, recipe.canvas_hw, classes=classes, lite=lite
+        SSDMaps(body, first=levels_of(recipe)[0], lite=lite), anchors, recipe.input_hw, classes=classes, lite=lite
     )
-    return OneStageDetector(normalize, network, recipe.canvas_hw, per_level=False)
+    return OneStageDetector(normalize, network, recipe.input_hw, per_level=False)
 
 
 _TWO_STAGE_SIZES = (16.0, 32.0, 64.0, 128.0, 256.0)
@@ -166,7 +166,7 @@ def levels_of(recipe: DetectionRecipe) -> tuple[str, ...]:
 
 
 def anchor_layout(recipe: DetectionRecipe) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
-    """Sizes in canvas pixels, one a level; the scales that each is multiplied with; ratios, height / width.
+    """Sizes in model-input pixels, one a level; the scales that each is multiplied with; ratios, height / width.
 
     Raises:
         BadRecipe: not one size a level, or a network whose anchors are fixed.

@@ -1,4 +1,4 @@
-"""One-stage detectors: RetinaNet on a pyramid, SSD and SSDLite on shrinking maps, fed with Foveal's canvas.
+"""One-stage detectors: RetinaNet on a pyramid, SSD and SSDLite on shrinking maps, fed with Foveal's model input.
 
 One network answers for every anchor at once. RetinaNet (Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017,
 https://arxiv.org/abs/1708.02002) makes that work among a hundred thousand background anchors with a loss that hardly
@@ -44,13 +44,13 @@ class OneStageDetector(nn.Module):
     """RetinaNet, SSD or SSDLite.
 
     forward(images, content_hw[, targets]) takes and returns what TwoStageDetector's does, without masks.
-    `candidates` is the part of it that an exported graph computes: the K best (anchor, class) pairs of each picture.
+    `candidates` is the part of it that an exported graph computes: the K best (anchor, class) pairs of each image.
 
     Args:
         normalize: of the backbone.
         detector: torchvision's RetinaNet or SSD, whose backbone, head, matcher and loss are used; its transform and
             post-processing are not.
-        canvas_hw: of every picture; fixes the anchors.
+        input_hw: of every image; fixes the anchors.
         per_level: candidates are the best of each level (RetinaNet) instead of all levels together (SSD).
     """
 
@@ -58,14 +58,14 @@ class OneStageDetector(nn.Module):
     anchors: Tensor
 
     def __init__(
-        self, normalize: Normalize, detector: RetinaNet | SSD, canvas_hw: tuple[int, int], *, per_level: bool
+        self, normalize: Normalize, detector: RetinaNet | SSD, input_hw: tuple[int, int], *, per_level: bool
     ) -> None:
         super().__init__()
         self.normalize = normalize
         self.detector = detector
         self.softmax = isinstance(detector, SSD)  # over background and classes; RetinaNet: a sigmoid a class
-        counts, anchors = _lay_anchors(detector, canvas_hw)
-        self.register_buffer("anchors", anchors, persistent=False)  # (A, 4) canvas pixels
+        counts, anchors = _lay_anchors(detector, input_hw)
+        self.register_buffer("anchors", anchors, persistent=False)  # (A, 4) model-input pixels
         ends = [sum(counts[:i]) for i in range(len(counts) + 1)]
         self.ranges = list(pairwise(ends)) if per_level else [(0, ends[-1])]
 
@@ -89,8 +89,8 @@ class OneStageDetector(nn.Module):
         """Before threshold and NMS, for any batch size.
 
         Returns:
-            boxes (N, K, 4) float32 canvas pixels clipped to the content, scores (N, K) float32 in [0, 1], class ids
-            (N, K) int64 from 0; best first within each range of levels. K is fixed by the canvas.
+            boxes (N, K, 4) float32 model-input pixels clipped to the content, scores (N, K) float32 in [0, 1], class
+            ids (N, K) int64 from 0; best first within each range of levels. K is fixed by the model input.
         """
         outputs = self._head(images)
         logits, offsets = outputs["cls_logits"], outputs["bbox_regression"]  # (N, A, C), (N, A, 4)
@@ -130,7 +130,7 @@ class OneStageDetector(nn.Module):
         return matches
 
     def _suppress(self, boxes: Tensor, scores: Tensor, class_ids: Tensor) -> Prediction:
-        """One picture's candidates -> detections."""
+        """One image's candidates -> detections."""
         rows = torch.nonzero(scores > self.detector.score_thresh)[:, 0]
         boxes, scores, class_ids = boxes[rows], scores[rows], class_ids[rows]
         kept = batched_nms(boxes, scores, class_ids, self.detector.nms_thresh)[: self.detector.detections_per_img]
@@ -147,20 +147,20 @@ def decode_boxes(offsets: Tensor, anchors: Tensor, weights: Sequence[float]) -> 
 
 
 def clip_to_content(boxes: Tensor, content_hw: Tensor) -> Tensor:
-    """(N, K, 4) boxes into each picture's (height, width) of content_hw (N, 2)."""
+    """(N, K, 4) boxes into each image's (height, width) of content_hw (N, 2)."""
     limit = content_hw.flip(1).repeat(1, 2)[:, None]  # (N, 1, 4) = w, h, w, h
     return torch.minimum(boxes.clamp(min=0.0), limit.to(boxes.dtype))
 
 
-def _lay_anchors(detector: RetinaNet | SSD, canvas_hw: tuple[int, int]) -> tuple[list[int], Tensor]:
-    """Anchors of each level, counted, and all of them for one canvas."""
-    blank = torch.zeros(1, 3, *canvas_hw)
+def _lay_anchors(detector: RetinaNet | SSD, input_hw: tuple[int, int]) -> tuple[list[int], Tensor]:
+    """Anchors of each level, counted, and all of them for one model input."""
+    blank = torch.zeros(1, 3, *input_hw)
     was_training = detector.training
     detector.eval()
     with torch.no_grad():
         maps = list(detector.backbone(blank).values())
     detector.train(was_training)
-    anchors: Tensor = detector.anchor_generator(ImageList(blank, [canvas_hw]), maps)[0]
+    anchors: Tensor = detector.anchor_generator(ImageList(blank, [input_hw]), maps)[0]
     per_place = detector.anchor_generator.num_anchors_per_location()
     counts = [m.shape[2] * m.shape[3] * n for m, n in zip(maps, per_place, strict=True)]
     return counts, anchors
@@ -172,7 +172,7 @@ def retinanet(pyramid: nn.Module, anchors: AnchorGenerator, *, classes: int) -> 
         pyramid.out_channels,
         anchors.num_anchors_per_location()[0],
         classes,
-        norm_layer=partial(nn.GroupNorm, 8),  # batches are small, canvases of several sizes
+        norm_layer=partial(nn.GroupNorm, 8),  # batches are small, model inputs of several sizes
     )
     head.regression_head._loss_type = "giou"
     return RetinaNet(pyramid, classes, anchor_generator=anchors, head=head)
@@ -203,7 +203,7 @@ class SSDMaps(nn.Module):
         return maps
 
 
-def ssd(maps: SSDMaps, anchors: AnchorGenerator, canvas_hw: tuple[int, int], *, classes: int, lite: bool) -> SSD:
+def ssd(maps: SSDMaps, anchors: AnchorGenerator, input_hw: tuple[int, int], *, classes: int, lite: bool) -> SSD:
     """A head of its own on every map; class 0 is background."""
     counts = anchors.num_anchors_per_location()
     if lite:
@@ -211,7 +211,7 @@ def ssd(maps: SSDMaps, anchors: AnchorGenerator, canvas_hw: tuple[int, int], *, 
         head: nn.Module = SSDLiteHead(maps.channels, counts, classes + 1, norm)
     else:
         head = SSDHead(maps.channels, counts, classes + 1)
-    return SSD(maps, anchors, canvas_hw[::-1], classes + 1, head=head, topk_candidates=SSD_CANDIDATES)
+    return SSD(maps, anchors, input_hw[::-1], classes + 1, head=head, topk_candidates=SSD_CANDIDATES)
 
 
 def _lite_block(inputs: int, outputs: int) -> nn.Module:

@@ -122,7 +122,7 @@ PUBLISHED: dict[str, Published] = {
 
 
 def build_published(recipe: DetectionRecipe, *, classes: int, weights: str) -> nn.Module:
-    """torchvision's network behind Foveal's canvas.
+    """torchvision's network behind Foveal's model input.
 
     Args:
         recipe: `architecture` is a key of PUBLISHED; anchors and levels are the network's own.
@@ -140,7 +140,7 @@ def build_published(recipe: DetectionRecipe, *, classes: int, weights: str) -> n
     if weights != "none":
         state = from_torchvision(spec.weights)() if weights == "coco" else read_state_dict(Path(weights))
         fill(detector, state, new=re.compile(spec.new).match, what=spec.name, source=weights)
-    network = _behind_canvas(detector, Normalize(spec.mean, spec.std), recipe)
+    network = _behind_input(detector, Normalize(spec.mean, spec.std), recipe)
     network.new_layers = spec.new
     for prefix in chain.from_iterable(spec.levels[: recipe.frozen_levels]):
         detector.get_submodule(prefix).requires_grad_(False)
@@ -157,14 +157,14 @@ def published_layers(network: TwoStageDetector | OneStageDetector) -> nn.ModuleL
     return nn.ModuleList(module for name, module in leaves if not new(f"{name.removeprefix('detector.')}."))
 
 
-def _behind_canvas(
+def _behind_input(
     detector: nn.Module, normalize: Normalize, recipe: DetectionRecipe
 ) -> TwoStageDetector | OneStageDetector:
     if isinstance(detector, tv.FasterRCNN):
         return _two_stage(detector, normalize, recipe)
     if isinstance(detector, SSD):
         detector.topk_candidates = SSD_CANDIDATES
-    return OneStageDetector(normalize, detector, recipe.canvas_hw, per_level=isinstance(detector, tv.RetinaNet))
+    return OneStageDetector(normalize, detector, recipe.input_hw, per_level=isinstance(detector, tv.RetinaNet))
 
 
 def _two_stage(detector: tv.FasterRCNN, normalize: Normalize, recipe: DetectionRecipe) -> TwoStageDetector:

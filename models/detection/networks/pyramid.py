@@ -24,7 +24,7 @@ class Pyramid(nn.Module):
     """Backbone and FPN: normalised (N, 3, H, W) -> {level: (N, out_channels, H / stride, W / stride)}, finest first.
 
     `top` adds coarser levels: "pool" one by subsampling (Faster R-CNN), "p6p7" two by strided convolutions (RetinaNet).
-    `strides` gives every level's stride in canvas pixels.
+    `strides` gives every level's stride in model-input pixels.
     """
 
     def __init__(self, body: MultiScale, *, levels: Sequence[str] = LEVELS, out_channels: int, top: Top) -> None:
@@ -62,14 +62,14 @@ class PyramidPool(nn.Module):
 
     Level k = floor(k0 + log2(sqrt(w h) / canonical_px)) (FPN paper, equation 1), counted so that a box of canonical_px
     is pooled at stride 16; a smaller `canonical_px` takes boxes from deeper maps. Equal to torchvision's
-    MultiScaleRoIAlign (tested), but the scales are the pyramid's strides: torchvision derives them from the pictures'
-    sizes at the first call, which goes wrong for a picture that fills a sliver of its canvas.
+    MultiScaleRoIAlign (tested), but the scales are the pyramid's strides: torchvision derives them from the images'
+    sizes at the first call, which goes wrong for an image that fills a thin strip of its model input.
 
     Args:
         strides: of the levels to pool from, finest first.
         levels: their names in the dict of feature maps.
         output_px: side of the pooled square.
-        canonical_px: side of a box that is pooled at stride 16, in canvas pixels.
+        canonical_px: side of a box that is pooled at stride 16, in model-input pixels.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class PyramidPool(nn.Module):
         self.sampling_ratio = sampling_ratio
 
     def level_of(self, boxes_xyxy: Tensor) -> Tensor:
-        """(M, 4) canvas pixels -> (M,) int64 index into `levels`."""
+        """(M, 4) model-input pixels -> (M,) int64 index into `levels`."""
         sides = boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
         size_px = torch.sqrt(sides[:, 0] * sides[:, 1])
         stride_log2 = torch.floor(4.0 + torch.log2(size_px / self.canonical_px) + 1e-6)  # 4: stride 16 = 2**4
@@ -105,7 +105,7 @@ class PyramidPool(nn.Module):
     def forward(
         self, features: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]] | None = None
     ) -> Tensor:
-        """One (M_i, 4) tensor of boxes a picture -> (sum M_i, C, output_px, output_px).
+        """One (M_i, 4) tensor of boxes an image -> (sum M_i, C, output_px, output_px).
 
         `image_shapes` is what torchvision's RoIHeads hands over; the strides make it unnecessary.
         """

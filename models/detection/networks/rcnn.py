@@ -1,4 +1,4 @@
-"""Two-stage detectors: Faster R-CNN and Mask R-CNN on any pyramid, fed with Foveal's canvas.
+"""Two-stage detectors: Faster R-CNN and Mask R-CNN on any pyramid, fed with Foveal's model input.
 
 Ren et al., "Faster R-CNN", NeurIPS 2015, https://arxiv.org/abs/1506.01497: a region proposal network scores anchors as
 object or not and moves them; a second head classifies and refines what RoIAlign cuts out of the maps. He et al., "Mask
@@ -22,7 +22,7 @@ from foveal.models.backbones.normalization import Normalize
 from foveal.models.detection.networks.pyramid import Pyramid, PyramidPool
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 
-Prediction = dict[str, Tensor]  # boxes, scores, labels (and masks) of one picture
+Prediction = dict[str, Tensor]  # boxes, scores, labels (and masks) of one image
 Target = dict[str, Tensor]
 
 
@@ -30,10 +30,10 @@ class TwoStageDetector(nn.Module):
     """Faster R-CNN, and Mask R-CNN when `roi_heads` has a mask head.
 
     forward(images, content_hw[, targets]):
-        images: (N, H, W, 3) uint8, letterboxed canvases. content_hw: (N, 2) float32, height and width of the picture's
-        part at the top left. targets, in training: a dict a picture: boxes (M, 4) float32 canvas pixels, labels (M,)
-        int64 from 1 (0 is background), masks (M, H, W) uint8 for Mask R-CNN.
-    Returns in training the losses by name, in evaluation a dict a picture, best first: boxes (K, 4) float32 canvas
+        images: (N, H, W, 3) uint8, letterboxed model inputs. content_hw: (N, 2) float32, height and width of the
+        image's part at the top left. targets, in training: a dict an image: boxes (M, 4) float32 model-input pixels,
+        labels (M,) int64 from 1 (0 is background), masks (M, H, W) uint8 for Mask R-CNN.
+    Returns in training the losses by name, in evaluation a dict an image, best first: boxes (K, 4) float32 model input
         pixels inside the content, scores (K,), labels (K,) int64 from 0, masks (K, 28, 28) soft, of the box' class.
     """
 
@@ -52,10 +52,10 @@ class TwoStageDetector(nn.Module):
         self, images: Tensor, content_hw: Tensor, targets: Sequence[Target] | None = None
     ) -> dict[str, Tensor] | list[Prediction]:
         """Losses in training, detections in evaluation; see the class."""
-        canvas = self.normalize(images)
-        features = self.backbone(canvas)
+        model_input = self.normalize(images)
+        features = self.backbone(model_input)
         sizes = [(int(h), int(w)) for h, w in content_hw.tolist()]  # boxes are clipped to these
-        proposals, rpn_losses = self.rpn(ImageList(canvas, sizes), features, targets)
+        proposals, rpn_losses = self.rpn(ImageList(model_input, sizes), features, targets)
         detections, roi_losses = self.roi_heads(features, proposals, sizes, targets)
         if self.training:
             return {**rpn_losses, **roi_losses}

@@ -1,6 +1,6 @@
-"""The engine `ray`: a job's pictures shared out over the processors of a Ray cluster (https://ray.io).
+"""The engine `ray`: a job's images shared out over the processors of a Ray cluster (https://ray.io).
 
-Pictures go out in parts of PART; a worker is a Ray actor that holds the job's session and gives back the bytes of a
+Images go out in parts of PART; a worker is a Ray actor that holds the job's session and gives back the bytes of a
 part. Parts are handed on in input order, whichever is done first, and never more than AHEAD a worker are kept, so the
 output is the local engine's to the byte, its journal works as there, and memory stays bounded.
 
@@ -26,14 +26,14 @@ from foveal.batch.tally import Tally
 from foveal.errors import BadRequest, FovealError
 from foveal.inference.pipeline import Predictor
 
-PART = 64  # pictures: what the death of a worker costs, and what a kill of the driver may cost for each worker
+PART = 64  # images: what the death of a worker costs, and what a kill of the driver may cost for each worker
 AHEAD = 4  # parts a worker that may wait for an earlier one
-TRIES = 4  # how often a part may lose its worker before the pictures are to blame
+TRIES = 4  # how often a part may lose its worker before the images are to blame
 START = -1  # in place of a part's number: the worker is starting
 
 
 class WorkersDied(FovealError):
-    """A part of the pictures, or the start, killed one worker after the other."""
+    """A part of the images, or the start, killed one worker after the other."""
 
     title = "Ray workers died"
 
@@ -51,7 +51,7 @@ class Worker:
         return __version__
 
     def part(self, sources: Sequence[Source]) -> Piece:
-        """All bytes of some pictures."""
+        """All bytes of some images."""
         assert self._predictor is not None, "start comes first"
         pieces = list(self._job.pieces(self._predictor, sources))
         return Piece(b"".join(piece.data for piece in pieces), sum((piece.tally for piece in pieces), Tally()))
@@ -62,7 +62,7 @@ def run(job: Job, sources: Sequence[Source], *, address: str = "auto", workers: 
 
     Args:
         job: the job; its paths must mean the same on every machine of the cluster.
-        sources: the pictures.
+        sources: the images.
         address: "auto": the cluster of this machine or of RAY_ADDRESS; "local": a Ray of its own, for this job only;
             else HOST:PORT.
         workers: how many; default as many as the cluster has processors (GPUs for the providers that need one).
@@ -78,7 +78,7 @@ def run(job: Job, sources: Sequence[Source], *, address: str = "auto", workers: 
         if room < 1:
             raise BadRequest(f"--engine ray: expected a cluster with at least 1 {resource}, got none")
         # a worker has one core; the second thread reads while the first computes
-        job = replace(job, settings=replace(job.settings, threads=1), threads=2, pictures=job.pictures.absolute())
+        job = replace(job, settings=replace(job.settings, threads=1), threads=2, images=job.images.absolute())
         yield from _Pool(ray, job, sources, resource).pieces(workers or room)
 
 

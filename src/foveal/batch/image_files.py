@@ -1,4 +1,4 @@
-"""Picture files beside the entries of a batch job: overlays for people, id maps for programs."""
+"""Image files beside the entries of a batch job: overlays for people, id maps for programs."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,8 +13,8 @@ from foveal.results import Detections, SemanticMap
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Folders to write to; None: no such pictures."""
+class ImageFiles:
+    """Folders to write to; None: no such images."""
 
     overlay: Path | None = None
     maps: Path | None = None
@@ -28,12 +28,12 @@ class Pictures:
         if self.maps is not None and task not in id_maps.TASKS:
             raise BadRequest(f"--maps: expected a model of {' or '.join(id_maps.TASKS)}, got {task}")
 
-    def absolute(self) -> "Pictures":
+    def absolute(self) -> "ImageFiles":
         """The same folders, from wherever one looks."""
-        return Pictures(*(folder and folder.absolute() for folder in (self.overlay, self.maps)))
+        return ImageFiles(*(folder and folder.absolute() for folder in (self.overlay, self.maps)))
 
     def write(self, source: Source, entry: Entry) -> None:
-        """The pictures of one entry; none for one that failed.
+        """The images of one entry; none for one that failed.
 
         Raises:
             BadOutput: a file cannot be written.

@@ -1,7 +1,7 @@
 """A batch job: everything that shapes its output, and the bytes that it gives. Where it runs is an engine's matter.
 
-A job can be pickled, and the bytes of a picture depend on the job and that picture alone: engines may share out the
-pictures as they like, and what they give, joined in input order, is the same file.
+A job can be pickled, and the bytes of an image depend on the job and that image alone: engines may share out the
+images as they like, and what they give, joined in input order, is the same file.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from foveal.batch.image_files import Pictures
+from foveal.batch.image_files import ImageFiles
 from foveal.batch.local import default_threads, processors, run
 from foveal.batch.sources import Source
 from foveal.batch.tally import Tally
@@ -25,7 +25,7 @@ from foveal.results import Classification, Detections, Result
 
 @dataclass(frozen=True)
 class Piece:
-    """The output of some pictures that follow each other in the input."""
+    """The output of some images that follow each other in the input."""
 
     data: bytes
     tally: Tally
@@ -33,17 +33,17 @@ class Piece:
 
 @dataclass(frozen=True)
 class Job:
-    """One model over many pictures."""
+    """One model over many images."""
 
     package: ModelPackage
     options: Options  # resolved
     settings: SessionSettings = field(default_factory=SessionSettings)
     format: str = "jsonl"
     coco_ids: CocoIds | None = None  # format coco: of a data set
-    pictures: Pictures = field(default_factory=Pictures)
-    batch_size: int = 1  # pictures that a run of the session takes
+    images: ImageFiles = field(default_factory=ImageFiles)
+    batch_size: int = 1  # images that a run of the session takes
     threads: int = field(default_factory=default_threads)  # runs side by side, each with its reading and decoding
-    fail_fast: bool = False  # the first picture that fails is the last one
+    fail_fast: bool = False  # the first image that fails is the last one
 
     def writer(self) -> Writer:
         """A fresh writer of the job's format."""
@@ -57,11 +57,11 @@ class Job:
         return Predictor(self.package, replace(self.settings, threads=threads))
 
     def pieces(self, predictor: Predictor, sources: Sequence[Source]) -> Iterator[Piece]:
-        """One piece a picture, in order; picture files beside the output are written on the way."""
+        """One piece an image, in order; image files beside the output are written on the way."""
         writer = self.writer()
         entries = run(predictor, sources, options=self.options, batch_size=self.batch_size, threads=self.threads)
         for source, entry in zip(sources, entries, strict=True):
-            self.pictures.write(source, entry)  # before the entry, so that a resumed job lacks none
+            self.images.write(source, entry)  # before the entry, so that a resumed job lacks none
             yield Piece(writer.write(entry), tally_of(entry))
             if entry.failed and self.fail_fast:
                 return
@@ -76,7 +76,7 @@ class Job:
 
 
 def tally_of(entry: Entry) -> Tally:
-    """What one picture adds to the job's counts."""
+    """What one image adds to the job's counts."""
     if isinstance(entry.outcome, FovealError):
         return Tally(images=1, failed=1, first_failure=f"{entry.name}: {entry.outcome}")
     return Tally(images=1, found=_found(entry.outcome))

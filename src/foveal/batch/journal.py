@@ -99,7 +99,7 @@ class JournaledFile:
             raise BadOutput(f"{self._journal}: expected a journal written by Foveal: {error}") from None
         if job != self._job:
             raise BadOutput(
-                f"{self._path}: expected the same model, options, format and pictures as the run that it resumes; "
+                f"{self._path}: expected the same model, options, format and images as the run that it resumes; "
                 "they differ. Run without --resume to start over"
             )
         if not self._path.exists() or self._path.stat().st_size < size:

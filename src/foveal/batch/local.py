@@ -1,9 +1,9 @@
-"""Many pictures -> entries, in input order: each thread reads, decodes, infers and finishes a picture of its own.
+"""Many images -> entries, in input order: each thread reads, decodes, infers and finishes an image of its own.
 
 The session is shared; its runs go side by side, each on its share of the cores. That beats one run on all of them: no
 core waits for another inside an operator, and reading overlaps computing by itself (docs/BENCHMARKS.md). Bits are the
 same, since ONNX Runtime's threads never split a sum (tested). Memory is bounded by the look-ahead, whatever the number
-of pictures.
+of images.
 """
 
 import os
@@ -29,7 +29,7 @@ def processors() -> int:
 
 
 def default_threads() -> int:
-    """Pictures to work on at the same time on this machine."""
+    """Images to work on at the same time on this machine."""
     return min(processors(), MOST_THREADS)
 
 
@@ -42,7 +42,7 @@ def run(
         pipeline: the model.
         sources: what to read, in the order of the results.
         options: resolved ones.
-        batch_size: how many pictures a run of the session takes.
+        batch_size: how many images a run of the session takes.
         threads: how many runs go side by side.
     """
 

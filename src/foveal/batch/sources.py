@@ -1,4 +1,4 @@
-"""Where pictures come from: files, folders, globs, lists of names and tar archives -> named, readable sources."""
+"""Where images come from: files, folders, globs, lists of names and tar archives -> named, readable sources."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from foveal.imaging.decode import EXTENSIONS
 
 @dataclass(frozen=True, slots=True)  # there may be millions of them
 class Source:
-    """One picture to read; in a tar archive, a range of its bytes, so that threads need share nothing."""
+    """One image to read; in a tar archive, a range of its bytes, so that threads need share nothing."""
 
     name: str  # as the result names it: the path as given, or archive.tar/member
     path: str

@@ -1,4 +1,4 @@
-"""What a batch job has come to so far: how many pictures, how many failed, what was found."""
+"""What a batch job has come to so far: how many images, how many failed, what was found."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ class Tally:
     images: int = 0
     failed: int = 0
     first_failure: str | None = None  # name and reason
-    found: dict[str, float] = field(default_factory=dict)  # label -> pictures, objects, or pictures' worth of area
+    found: dict[str, float] = field(default_factory=dict)  # label -> images, objects, or images' worth of area
 
     def __add__(self, other: "Tally") -> "Tally":
         found = self.found | {label: self.found.get(label, 0) + count for label, count in other.found.items()}

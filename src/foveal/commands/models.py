@@ -22,11 +22,11 @@ def models(
         rows = [{**p.manifest.model_dump(mode="json"), "digest": p.digest, "path": str(p.path)} for p in packages]
         typer.echo(json.dumps(rows))
         return
-    table = Table("model", "task", "architecture", "canvas", "labels", "test images", "metrics")
+    table = Table("model", "task", "architecture", "model_input", "labels", "test images", "metrics")
     for package in packages:
         manifest = package.manifest
         shown = ", ".join(f"{name} {value:.4g}" for name, value in list(manifest.metrics.values.items())[:3])
-        height, width = manifest.preprocess.canvas_hw
+        height, width = manifest.preprocess.input_hw
         table.add_row(
             package.ref,
             manifest.task,

@@ -33,12 +33,12 @@ def predict(
     zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
     format_: Annotated[str, typer.Option("--format", help="jsonl | csv | coco | parquet")] = "jsonl",
     out: Annotated[Path | None, typer.Option(help="Write here instead of stdout.")] = None,
-    overlay: Annotated[Path | None, typer.Option(help="Folder for annotated pictures (JPEG).")] = None,
+    overlay: Annotated[Path | None, typer.Option(help="Folder for annotated images (JPEG).")] = None,
     maps: Annotated[Path | None, typer.Option(help="Folder for PNGs of instance or class ids.")] = None,
     coco_truth: Annotated[Path | None, typer.Option(help="Format coco: a data set whose ids to use.")] = None,
     resume: Annotated[bool, typer.Option(help="Continue --out after a kill; nothing lost or doubled.")] = False,
-    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only every N-th picture, from the I-th.")] = None,
-    fail_fast: Annotated[bool, typer.Option(help="Stop at the first picture that fails.")] = False,
+    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only every N-th image, from the I-th.")] = None,
+    fail_fast: Annotated[bool, typer.Option(help="Stop at the first image that fails.")] = False,
     top_k: Annotated[str | None, typer.Option(help="Classification: number of classes, best first.")] = None,
     score_threshold: Annotated[
         str | None, typer.Option(help="Keep detections with a score strictly greater, 0..1.")
@@ -47,9 +47,11 @@ def predict(
     max_detections: Annotated[str | None, typer.Option(help="At most so many detections, 1..300.")] = None,
     classes: Annotated[str | None, typer.Option(help="Comma list: only these labels.")] = None,
     mask_format: Annotated[str | None, typer.Option(help="rle | polygon | png | none")] = None,
-    tile: Annotated[str | None, typer.Option(help="Class maps: windows of so many px, for large pictures.")] = None,
+    tile: Annotated[str | None, typer.Option(help="Class maps: windows of so many px, for large images.")] = None,
     provider: Annotated[str, typer.Option(help="cpu | cuda | tensorrt | openvino")] = "cpu",
-    batch_size: Annotated[int, typer.Option(min=1, help="Pictures a run of the session takes; 1 is best on CPU.")] = 1,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="ImageFiles a run of the session takes; 1 is best on CPU.")
+    ] = 1,
     threads: Annotated[
         int | None, typer.Option(min=1, max=64, help="Runs side by side; default one a core, at most 8.")
     ] = None,
@@ -63,7 +65,7 @@ def predict(
 
     One entry an image, in input order; a file that cannot be read gives an error line and exit code 1 at the end.
     """
-    from foveal.batch.image_files import Pictures
+    from foveal.batch.image_files import ImageFiles
     from foveal.batch.job import Job
     from foveal.batch.local import default_threads
     from foveal.batch.sources import expand
@@ -101,12 +103,12 @@ def predict(
         settings,
         format=format_,
         coco_ids=None if coco_truth is None else CocoIds.read(coco_truth),
-        pictures=Pictures(overlay, maps),
+        images=ImageFiles(overlay, maps),
         batch_size=batch_size,
         threads=threads or default_threads(),
         fail_fast=fail_fast,
     )
-    job.pictures.check(package.manifest.task)
+    job.images.check(package.manifest.task)
     run = _engine(job, engine, ray_address, workers)
     start = perf_counter()
     tally, skipped = _to_stdout(job, sources, run) if out is None else to_file(job, sources, run, out, resume=resume)
@@ -130,7 +132,7 @@ def _options(package: ModelPackage, raw: Mapping[str, str | None]) -> Options:
 
 
 def _engine(job: Job, name: str, ray_address: str | None, workers: int | None) -> Engine:
-    """Where the pictures are worked on; a fault of the session shows here, before anything is written."""
+    """Where the images are worked on; a fault of the session shows here, before anything is written."""
     from foveal.errors import BadRequest, UnknownName
 
     if name == "ray":
@@ -168,7 +170,7 @@ def to_file(job: Job, sources: Sequence[Source], run: Engine, out: Path, *, resu
     """Write a file that can be resumed after a kill.
 
     Returns:
-        What all of it came to, also what was there before a resume; and how many pictures that was.
+        What all of it came to, also what was there before a resume; and how many images that was.
     """
     from foveal.batch.journal import JournaledFile
     from foveal.formats import Framed
@@ -218,8 +220,8 @@ def _summary(job: Job, tally: Tally, skipped: int, seconds: float) -> Iterator[s
 
 
 FOUND = {
-    "classification": "pictures by likeliest class",
+    "classification": "images by likeliest class",
     "instance-segmentation": "objects",
     "object-detection": "objects",
-    "semantic-segmentation": "mean share of a picture",
+    "semantic-segmentation": "mean share of an image",
 }

@@ -1,6 +1,6 @@
 """COCO results (https://cocodataset.org/#format-results): one JSON array that pycocotools' `COCO.loadRes` reads.
 
-Ids: of a COCO ground-truth file when one is given, by file name and category name. Else pictures are numbered from 1 in
+Ids: of a COCO ground-truth file when one is given, by file name and category name. Else images are numbered from 1 in
 the order in which they came (failed ones included, so that numbers follow the input), and category_id = class_id + 1.
 """
 
@@ -17,7 +17,7 @@ from foveal.packages.manifest import Manifest
 from foveal.results import Detections
 
 TASKS = ("object-detection", "instance-segmentation")
-_NOT_YET = -1  # image_id of a row whose picture has no number before all lines are there
+_NOT_YET = -1  # image_id of a row whose image has no number before all lines are there
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class CocoIds:
         return cls(images, categories, str(path))
 
     def image_id(self, name: str) -> int:
-        """Of a picture's name, else of its last part where only one picture is called so.
+        """Of an image's name, else of its last part where only one image is called so.
 
         Raises:
-            BadData: no such picture.
+            BadData: no such image.
         """
         if name in self.images:
             return self.images[name]
         last = PurePosixPath(name).name
         same = [found for file_name, found in self.images.items() if PurePosixPath(file_name).name == last]
         if len(same) != 1:
-            raise BadData(f"{self.source}: expected one picture called {last!r}, got {len(same)}")
+            raise BadData(f"{self.source}: expected one image called {last!r}, got {len(same)}")
         return same[0]
 
 
@@ -75,14 +75,14 @@ class CocoResults:
         return b""
 
     def write(self, entry: Entry) -> bytes:
-        """A line with a picture's rows; an empty list for one that failed."""
+        """A line with an image's rows; an empty list for one that failed."""
         if not isinstance(entry.outcome, Detections):
             return b"[]\n"
         image_id = _NOT_YET if self._ids is None else self._ids.image_id(entry.name or "")
         return to_json([self._row(entry.outcome, i, image_id) for i in range(len(entry.outcome))]) + b"\n"
 
     def assemble(self, lines: BinaryIO, out: BinaryIO) -> None:
-        """One array of all rows; a line's number is its picture's, where no data set gives ids."""
+        """One array of all rows; a line's number is its image's, where no data set gives ids."""
         before = b"[\n"
         for number, line in enumerate(lines, 1):
             for row in json.loads(line):

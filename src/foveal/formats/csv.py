@@ -1,4 +1,4 @@
-"""CSV: flat rows for spreadsheets. A picture that failed gives one row with its error."""
+"""CSV: flat rows for spreadsheets. An image that failed gives one row with its error."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ class Csv:
         return self._lines([dict(zip(self._columns, self._columns, strict=True))])
 
     def write(self, entry: Entry) -> bytes:
-        """One line a class or object; none for a picture without objects."""
+        """One line a class or object; none for an image without objects."""
         rendered = entry_object(entry, self._task, self._options)
         if "error" in rendered:
             return self._lines([{"image": entry.name, "error": rendered["error"]["detail"]}])

@@ -1,4 +1,4 @@
-"""One picture's outcome and its JSON object: the same bytes under HTTP's `results` and in a line of jsonl."""
+"""One image's outcome and its JSON object: the same bytes under HTTP's `results` and in a line of jsonl."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from foveal.tasks import TASKS, Task
 
 @dataclass(frozen=True)
 class Entry:
-    """What happened to one picture: a result, or the error that took its place."""
+    """What happened to one image: a result, or the error that took its place."""
 
     name: str | None  # as the caller gave it; None for a raw HTTP body
     outcome: Result | FovealError

@@ -1,4 +1,4 @@
-"""Id maps: greyscale PNGs of the picture's size that say what each pixel belongs to; what counting tools read."""
+"""Id maps: greyscale PNGs of the image's size that say what each pixel belongs to; what counting tools read."""
 
 import cv2
 import numpy as np

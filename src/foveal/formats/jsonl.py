@@ -1,4 +1,4 @@
-"""JSON lines: one compact object a picture, errors in place."""
+"""JSON lines: one compact object an image, errors in place."""
 
 from foveal.formats.entry import Entry, entry_bytes
 from foveal.options import Options

@@ -75,9 +75,9 @@ def _members(labels: Sequence[str], mask_format: str | None) -> dict[str, dict[s
     rings = {"polygons": pa.list_(pa.list_(pa.list_(pa.int32())))}
     of_object = _mask({"rle": runs, "polygon": rings, "png": png}, mask_format or "rle")
     row = _struct({"label": pa.string(), "class_id": pa.int32(), **runs})
-    of_picture = _mask({"png": png, "rle": {"classes": pa.list_(row)}}, mask_format or "png")
+    of_image = _mask({"png": png, "rle": {"classes": pa.list_(row)}}, mask_format or "png")
     coverage = _struct(dict.fromkeys(labels, pa.float64()))
-    segmentation = {"labels": pa.list_(pa.string()), **of_picture, "coverage": coverage}
+    segmentation = {"labels": pa.list_(pa.string()), **of_image, "coverage": coverage}
     return {
         "classification": {"classes": pa.list_(_struct(scored))},
         "instance-segmentation": {"detections": pa.list_(_struct({**boxed, "area_px": pa.int64(), **of_object}))},

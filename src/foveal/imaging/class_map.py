@@ -1,4 +1,4 @@
-"""Class maps: from the canvas to the picture's own size, and to bytes."""
+"""Class maps: from the model input to the image's own size, and to bytes."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -9,25 +9,25 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-from foveal.imaging.preprocess import Frame
+from foveal.imaging.preprocess import ImageTransform
 
 UInt8Array = npt.NDArray[np.uint8]
 
 
-def to_picture(class_map: UInt8Array, frame: Frame) -> UInt8Array:
-    """(h, w) ids over the canvas, at any resolution -> (H, W) ids of the original picture, exactly its size.
+def to_image(class_map: UInt8Array, transform: ImageTransform) -> UInt8Array:
+    """(h, w) ids over the model input, at any resolution -> (H, W) ids of the original image, exactly its size.
 
     The padding is cut off first; then each pixel takes the id at its centre (no id is ever mixed from two).
     """
     rows, columns = class_map.shape
-    content_h = max(1, round(frame.content_hw[0] * rows / frame.canvas_hw[0]))
-    content_w = max(1, round(frame.content_hw[1] * columns / frame.canvas_hw[1]))
+    content_h = max(1, round(transform.content_hw[0] * rows / transform.input_hw[0]))
+    content_w = max(1, round(transform.content_hw[1] * columns / transform.input_hw[1]))
     content = np.ascontiguousarray(class_map[:content_h, :content_w])
-    if content.shape == frame.image_hw:
+    if content.shape == transform.image_hw:
         return content
     # row by row and column by column: cv2.resize's INTER_NEAREST samples the corner of a pixel, not its centre
-    y = _centres(content_h, frame.image_hw[0])
-    x = _centres(content_w, frame.image_hw[1])
+    y = _centres(content_h, transform.image_hw[0])
+    x = _centres(content_w, transform.image_hw[1])
     return np.ascontiguousarray(content[:, x][y])
 
 

@@ -1,4 +1,4 @@
-"""bytes -> HWC uint8 RGB. The ONLY decoder: training, evaluation, CLI and service all read pictures here.
+"""bytes -> HWC uint8 RGB. The ONLY decoder: training, evaluation, CLI and service all read images here.
 
 Rules, the same for every container:
 - The bytes decide the format, never a file name or a declared type.
@@ -31,7 +31,7 @@ _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2
 
 @dataclass(frozen=True)
 class Header:
-    """What the first bytes of a picture say, before decoding. `image_hw` is the size AFTER EXIF orientation."""
+    """What the first bytes of an image say, before decoding. `image_hw` is the size AFTER EXIF orientation."""
 
     format: str
     image_hw: tuple[int, int]
@@ -40,7 +40,7 @@ class Header:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A picture in memory. `rgb` is HWC uint8, upright; smaller than `image_hw` only after a reduced decode."""
+    """An image in memory. `rgb` is HWC uint8, upright; smaller than `image_hw` only after a reduced decode."""
 
     rgb: npt.NDArray[np.uint8]
     image_hw: tuple[int, int]
@@ -62,12 +62,12 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
 ) -> Decoded:
-    """Decode one picture to upright RGB.
+    """Decode one image to upright RGB.
 
     Args:
         data: the bytes of a JPEG, PNG, WebP, BMP, TIFF, GIF or AVIF file.
         target_hw: the (height, width), upright, that the caller needs at least. JPEG is then decoded at the smallest
-            of 1/1, 1/2, 1/4, 1/8 that covers it and divides both sides evenly. A function gets the picture's upright
+            of 1/1, 1/2, 1/4, 1/8 that covers it and divides both sides evenly. A function gets the image's upright
             (height, width) and returns that. None: full size.
         max_pixels: limit on width x height as the header states them.
         max_bytes: limit on len(data).
@@ -118,11 +118,11 @@ def _open(data: bytes, max_pixels: int, max_bytes: int) -> tuple[Image.Image, He
 
 
 def _format_name(opened: Image.Image) -> str:
-    return "JPEG" if opened.format == "MPO" else str(opened.format)  # MPO: a JPEG with more pictures behind it
+    return "JPEG" if opened.format == "MPO" else str(opened.format)  # MPO: a JPEG with more images behind it
 
 
 def _signature(data: bytes) -> str | None:
-    """The format that the first bytes promise: tells a damaged picture (422) from no picture at all (415)."""
+    """The format that the first bytes promise: tells a damaged image (422) from no image at all (415)."""
     starts = {
         b"\xff\xd8\xff": "JPEG",
         b"\x89PNG\r\n\x1a\n": "PNG",
@@ -147,7 +147,7 @@ def _orientation(opened: Image.Image) -> int:
         _load(opened)  # a PNG may carry its EXIF behind the pixels
     try:
         value = opened.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # damaged metadata never costs the picture
+    except Exception:  # damaged metadata never costs the image
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -169,12 +169,12 @@ def _decode_jpeg(data: bytes, header: Header, target_hw: tuple[int, int] | None)
     except cv2.error as error:
         raise BadImage(f"this JPEG file is corrupt: {error.err}") from None
     if bgr is None:
-        raise BadImage("this JPEG file is corrupt: the decoder gave no picture")
+        raise BadImage("this JPEG file is corrupt: the decoder gave no image")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def _reduction(image_hw: tuple[int, int], target_hw: tuple[int, int] | None) -> int:
-    """Largest of 8, 4, 2, 1 by which the picture may shrink and still cover the target on both sides.
+    """Largest of 8, 4, 2, 1 by which the image may shrink and still cover the target on both sides.
 
     Only divisors of both sides count: then each pixel stands for exactly f x f of the original and geometry stays
     exact. Otherwise the last row and column would be padded, and the far edge off by up to 7 original pixels.
@@ -186,7 +186,7 @@ def _reduction(image_hw: tuple[int, int], target_hw: tuple[int, int] | None) -> 
 
 
 def _jpeg_scan_offset(data: bytes) -> int | None:
-    """Where the first scan of the main picture starts; walks the segments, so that a thumbnail's scan never counts."""
+    """Where the first scan of the main image starts; walks the segments, so that a thumbnail's scan never counts."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]

@@ -1,6 +1,6 @@
-"""Results drawn over their picture, for people: boxes, translucent masks, class maps, a panel of classes.
+"""Results drawn over their image, for people: boxes, translucent masks, class maps, a panel of classes.
 
-Colour goes by class, the same in every picture and on every machine. Labels never leave the picture, and their text is
+Colour goes by class, the same in every image and on every machine. Labels never leave the image, and their text is
 black or white, whichever reads better on the class' colour. OpenCV only.
 """
 
@@ -33,21 +33,21 @@ _WHITE: Colour = (255, 255, 255)
 
 
 def overlay(rgb: UInt8Array, result: Result) -> UInt8Array:
-    """A copy of the picture with the result on it.
+    """A copy of the image with the result on it.
 
     Args:
         rgb: (H, W, 3) uint8, upright, full size: `image.decode(data)` without a target.
-        result: of the same picture, so that `result.image_hw` is (H, W).
+        result: of the same image, so that `result.image_hw` is (H, W).
     """
-    assert rgb.shape[:2] == result.image_hw, f"expected a picture of {result.image_hw}, got {rgb.shape[:2]}"
-    canvas = rgb.copy()
+    assert rgb.shape[:2] == result.image_hw, f"expected an image of {result.image_hw}, got {rgb.shape[:2]}"
+    drawn = rgb.copy()
     if isinstance(result, Detections):
-        _draw_detections(canvas, result)
+        _draw_detections(drawn, result)
     elif isinstance(result, SemanticMap):
-        _draw_map(canvas, result)
+        _draw_map(drawn, result)
     else:
-        _draw_classes(canvas, result)
-    return canvas
+        _draw_classes(drawn, result)
+    return drawn
 
 
 def encode(rgb: UInt8Array, media_type: str) -> bytes:
@@ -86,7 +86,7 @@ def text_colour_on(background: Colour) -> Colour:
 
 @dataclass(frozen=True)
 class Pen:
-    """Sizes that suit a picture: about 1/45 of its side for text, within what people can read."""
+    """Sizes that suit an image: about 1/45 of its side for text, within what people can read."""
 
     scale: float  # of the font
     thickness: int  # of strokes of text, in pixels
@@ -95,7 +95,7 @@ class Pen:
 
     @classmethod
     def of(cls, image_hw: tuple[int, int]) -> "Pen":
-        """The pen for a picture's size."""
+        """The pen for an image's size."""
         side = float(np.sqrt(image_hw[0] * image_hw[1]))
         scale = float(np.clip(side / 1000, 0.35, 3.0))
         return cls(scale, max(1, round(1.6 * scale)), max(1, round(side / 300)), max(2, round(5 * scale)))
@@ -114,48 +114,48 @@ class Pen:
         return text + ".." if text else ""
 
 
-def _draw_detections(canvas: UInt8Array, result: Detections) -> None:
+def _draw_detections(drawn: UInt8Array, result: Detections) -> None:
     pen = Pen.of(result.image_hw)
     weakest_first = range(len(result) - 1, -1, -1)  # the best ends on top
     if result.masks is not None:
         for i in weakest_first:
-            _draw_mask(canvas, masks.bitmap_of(result, i), colour_of(int(result.class_ids[i])), pen)
+            _draw_mask(drawn, masks.bitmap_of(result, i), colour_of(int(result.class_ids[i])), pen)
     for i in weakest_first:
-        _draw_box(canvas, result.boxes_xyxy[i], colour_of(int(result.class_ids[i])), pen)
+        _draw_box(drawn, result.boxes_xyxy[i], colour_of(int(result.class_ids[i])), pen)
     free = np.ones(result.image_hw, bool)
     for i in range(len(result)):  # the best label gets the best place
         text = f"{result.labels[int(result.class_ids[i])]} {result.scores[i]:.2f}"
-        _draw_label(canvas, text, result.boxes_xyxy[i], colour_of(int(result.class_ids[i])), pen, free)
+        _draw_label(drawn, text, result.boxes_xyxy[i], colour_of(int(result.class_ids[i])), pen, free)
 
 
-def _draw_mask(canvas: UInt8Array, bitmap: masks.Bitmap, colour: Colour, pen: Pen) -> None:
+def _draw_mask(drawn: UInt8Array, bitmap: masks.Bitmap, colour: Colour, pen: Pen) -> None:
     height, width = bitmap.roi.shape
     if not bitmap.roi.any():
         return
-    part = canvas[bitmap.top : bitmap.top + height, bitmap.left : bitmap.left + width]
+    part = drawn[bitmap.top : bitmap.top + height, bitmap.left : bitmap.left + width]
     inside = bitmap.roi.astype(bool)
     part[inside] = _blend(part[inside], np.array(colour, np.float32), MASK_OPACITY)
     outlines, _ = cv2.findContours(bitmap.roi, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)  # holes have outlines too
-    cv2.drawContours(canvas, outlines, -1, colour, max(1, pen.line_px // 2), offset=(bitmap.left, bitmap.top))
+    cv2.drawContours(drawn, outlines, -1, colour, max(1, pen.line_px // 2), offset=(bitmap.left, bitmap.top))
 
 
-def _draw_box(canvas: UInt8Array, box: npt.NDArray[np.float32], colour: Colour, pen: Pen) -> None:
+def _draw_box(drawn: UInt8Array, box: npt.NDArray[np.float32], colour: Colour, pen: Pen) -> None:
     """The box' edges are lines between pixels; its frame is drawn on the pixels inside of them."""
     x1, y1 = np.floor(box[:2]).astype(int).tolist()
     x2, y2 = (np.ceil(box[2:]).astype(int) - 1).tolist()
     line = min(pen.line_px, max(1, (min(x2 - x1, y2 - y1) + 1) // 4))  # a small object stays visible in its frame
     for inset in range(line):
-        cv2.rectangle(canvas, (x1 + inset, y1 + inset), (max(x1, x2 - inset), max(y1, y2 - inset)), colour, 1)
+        cv2.rectangle(drawn, (x1 + inset, y1 + inset), (max(x1, x2 - inset), max(y1, y2 - inset)), colour, 1)
 
 
 def _draw_label(
-    canvas: UInt8Array, text: str, box: npt.NDArray[np.float32], colour: Colour, pen: Pen, free: npt.NDArray[np.bool_]
+    drawn: UInt8Array, text: str, box: npt.NDArray[np.float32], colour: Colour, pen: Pen, free: npt.NDArray[np.bool_]
 ) -> None:
-    """On top of the box, else inside it, else below, wherever no other label lies yet; always inside the picture.
+    """On top of the box, else inside it, else below, wherever no other label lies yet; always inside the image.
 
     Without a free place it is left out: the frame's colour tells the class, and unreadable text tells nothing.
     """
-    height, width = canvas.shape[:2]
+    height, width = drawn.shape[:2]
     text = pen.fitting(text, width)
     label_width, label_height = pen.size_px(text)
     if not text or label_height > height:
@@ -167,41 +167,41 @@ def _draw_label(
         place = (slice(top, top + label_height), slice(left, left + label_width))
         if free[place].all():
             free[place] = False
-            _write(canvas, text, (left, top), colour, pen)
+            _write(drawn, text, (left, top), colour, pen)
             return
 
 
-def _write(canvas: UInt8Array, text: str, left_top: tuple[int, int], background: Colour, pen: Pen) -> None:
+def _write(drawn: UInt8Array, text: str, left_top: tuple[int, int], background: Colour, pen: Pen) -> None:
     """Text on a filled plate whose top left corner is given."""
     left, top = left_top
     width, height = pen.size_px(text)
-    cv2.rectangle(canvas, (left, top), (left + width - 1, top + height - 1), background, cv2.FILLED)
+    cv2.rectangle(drawn, (left, top), (left + width - 1, top + height - 1), background, cv2.FILLED)
     (_, text_height), _ = cv2.getTextSize(text, _FONT, pen.scale, pen.thickness)
     at = (left + pen.padding_px, top + pen.padding_px + text_height)
-    cv2.putText(canvas, text, at, _FONT, pen.scale, text_colour_on(background), pen.thickness, cv2.LINE_AA)
+    cv2.putText(drawn, text, at, _FONT, pen.scale, text_colour_on(background), pen.thickness, cv2.LINE_AA)
 
 
-def _draw_map(canvas: UInt8Array, result: SemanticMap) -> None:
-    """The class map laid over the picture, and a legend of the classes that occur, largest first."""
+def _draw_map(drawn: UInt8Array, result: SemanticMap) -> None:
+    """The class map laid over the image, and a legend of the classes that occur, largest first."""
     palette = np.array([colour_of(i) for i in range(len(result.labels))], np.uint8)
-    for top in range(0, len(canvas), 256):  # in strips: a whole float copy of a large picture would be gigabytes
+    for top in range(0, len(drawn), 256):  # in strips: a whole float copy of a large image would be gigabytes
         strip = slice(top, top + 256)
-        canvas[strip] = _blend(canvas[strip], palette[result.class_map[strip]].astype(np.float32), MAP_OPACITY)
+        drawn[strip] = _blend(drawn[strip], palette[result.class_map[strip]].astype(np.float32), MAP_OPACITY)
     coverage = sorted(result.coverage().items(), key=lambda item: -item[1])
     lines = [f"{label} {share:.1%}" for label, share in coverage if share > 0]
-    _draw_lines(canvas, lines, [colour_of(result.labels.index(label)) for label, share in coverage if share > 0])
+    _draw_lines(drawn, lines, [colour_of(result.labels.index(label)) for label, share in coverage if share > 0])
 
 
-def _draw_classes(canvas: UInt8Array, result: Classification) -> None:
+def _draw_classes(drawn: UInt8Array, result: Classification) -> None:
     """A panel of the likeliest classes."""
     chosen = [int(i) for i in result.class_ids[:PANEL_ROWS]]
     lines = [f"{result.labels[i]} {score:.3f}" for i, score in zip(chosen, result.scores, strict=False)]
-    _draw_lines(canvas, lines, [colour_of(i) for i in chosen])
+    _draw_lines(drawn, lines, [colour_of(i) for i in chosen])
 
 
-def _draw_lines(canvas: UInt8Array, lines: Sequence[str], colours: Sequence[Colour]) -> None:
+def _draw_lines(drawn: UInt8Array, lines: Sequence[str], colours: Sequence[Colour]) -> None:
     """Plates of equal width at the top left; lines that do not fit below are left out."""
-    height, width = canvas.shape[:2]
+    height, width = drawn.shape[:2]
     pen = Pen.of((height, width))
     texts = [pen.fitting(line, width) for line in lines]
     plate = max((pen.size_px(text)[0] for text in texts), default=0)
@@ -210,8 +210,8 @@ def _draw_lines(canvas: UInt8Array, lines: Sequence[str], colours: Sequence[Colo
         top = i * line_height
         if not text or top + line_height > height:
             return
-        cv2.rectangle(canvas, (0, top), (plate - 1, top + line_height - 1), colour, cv2.FILLED)
-        _write(canvas, text, (0, top), colour, pen)
+        cv2.rectangle(drawn, (0, top), (plate - 1, top + line_height - 1), colour, cv2.FILLED)
+        _write(drawn, text, (0, top), colour, pen)
 
 
 def _blend(pixels: UInt8Array, colour: npt.NDArray[np.float32], opacity: float) -> UInt8Array:

@@ -1,6 +1,6 @@
 """Instance masks, one at a time and only inside their box: soft m x m -> bitmap -> RLE, polygons or PNG.
 
-A crowded full-HD picture costs milliseconds and megabytes here, since a full-size canvas is never made except for a
+A crowded full-HD image costs milliseconds and megabytes here, since a full-size bitmap is never made except for a
 1-bit PNG. Geometry is torchvision's `paste_masks_in_image` (Mask R-CNN, He et al. 2017; padding by one mask pixel
 avoids a hard edge at the box), then > 0.5.
 """
@@ -28,7 +28,7 @@ POLYGON_TOLERANCE_PX = 0.75  # more than a stair's corner is off its slope (0.71
 
 @dataclass(frozen=True)
 class Bitmap:
-    """The pixels of one object: a small array and where it lies in the picture."""
+    """The pixels of one object: a small array and where it lies in the image."""
 
     roi: UInt8Array  # (h, w) of 0 and 1; h and w may be 0
     top: int
@@ -41,11 +41,11 @@ class Bitmap:
         return int(np.count_nonzero(self.roi))
 
     def full(self) -> UInt8Array:
-        """(H, W) of 0 and 1, the size of the picture."""
-        canvas = np.zeros(self.image_hw, np.uint8)
+        """(H, W) of 0 and 1, the size of the image."""
+        bitmap = np.zeros(self.image_hw, np.uint8)
         height, width = self.roi.shape
-        canvas[self.top : self.top + height, self.left : self.left + width] = self.roi
-        return canvas
+        bitmap[self.top : self.top + height, self.left : self.left + width] = self.roi
+        return bitmap
 
 
 def bitmap_of(result: Detections, index: int) -> Bitmap:
@@ -83,7 +83,7 @@ def _grown(box: FloatArray, scale: np.float32) -> FloatArray:
 def rle(bitmap: Bitmap) -> JsonObject:
     """COCO's compressed run lengths: {"size": [H, W], "counts": "…"}; what pycocotools encodes for the full bitmap.
 
-    Runs go down the columns of the picture. They are found in the box's columns alone; the offset does the rest.
+    Runs go down the columns of the image. They are found in the box's columns alone; the offset does the rest.
     """
     height, width = bitmap.image_hw
     bounds = np.concatenate([[0], _run_edges(bitmap), [height * width]])
@@ -95,13 +95,13 @@ def rle(bitmap: Bitmap) -> JsonObject:
 
 
 def _run_edges(bitmap: Bitmap) -> IntArray:
-    """Where runs of ones begin and end (in turn) in the picture's column-major pixels."""
+    """Where runs of ones begin and end (in turn) in the image's column-major pixels."""
     rows, columns = bitmap.roi.shape
     framed = np.zeros((rows + 2, columns), np.uint8)
     framed[1:-1] = bitmap.roi
     row, column = np.divmod(np.flatnonzero(framed[1:] != framed[:-1]), max(columns, 1))
     edges = np.sort((bitmap.left + column) * bitmap.image_hw[0] + bitmap.top + row)
-    # in a box as high as the picture, a run that ends a column may go on in the next one: end and begin fall together
+    # in a box as high as the image, a run that ends a column may go on in the next one: end and begin fall together
     joined = np.flatnonzero(edges[1:] == edges[:-1])
     return np.delete(edges, np.concatenate([joined, joined + 1])) if joined.size else edges
 

@@ -1,6 +1,6 @@
-"""Sliding windows: a large picture is answered in overlapping parts, so that it keeps its detail on a small canvas.
+"""Sliding windows: a large image is answered in overlapping parts, so that it keeps its detail on a small model input.
 
-Each window is treated as if it were a picture. Near its border a network sees too little around a pixel, so windows
+Each window is treated as if it were an image. Near its border a network sees too little around a pixel, so windows
 overlap by a quarter of their side, and each pixel of the answer comes from the window in which it lies deepest: the
 seam runs along the middle of the overlap. Nothing is blended, so the answer needs one map, whatever the overlap.
 """
@@ -17,12 +17,12 @@ from foveal.imaging.decode import Decoded
 from foveal.results import SemanticMap
 
 OVERLAP = 0.25  # of a window's side, at least
-MAX_WINDOWS = 256  # bounds what one request can cost: memory for the canvases, and time
+MAX_WINDOWS = 256  # bounds what one request can cost: memory for the model inputs, and time
 
 
 @dataclass(frozen=True)
 class Span:
-    """One axis of a window, in pixels of the picture: what is shown, and the part of it that is kept."""
+    """One axis of a window, in pixels of the image: what is shown, and the part of it that is kept."""
 
     start: int
     stop: int
@@ -32,19 +32,19 @@ class Span:
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a picture. The kept parts of all windows cover each pixel exactly once."""
+    """A part of an image. The kept parts of all windows cover each pixel exactly once."""
 
     rows: Span
     columns: Span
 
-    def cut(self, picture: Decoded) -> Decoded:
-        """What the window shows; `picture` is decoded in full."""
-        assert picture.rgb.shape[:2] == picture.image_hw
-        return Decoded.of_array(picture.rgb[self.rows.start : self.rows.stop, self.columns.start : self.columns.stop])
+    def cut(self, image: Decoded) -> Decoded:
+        """What the window shows; `image` is decoded in full."""
+        assert image.rgb.shape[:2] == image.image_hw
+        return Decoded.of_array(image.rgb[self.rows.start : self.rows.stop, self.columns.start : self.columns.stop])
 
 
 def windows_over(image_hw: tuple[int, int], side: int) -> tuple[Window, ...]:
-    """Windows of `side` px (less where the picture is smaller), row by row, evenly spread over the picture.
+    """Windows of `side` px (less where the image is smaller), row by row, evenly spread over the image.
 
     Raises:
         BadRequest: more than MAX_WINDOWS; the message says which side would do.
@@ -55,7 +55,7 @@ def windows_over(image_hw: tuple[int, int], side: int) -> tuple[Window, ...]:
         while math.prod(len(_spans(length, enough)) for length in image_hw) > MAX_WINDOWS:
             enough += 32
         raise BadRequest(
-            f"parameter 'tile': expected at least {enough} for a picture of {image_hw[1]} x {image_hw[0]} pixels "
+            f"parameter 'tile': expected at least {enough} for an image of {image_hw[1]} x {image_hw[0]} pixels "
             f"(at most {MAX_WINDOWS} windows), got {side}"
         )
     return tuple(Window(row, column) for row in rows for column in columns)
@@ -73,7 +73,7 @@ def _spans(length: int, side: int) -> list[Span]:
 
 
 def join(maps: Iterable[SemanticMap], windows: Iterable[Window], image_hw: tuple[int, int]) -> SemanticMap:
-    """The maps of all windows -> the map of the picture. Takes the maps one by one: an iterator keeps memory small."""
+    """The maps of all windows -> the map of the image. Takes the maps one by one: an iterator keeps memory small."""
     whole = np.empty(image_hw, np.uint8)
     labels: tuple[str, ...] = ()
     for part, window in zip(maps, windows, strict=True):

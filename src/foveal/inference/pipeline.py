@@ -1,4 +1,4 @@
-"""Predictor: a package and a session; pictures in, results out. A batch of n gives what n single calls give.
+"""Predictor: a package and a session; images in, results out. A batch of n gives what n single calls give.
 
 `Pipeline` is the same walk around any session: export scores a trained checkpoint and a graph that is not yet a package
 with it, so that what is compared differs in the network and in nothing else.
@@ -22,12 +22,12 @@ from foveal.results import Result, SemanticMap
 from foveal.tasks import TASKS, Prepared
 from foveal.tasks.base import Outputs, Part, split_rows
 
-Picture = bytes | Path | str | npt.NDArray[np.uint8] | Decoded
-DecodeTarget = Callable[[tuple[int, int]], tuple[int, int] | None]  # (height, width) of a picture -> at least
+ImageSource = bytes | Path | str | npt.NDArray[np.uint8] | Decoded
+DecodeTarget = Callable[[tuple[int, int]], tuple[int, int] | None]  # (height, width) of an image -> at least
 
 
 class Pipeline:
-    """Runs one network: picture -> canvas -> outputs -> result.
+    """Runs one network: image -> model input -> outputs -> result.
 
     The three stages are public, because the service runs them in different threads: `prepare` and `finish` are pure
     and thread-safe, `infer` is the only one that touches the session.
@@ -42,23 +42,23 @@ class Pipeline:
         self.provider = provider  # short name of what the session really runs on
         self._output_names = [output.name for output in session.get_outputs()]
 
-    def __call__(self, image: Picture, *, options: Options | None = None) -> Result:
-        """Predict for one picture: encoded bytes, a path, or pixels (H, W, 3) uint8 RGB.
+    def __call__(self, image: ImageSource, *, options: Options | None = None) -> Result:
+        """Predict for one image: encoded bytes, a path, or pixels (H, W, 3) uint8 RGB.
 
         Raises:
             BadImage: it cannot be decoded; the message says why.
         """
         return self.batch([image], options=options)[0]
 
-    def batch(self, pictures: Iterable[Picture], *, options: Options | None = None) -> list[Result]:
-        """Predict for several pictures, in order.
+    def batch(self, images: Iterable[ImageSource], *, options: Options | None = None) -> list[Result]:
+        """Predict for several images, in order.
 
         On CPU the session takes them one by one: a larger batch gains no throughput there (measured), and so every
         result is bit-equal to a single call's.
         """
         chosen = (options or Options()).resolved(self.manifest)
         size = self._run_size
-        prepared = [self.prepare(picture, options=chosen) for picture in pictures]
+        prepared = [self.prepare(image, options=chosen) for image in images]
         results: list[Result] = []
         for start in range(0, len(prepared), size):
             part = prepared[start : start + size]
@@ -67,27 +67,27 @@ class Pipeline:
         return results
 
     def decode_target(self, options: Options | None = None) -> DecodeTarget | None:
-        """What `image.decode` must deliver: enough for the canvas, or everything when windows are cut."""
+        """What `image.decode` must deliver: enough for the model input, or everything when windows are cut."""
         return None if options is not None and options.tile else self.manifest.preprocess.decode_target
 
-    def prepare(self, picture: Picture, *, options: Options | None = None, max_pixels: int = MAX_PIXELS) -> Prepared:
-        """Decode and preprocess one picture; of the options only `tile` matters here.
+    def prepare(self, image: ImageSource, *, options: Options | None = None, max_pixels: int = MAX_PIXELS) -> Prepared:
+        """Decode and preprocess one image; of the options only `tile` matters here.
 
         Raises:
-            BadImage: it cannot be decoded. BadRequest: `tile` is too small for this picture.
+            BadImage: it cannot be decoded. BadRequest: `tile` is too small for this image.
         """
-        decoded = self._decoded(picture, self.decode_target(options), max_pixels)
-        canvas, frame = self.manifest.preprocess.apply(decoded)
+        decoded = self._decoded(image, self.decode_target(options), max_pixels)
+        model_input, transform = self.manifest.preprocess.apply(decoded)
         parts: tuple[Part, ...] = ()
-        if options is not None and options.tile and max(frame.image_hw) > options.tile:
-            windows = tiling.windows_over(frame.image_hw, options.tile)
+        if options is not None and options.tile and max(transform.image_hw) > options.tile:
+            windows = tiling.windows_over(transform.image_hw, options.tile)
             parts = tuple(Part(window, self.prepare(window.cut(decoded))) for window in windows)
-        return Prepared(canvas, frame, decoded.exif_orientation, parts)
+        return Prepared(model_input, transform, decoded.exif_orientation, parts)
 
     def infer(self, batch: Sequence[Prepared], options: Sequence[Options]) -> list[Outputs]:
-        """Run the graph on 1..max_batch pictures whose options share a batch key; one mapping of outputs a picture.
+        """Run the graph on 1..max_batch images whose options share a batch key; one mapping of outputs an image.
 
-        The outputs of a picture in parts have the parts as their first axis.
+        The outputs of an image in parts have the parts as their first axis.
         """
         if not any(item.parts for item in batch):
             return self._run(batch, options)
@@ -95,11 +95,11 @@ class Pipeline:
         return [self._run_parts(item, own) if item.parts else self._run([item], [own])[0] for item, own in pairs]
 
     def finish(self, outputs: Outputs, prepared: Prepared, options: Options) -> Result:
-        """Decode one picture's raw outputs to a result in its original pixels; `options` are resolved ones."""
+        """Decode one image's raw outputs to a result in its original pixels; `options` are resolved ones."""
         if not prepared.parts:
-            return self.task.decode(outputs, prepared.frame, self.manifest, options)
+            return self.task.decode(outputs, prepared.transform, self.manifest, options)
         windows = [part.window for part in prepared.parts]
-        return tiling.join(self._part_maps(outputs, prepared, options), windows, prepared.frame.image_hw)
+        return tiling.join(self._part_maps(outputs, prepared, options), windows, prepared.transform.image_hw)
 
     @property
     def _run_size(self) -> int:
@@ -119,22 +119,22 @@ class Pipeline:
 
     def _part_maps(self, outputs: Outputs, prepared: Prepared, options: Options) -> Iterator[SemanticMap]:
         for row, part in zip(split_rows(outputs, len(prepared.parts)), prepared.parts, strict=True):
-            result = self.task.decode(row, part.prepared.frame, self.manifest, options)
+            result = self.task.decode(row, part.prepared.transform, self.manifest, options)
             assert isinstance(result, SemanticMap), "only class maps have the option `tile`"
             yield result
 
-    def _decoded(self, picture: Picture, target: DecodeTarget | None, max_pixels: int) -> Decoded:
-        if isinstance(picture, Decoded):
-            return picture
-        if isinstance(picture, np.ndarray):
-            return Decoded.of_array(picture)
-        if isinstance(picture, str | Path):
+    def _decoded(self, image: ImageSource, target: DecodeTarget | None, max_pixels: int) -> Decoded:
+        if isinstance(image, Decoded):
+            return image
+        if isinstance(image, np.ndarray):
+            return Decoded.of_array(image)
+        if isinstance(image, str | Path):
             try:
-                data = Path(picture).read_bytes()
+                data = Path(image).read_bytes()
             except OSError as error:
-                raise BadImage(f"{picture!s}: expected a readable file: {error.strerror}") from None
+                raise BadImage(f"{image!s}: expected a readable file: {error.strerror}") from None
         else:
-            data = picture
+            data = image
         return decode(data, target_hw=target, max_pixels=max_pixels)
 
 

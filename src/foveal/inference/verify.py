@@ -34,7 +34,7 @@ def graph_tensors(session: Session) -> tuple[tuple[Tensor, ...], tuple[Tensor, .
 
 
 def check_graph(predictor: Predictor) -> None:
-    """The graph's inputs and outputs must be those of the manifest, and the first input its canvas.
+    """The graph's inputs and outputs must be those of the manifest, and the first input its model input.
 
     Raises:
         BadPackage: with the tensor that differs.
@@ -44,16 +44,16 @@ def check_graph(predictor: Predictor) -> None:
     for kind, expected, got in zip(("input", "output"), declared, graph_tensors(predictor.session), strict=True):
         if expected != got:
             raise BadPackage(f"{ref}: {kind}s of model.onnx: expected {_listed(expected)}, got {_listed(got)}")
-    canvas = ("uint8", (*manifest.preprocess.canvas_hw, 3))
-    if (manifest.inputs[0].dtype, manifest.inputs[0].shape[1:]) != canvas:
-        raise BadPackage(f"{ref}: expected a first input of canvases {canvas}, got {_listed(manifest.inputs)}")
+    model_input = ("uint8", (*manifest.preprocess.input_hw, 3))
+    if (manifest.inputs[0].dtype, manifest.inputs[0].shape[1:]) != model_input:
+        raise BadPackage(f"{ref}: expected a first input of model inputs {model_input}, got {_listed(manifest.inputs)}")
 
 
 def check_batches(predictor: Predictor) -> None:
-    """The golden pictures in one batch, repeated to N = 2 and N = max_batch, must give what each gives alone.
+    """The golden images in one batch, repeated to N = 2 and N = max_batch, must give what each gives alone.
 
     Raises:
-        BadPackage: with the batch size, the picture and what differs.
+        BadPackage: with the batch size, the image and what differs.
     """
     manifest = predictor.manifest
     options = Options().resolved(manifest)
@@ -71,10 +71,10 @@ def check_batches(predictor: Predictor) -> None:
 
 
 def check_golden(predictor: Predictor) -> None:
-    """Reproduce every golden picture.
+    """Reproduce every golden image.
 
     Raises:
-        GoldenMismatch: with the package, the picture and what differs.
+        GoldenMismatch: with the package, the image and what differs.
     """
     tolerance = golden_tolerance(predictor.manifest, predictor.provider)
     for golden in predictor.package.golden:
@@ -90,7 +90,7 @@ def check_golden(predictor: Predictor) -> None:
 
 
 def golden_entry(pipeline: Pipeline, name: str, image: bytes) -> dict[str, Any]:
-    """The JSON object that the pipeline gives for one golden picture under the manifest's default options."""
+    """The JSON object that the pipeline gives for one golden image under the manifest's default options."""
     options = Options().resolved(pipeline.manifest)
     prepared = pipeline.prepare(image)
     return _entry(pipeline, name, pipeline.infer([prepared], [options])[0], prepared, options)

@@ -1,4 +1,4 @@
-"""95 % intervals, so that a figure from 60 pictures does not look like one from 60 000."""
+"""95 % intervals, so that a figure from 60 images does not look like one from 60 000."""
 
 from collections.abc import Callable, Mapping
 
@@ -16,7 +16,7 @@ _Z_95 = 1.959963984540054  # two-sided 95 % quantile of the normal distribution
 def bootstrapped(statistics: Mapping[str, Callable[[npt.NDArray[np.int64]], float]], count: int) -> dict[str, Interval]:
     """Name -> bootstrap interval, of the statistics that have one.
 
-    A figure that is the same in every resample has none, and is left out: at a macro F1 of 1 no picture is wrong, so
+    A figure that is the same in every resample has none, and is left out: at a macro F1 of 1 no image is wrong, so
     none can be drawn, and an interval of 1 to 1 would call the model perfect. How many errors may be hidden there is
     told by an accuracy's interval (`wilson_95`), which needs no errors to be wide.
     """
@@ -25,13 +25,13 @@ def bootstrapped(statistics: Mapping[str, Callable[[npt.NDArray[np.int64]], floa
 
 
 def bootstrap_95(statistic: Callable[[npt.NDArray[np.int64]], float], count: int) -> Interval:
-    """Percentile bootstrap (Efron 1979): plain resampling of whole pictures, not stratified, seeded.
+    """Percentile bootstrap (Efron 1979): plain resampling of whole images, not stratified, seeded.
 
-    Pictures that belong together (one person, one slide) are resampled as if they did not: the true interval is wider.
+    Images that belong together (one person, one slide) are resampled as if they did not: the true interval is wider.
 
     Args:
         statistic: indices (count,) of a resample, with repeats -> the figure.
-        count: number of pictures, at least 1.
+        count: number of images, at least 1.
     """
     random = np.random.default_rng(SEED)
     figures = [statistic(random.integers(0, count, count)) for _ in range(RESAMPLES)]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 UInt8Array = npt.NDArray[np.uint8]
 
-RIM_OF_DIAGONAL = 0.02  # the paper's width of a rim, as a fraction of the picture's diagonal
+RIM_OF_DIAGONAL = 0.02  # the paper's width of a rim, as a fraction of the image's diagonal
 
 
 def boundary_iou(first: UInt8Array, second: UInt8Array, *, rim_px: int | None = None) -> float:
@@ -20,7 +20,7 @@ def boundary_iou(first: UInt8Array, second: UInt8Array, *, rim_px: int | None = 
     Args:
         first: (H, W) of 0 and 1.
         second: of the same shape.
-        rim_px: width of a rim, at least 1; None: 2 % of the picture's diagonal, as in the paper. When it is wider than
+        rim_px: width of a rim, at least 1; None: 2 % of the image's diagonal, as in the paper. When it is wider than
             the object, this is mask IoU.
 
     Returns:

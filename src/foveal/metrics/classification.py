@@ -14,9 +14,9 @@ IntArray = npt.NDArray[np.int64]
 
 
 def score_classification(results: Sequence[Classification], truth: Sequence[int], labels: tuple[str, ...]) -> Scores:
-    """Score N pictures.
+    """Score N images.
 
-    top1, top5: share of pictures whose class is the first, or among the first five, of the result.
+    top1, top5: share of images whose class is the first, or among the first five, of the result.
     macro_f1: mean of F1 over the classes that occur in the truth.
     ece: expected calibration error, see `calibration_error`; 0 is best.
 

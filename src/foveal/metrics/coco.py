@@ -26,7 +26,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 COCO_RECALLS: FloatArray = np.linspace(0, 1, 101)
 
-# name -> (table, IoU threshold or None for all ten, area, detections a picture and class): pycocotools' twelve lines
+# name -> (table, IoU threshold or None for all ten, area, detections an image and class): pycocotools' twelve lines
 LINES: dict[str, tuple[str, float | None, str, int]] = {
     "AP": ("precision", None, "all", 100),
     "AP50": ("precision", 0.5, "all", 100),
@@ -45,13 +45,13 @@ LINES: dict[str, tuple[str, float | None, str, int]] = {
 
 @dataclass(frozen=True)
 class ClassMatches:
-    """The detections of one class on all pictures, as COCO matched them at each IoU threshold (area "all")."""
+    """The detections of one class on all images, as COCO matched them at each IoU threshold (area "all")."""
 
-    scores: FloatArray  # (D,) at most 100 a picture, in the order of pictures
+    scores: FloatArray  # (D,) at most 100 an image, in the order of images
     image_index: npt.NDArray[np.int64]  # (D,)
     hit: BoolArray  # (T, D) matched an object that counts
     ignored: BoolArray  # (T, D) matched a crowd: neither right nor wrong
-    objects: npt.NDArray[np.int64]  # (I,) objects that count, by picture
+    objects: npt.NDArray[np.int64]  # (I,) objects that count, by image
 
 
 def evaluate(truth: Row, rows: Sequence[Row], kind: Kind) -> COCOeval:
@@ -94,7 +94,7 @@ def class_matches(run: COCOeval, category: int) -> ClassMatches:
     """What pycocotools matched for one class (its index)."""
     params = run.params
     images = len(params.imgIds)
-    start = category * len(params.areaRng) * images  # evalImgs runs over classes, areas (the first is "all"), pictures
+    start = category * len(params.areaRng) * images  # evalImgs runs over classes, areas (the first is "all"), images
     thresholds = len(params.iouThrs)
     parts = []
     objects = np.zeros(images, np.int64)
@@ -133,7 +133,7 @@ def average_precision(scores: FloatArray, hit: BoolArray, objects: int, *, recal
 
 
 def truth_dataset(truths: Iterable[ObjectTruth], labels: Sequence[str], kind: Kind) -> Row:
-    """Truths as a COCO data set; picture i has id i + 1, class k has id k + 1."""
+    """Truths as a COCO data set; image i has id i + 1, class k has id k + 1."""
     images: list[Row] = []
     annotations: list[Row] = []
     for number, truth in enumerate(truths, 1):

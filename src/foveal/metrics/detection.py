@@ -18,7 +18,7 @@ from foveal.metrics.detection_errors import Judged, count_error, error_table, ju
 from foveal.metrics.truth import ObjectTruth
 from foveal.results import Detections
 
-CURVE_POINTS = 200  # of the F1 curve that is kept for pictures
+CURVE_POINTS = 200  # of the F1 curve that is kept for images
 HEADLINE = ("AP50", "AP", "AP75", "AR_100")
 
 
@@ -39,13 +39,13 @@ def score_detection(
     *,
     score_threshold: float | None = None,
 ) -> Scores:
-    """Score the boxes of N pictures.
+    """Score the boxes of N images.
 
     Args:
         results: with a score threshold near 0, so that the precision-recall curve is whole.
-        truths: one a picture.
+        truths: one an image.
         labels: the classes.
-        score_threshold: what the model is used with; None: the best one on these pictures.
+        score_threshold: what the model is used with; None: the best one on these images.
 
     Returns:
         Scores. values: AP50, AP (over IoU 0.50 to 0.95), AP75, AR_100, best_f1. details: "coco" (all twelve figures),
@@ -64,7 +64,7 @@ def score_instances(
     *,
     score_threshold: float | None = None,
 ) -> Scores:
-    """Score the masks of N pictures, and their boxes beside them.
+    """Score the masks of N images, and their boxes beside them.
 
     Returns:
         As `score_detection`, measured on masks; also values box_AP50 and box_AP, and details "boundary_iou": the mean
@@ -158,13 +158,13 @@ def _pooled(matches: Sequence[ClassMatches]) -> tuple[npt.NDArray[np.float64], n
     return scores, hit, int(sum(m.objects.sum() for m in matches))
 
 
-def resampled_ap50(matches: Sequence[ClassMatches], pictures: npt.NDArray[np.int64]) -> float:
-    """AP50 over a resample of the pictures (indices, with repeats); classes without objects in it do not count."""
+def resampled_ap50(matches: Sequence[ClassMatches], images: npt.NDArray[np.int64]) -> float:
+    """AP50 over a resample of the images (indices, with repeats); classes without objects in it do not count."""
     found = []
     for m in matches:
-        objects = int(m.objects[pictures].sum())
+        objects = int(m.objects[images].sum())
         if objects:
-            times = np.bincount(pictures, minlength=len(m.objects))[m.image_index]
+            times = np.bincount(images, minlength=len(m.objects))[m.image_index]
             rows = np.repeat(np.arange(len(m.scores)), times * ~m.ignored[0])
             found.append(coco.average_precision(m.scores[rows], m.hit[0][rows], objects))
     return float(np.mean(found)) if found else 0.0

@@ -31,7 +31,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Judged:
-    """One picture's detections above the confidence, each with its kind, and the objects that were missed."""
+    """One image's detections above the confidence, each with its kind, and the objects that were missed."""
 
     kinds: dict[int, str]  # detection -> kind; those on crowds are left out
     pairs: tuple[tuple[int, int], ...]  # (detection, object) of the correct ones
@@ -112,10 +112,10 @@ def error_table(
 def count_error(
     results: Sequence[Detections], truths: Sequence[ObjectTruth], score_threshold: float
 ) -> dict[str, float]:
-    """How wrong the number of objects in a picture is, crowds not counted.
+    """How wrong the number of objects in an image is, crowds not counted.
 
     Returns:
-        mean_absolute: mean over pictures of |found - true|, in objects. mean_signed: the same with its sign (positive:
+        mean_absolute: mean over images of |found - true|, in objects. mean_signed: the same with its sign (positive:
         too many). relative: sum of |found - true| over the sum of true, left out when nothing is there to be counted.
     """
     found = np.array([np.count_nonzero(result.scores > score_threshold) for result in results])

@@ -1,4 +1,4 @@
-"""Scores of class maps: IoU and Dice by class, pixel accuracy, boundary F-score. Streaming over pictures."""
+"""Scores of class maps: IoU and Dice by class, pixel accuracy, boundary F-score. Streaming over images."""
 
 import math
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from foveal.metrics.bootstrap import bootstrapped
 from foveal.results import SemanticMap
 
 IGNORE = 255  # in a truth map: belongs to no class and counts nowhere
-BOUNDARY_TOLERANCE = 0.0075  # of the picture's diagonal, as Csurka et al. and DAVIS take it
+BOUNDARY_TOLERANCE = 0.0075  # of the image's diagonal, as Csurka et al. and DAVIS take it
 IntArray = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 
 
 class TruthMap(Protocol):
-    """The truth of one picture, read when it is needed: a split of large maps never stands in memory at once."""
+    """The truth of one image, read when it is needed: a split of large maps never stands in memory at once."""
 
     def read(self) -> UInt8Array:
         """(H, W) uint8 class ids, IGNORE where nothing counts."""
@@ -27,12 +27,12 @@ class TruthMap(Protocol):
 
 
 def score_segmentation(results: Sequence[SemanticMap], truths: Sequence[TruthMap], labels: tuple[str, ...]) -> Scores:
-    """Score N class maps at the pictures' original sizes.
+    """Score N class maps at the images' original sizes.
 
-    miou: mean over classes of intersection / union, counted over all pictures together (PASCAL VOC's definition). A
+    miou: mean over classes of intersection / union, counted over all images together (PASCAL VOC's definition). A
     class that is neither in any truth nor in any prediction has no IoU and is left out of the mean.
     dice: mean of 2 TP / (2 TP + FP + FN) over the same classes. pixel_accuracy: share of counted pixels that are right.
-    boundary_f: mean over pictures and classes of the boundary F-score, see `boundary_f_score`.
+    boundary_f: mean over images and classes of the boundary F-score, see `boundary_f_score`.
 
     Args:
         results: N maps.
@@ -40,7 +40,7 @@ def score_segmentation(results: Sequence[SemanticMap], truths: Sequence[TruthMap
         labels: C names.
 
     Returns:
-        Scores; intervals are bootstrapped over pictures. `per_class` has iou, dice, recall and precision.
+        Scores; intervals are bootstrapped over images. `per_class` has iou, dice, recall and precision.
     """
     assert len(results) == len(truths) > 0
     matrices, boundaries = [], []
@@ -99,7 +99,7 @@ def pixel_accuracy(counts: IntArray) -> float:
 def boundary_f_scores(predicted: UInt8Array, truth: UInt8Array, classes: int) -> list[float | None]:
     """F-score of each class' boundary; None where neither map has one.
 
-    A boundary pixel is a hit when the other map has a boundary of the same class within 0.75 % of the picture's
+    A boundary pixel is a hit when the other map has a boundary of the same class within 0.75 % of the image's
     diagonal (at least one pixel). Csurka, Larlus, Perronnin, "What is a good evaluation measure for semantic
     segmentation?", BMVC 2013; tolerance as in Perazzi et al., "DAVIS", CVPR 2016. Boundaries against ignored pixels
     do not count.
@@ -131,7 +131,7 @@ def _within(marked: npt.NDArray[np.bool_], reach_px: int) -> npt.NDArray[np.bool
 
 
 def _boundary(mask: UInt8Array) -> npt.NDArray[np.bool_]:
-    """Pixels of the mask that touch, by a side, a pixel outside it; the picture's border is no boundary."""
+    """Pixels of the mask that touch, by a side, a pixel outside it; the image's border is no boundary."""
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     edge: npt.NDArray[np.bool_] = (mask > 0) & (cv2.erode(mask, cross, borderType=cv2.BORDER_REPLICATE) == 0)
     return edge

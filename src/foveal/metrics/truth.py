@@ -1,4 +1,4 @@
-"""What is true about the objects of one picture: boxes, classes, crowds, and masks as COCO run lengths."""
+"""What is true about the objects of one image: boxes, classes, crowds, and masks as COCO run lengths."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ Rle = dict[str, Any]  # {"size": [H, W], "counts": "…"}: compressed, as pycoco
 
 @dataclass(frozen=True)
 class ObjectTruth:
-    """The annotated objects of one picture, in its original pixels after EXIF. No objects is a valid truth."""
+    """The annotated objects of one image, in its original pixels after EXIF. No objects is a valid truth."""
 
     boxes_xyxy: npt.NDArray[np.float32]  # (N, 4) continuous edges
     class_ids: npt.NDArray[np.int64]  # (N,) from 0

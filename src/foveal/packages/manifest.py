@@ -37,7 +37,7 @@ class Parity(_Frozen):
     """The proof that the graph does what the trained model did, as measured when the package was built."""
 
     reference: str = Field(description="what ran beside the graph, e.g. 'torch 2.15.0 eager'")
-    images: int = Field(ge=1, description="pictures compared")
+    images: int = Field(ge=1, description="images compared")
     batch_sizes: tuple[int, ...]
     criterion: str = Field(description="what had to hold, in words and numbers")
     measured: dict[str, float] = Field(description="worst differences found, by name")
@@ -84,7 +84,7 @@ class Calibration(_Frozen):
     temperature: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="logits are divided by it before the softmax; None: not fitted"
     )
-    images: int = Field(0, ge=0, description="pictures of val that it was fitted on")
+    images: int = Field(0, ge=0, description="images of val that it was fitted on")
     ece_before: float | None = Field(None, description="expected calibration error on the metrics' split without it")
     ece_before_95: tuple[float, float] | None = Field(None, description="bootstrap interval of that")
 
@@ -94,7 +94,7 @@ class Member(_Frozen):
 
     ref: str = Field(description="name@version")
     digest: str
-    values: dict[str, float] = Field(description="its own figures on the pictures of `metrics`")
+    values: dict[str, float] = Field(description="its own figures on the images of `metrics`")
 
 
 class Manifest(_Frozen):

@@ -28,7 +28,7 @@ _REQUIRED = (MODEL, MANIFEST, CARD)
 
 @dataclass(frozen=True)
 class Golden:
-    """One golden example: a small picture and the entry that the package must give for it."""
+    """One golden example: a small image and the entry that the package must give for it."""
 
     name: str
     image: bytes
@@ -180,5 +180,5 @@ def _golden(path: Path, files: Mapping[str, bytes]) -> tuple[Golden, ...]:
         if f"golden/{name}.json" not in files:
             raise BadPackage(f"{path}/golden/{name}.json: expected the golden result of {name}.png, got no such file")
     if not names:
-        raise BadPackage(f"{path}/golden: expected at least one golden picture, got none")
+        raise BadPackage(f"{path}/golden: expected at least one golden image, got none")
     return tuple(Golden(n, files[f"golden/{n}.png"], files[f"golden/{n}.json"]) for n in names)

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal.synth import outlines
-from foveal.synth.canvas import Drawing, Patch, Shade, Shadow, Thing, compose
 from foveal.synth.noise import Plane, fractal, mix, smoothstep
+from foveal.synth.rendering import Drawing, Patch, Shade, Shadow, Thing, compose
 
 LABELS = ("building",)
 MAP_LABELS = ("land", "road", "building", "vegetation", "water")
@@ -19,7 +19,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class _Town:
-    """A street grid. (u, v) are picture coordinates turned by `angle`."""
+    """A street grid. (u, v) are image coordinates turned by `angle`."""
 
     angle: float
     block_px: float
@@ -110,7 +110,7 @@ def _street_distance(town: _Town, x: Plane, y: Plane, built: Plane) -> Plane:
 
 
 def _highway_distance(rng: np.random.Generator, x: Plane, y: Plane, unit: int) -> Plane:
-    """A gently winding road across the picture."""
+    """A gently winding road across the image."""
     angle = float(rng.uniform(0, np.pi))
     along = x * np.cos(angle) + y * np.sin(angle)
     across = y * np.cos(angle) - x * np.sin(angle)

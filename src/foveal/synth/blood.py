@@ -5,9 +5,9 @@ from itertools import pairwise
 import numpy as np
 
 from foveal.synth import outlines
-from foveal.synth.canvas import Drawing, Patch, Shade, Thing, compose
 from foveal.synth.noise import Plane, fractal, mix, smoothstep, vignette
 from foveal.synth.place import scatter
+from foveal.synth.rendering import Drawing, Patch, Shade, Thing, compose
 
 LABELS = ("Platelets", "RBC", "WBC")
 MAP_LABELS = ("background", *LABELS)
@@ -35,7 +35,7 @@ def draw_many(rng: np.random.Generator, image_hw: tuple[int, int]) -> Drawing:
 
 
 def draw_one(rng: np.random.Generator, image_hw: tuple[int, int], class_id: int) -> Drawing:
-    """One cell of the given class near the middle, at a magnification that fills a good part of the picture."""
+    """One cell of the given class near the middle, at a magnification that fills a good part of the image."""
     unit = min(image_hw)
     make = (_platelet, _red, _white)[class_id]
     radius = float(rng.uniform(*((0.10, 0.20), (0.24, 0.36), (0.30, 0.42))[class_id])) * unit

@@ -1,13 +1,13 @@
-"""Style `nuclei`: cell nuclei in three kinds of microscopy, one kind a picture, as screening data sets mix them."""
+"""Style `nuclei`: cell nuclei in three kinds of microscopy, one kind an image, as screening data sets mix them."""
 
 from collections.abc import Callable
 
 import numpy as np
 
 from foveal.synth import outlines
-from foveal.synth.canvas import Drawing, Patch, Shade, Thing, compose
 from foveal.synth.noise import Plane, fractal, mix, smoothstep, vignette
 from foveal.synth.place import scatter
+from foveal.synth.rendering import Drawing, Patch, Shade, Thing, compose
 
 LABELS = ("nucleus",)
 MAP_LABELS = ("background", *LABELS)

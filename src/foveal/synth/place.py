@@ -18,7 +18,7 @@ def scatter(
 
     Args:
         rng: source of randomness.
-        image_hw: size of the picture; centres lie inside it.
+        image_hw: size of the image; centres lie inside it.
         radii_px: one for each thing, in the order in which they look for a place.
         spacing: least distance of two centres, as a multiple of the sum of their radii: 1 touch, 0.8 overlap a little.
         tries: places tried for each thing.

@@ -10,8 +10,8 @@ GROUND_RGB = (40, 40, 40)
 def rectangles(image_hw: tuple[int, int], n: int, seed: int = 0) -> Scene:
     """Up to n rectangles that do not touch, each of one flat colour, on flat dark grey. No noise, no blending.
 
-    Every rectangle has its own colour, so picture and truth can each be rebuilt from the other. Sides are at least one
-    pixel and at most a quarter of the picture's; a rectangle that finds no room after 200 tries is left out.
+    Every rectangle has its own colour, so image and truth can each be rebuilt from the other. Sides are at least one
+    pixel and at most a quarter of the image's; a rectangle that finds no room after 200 tries is left out.
     """
     rng = np.random.default_rng(seed)
     height, width = image_hw

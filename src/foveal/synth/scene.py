@@ -1,7 +1,7 @@
-"""A drawn picture and the truth about it.
+"""A drawn image and the truth about it.
 
 The truth is what can be SEEN in the drawing: a pixel belongs to the topmost outline that contains the pixel's centre.
-Edges are blended into what lies below (a pixel whose centre is inside shows at least half of its owner), so pictures
+Edges are blended into what lies below (a pixel whose centre is inside shows at least half of its owner), so images
 have no staircase edges and the truth still has no doubt. Photographic effects laid over the finished drawing (blur,
 noise, vignette) move no truth.
 """

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 
 from foveal.synth import outlines
-from foveal.synth.canvas import Drawing, Patch, Shade, Shadow, Thing, compose
 from foveal.synth.noise import Plane, fractal, vignette
 from foveal.synth.outlines import Outline
 from foveal.synth.place import scatter
+from foveal.synth.rendering import Drawing, Patch, Shade, Shadow, Thing, compose
 
 LABELS = ("circle", "heart", "ring", "square", "star", "triangle")
 MAP_LABELS = ("background", *LABELS)

@@ -8,8 +8,8 @@ import numpy as np
 
 from foveal.errors import BadRequest, UnknownName
 from foveal.synth import aerial, blood, nuclei, shapes
-from foveal.synth.canvas import Drawing
 from foveal.synth.noise import photograph
+from foveal.synth.rendering import Drawing
 from foveal.synth.scene import Scene
 
 MIN_SIDE_PX = 32
@@ -51,14 +51,14 @@ def find_style(name: str) -> Style:
 
 
 def draw(style: str, *, seed: int = 0, index: int = 0, image_hw: tuple[int, int] = (240, 320)) -> Scene:
-    """Draw picture number `index` of a seed: many things, as detectors and segmenters see them.
+    """Draw image number `index` of a seed: many things, as detectors and segmenters see them.
 
     The same arguments give the same scene, whatever else is drawn.
 
     Args:
         style: one of STYLES.
         seed: number of the series, at least 0.
-        index: number of the picture in the series, at least 0.
+        index: number of the image in the series, at least 0.
         image_hw: (height, width), each 32..8192.
 
     Raises:
@@ -75,12 +75,12 @@ def draw_one(
     """Draw one main thing of class `class_id`, as classifiers see it. Otherwise as `draw`.
 
     Raises:
-        BadRequest: the style has no pictures of single things, or no such class.
+        BadRequest: the style has no images of single things, or no such class.
     """
     found = find_style(style)
     if found.draw_one is None:
         able = ", ".join(name for name, each in STYLES.items() if each.draw_one)
-        raise BadRequest(f"style {style!r} has no pictures of single things; expected one of {able}")
+        raise BadRequest(f"style {style!r} has no images of single things; expected one of {able}")
     if not 0 <= class_id < len(found.labels):
         raise BadRequest(f"class_id: expected 0..{len(found.labels) - 1} for style {style!r}, got {class_id}")
     rng = _source(style, "one", seed, index, image_hw)
@@ -88,7 +88,7 @@ def draw_one(
 
 
 def _source(style: str, mode: str, seed: int, index: int, image_hw: tuple[int, int]) -> np.random.Generator:
-    """Randomness of one picture, independent of every other picture's."""
+    """Randomness of one image, independent of every other image's."""
     if not all(MIN_SIDE_PX <= side <= MAX_SIDE_PX for side in image_hw):
         raise BadRequest(f"image_hw: expected sides of {MIN_SIDE_PX}..{MAX_SIDE_PX} px, got {image_hw}")
     if seed < 0 or index < 0:

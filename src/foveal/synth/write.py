@@ -1,6 +1,6 @@
 """Scenes as a data set on disk, in the layouts that Foveal reads.
 
-Picture i goes to the same split and looks the same whatever the number of pictures: of ten in a row seven train, two
+Image i goes to the same split and looks the same whatever the number of images: of ten in a row seven train, two
 validate, the last tests. For classification the ten are rounds over all classes, so that every split has them all.
 """
 
@@ -26,7 +26,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Drawn:
-    """One picture of the data set."""
+    """One image of the data set."""
 
     name: str  # file name without folder
     split: str
@@ -53,7 +53,7 @@ class Order:
     image_hw: tuple[int, int] | None = None  # None: 128 x 128 for classification, else 240 x 320
 
     def drawn(self) -> Iterable[Drawn]:
-        """Draw the pictures one after another."""
+        """Draw the images one after another."""
         style = find_style(self.style)
         for index in range(self.count):
             per_round = len(style.labels) if self.task == "classification" else 1
@@ -78,7 +78,7 @@ def write_data_set(
     Args:
         order: what to draw.
         out: the folder to make.
-        track: may wrap the pictures, for a progress bar.
+        track: may wrap the images, for a progress bar.
 
     Returns:
         The layout that was written.

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from foveal.imaging.preprocess import Frame
+from foveal.imaging.preprocess import ImageTransform
 from foveal.imaging.tiling import Window
 from foveal.options import Options
 from foveal.packages.manifest import GoldenTolerance, Manifest
@@ -20,17 +20,17 @@ JsonObject = dict[str, Any]
 
 @dataclass(frozen=True)
 class Prepared:
-    """One picture, ready for the graph. With the option `tile` the graph reads its parts instead."""
+    """One image, ready for the graph. With the option `tile` the graph reads its parts instead."""
 
-    canvas: npt.NDArray[np.uint8]  # (H, W, 3)
-    frame: Frame
+    model_input: npt.NDArray[np.uint8]  # (H, W, 3)
+    transform: ImageTransform
     exif_orientation: int = 1
     parts: tuple["Part", ...] = ()
 
 
 @dataclass(frozen=True)
 class Part:
-    """One window of a large picture, ready for the graph as if it were a picture."""
+    """One window of a large image, ready for the graph as if it were an image."""
 
     window: Window
     prepared: Prepared
@@ -49,15 +49,15 @@ class Task(Protocol):
         ...
 
     def feeds(self, batch: Sequence[Prepared], options: Sequence[Options], manifest: Manifest) -> dict[str, Array]:
-        """Graph inputs for N pictures."""
+        """Graph inputs for N images."""
         ...
 
     def split(self, outputs: Outputs, count: int) -> list[Outputs]:
-        """Batched outputs -> one mapping a picture."""
+        """Batched outputs -> one mapping an image."""
         ...
 
-    def decode(self, outputs: Outputs, frame: Frame, manifest: Manifest, options: Options) -> Result:
-        """One picture's outputs -> result in original pixels."""
+    def decode(self, outputs: Outputs, transform: ImageTransform, manifest: Manifest, options: Options) -> Result:
+        """One image's outputs -> result in original pixels."""
         ...
 
     def render(self, result: Result, options: Options) -> JsonObject:
@@ -73,11 +73,11 @@ class Task(Protocol):
         ...
 
 
-def stack_canvases(batch: Sequence[Prepared]) -> npt.NDArray[np.uint8]:
-    """(N, H, W, 3) uint8; a single canvas is only given its batch axis, not copied."""
+def stack_inputs(batch: Sequence[Prepared]) -> npt.NDArray[np.uint8]:
+    """(N, H, W, 3) uint8; a single model input is only given its batch axis, not copied."""
     if len(batch) == 1:
-        return batch[0].canvas[None]
-    return np.stack([item.canvas for item in batch])
+        return batch[0].model_input[None]
+    return np.stack([item.model_input for item in batch])
 
 
 def split_rows(outputs: Outputs, count: int) -> list[Outputs]:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from foveal.imaging.preprocess import Frame
+from foveal.imaging.preprocess import ImageTransform
 from foveal.options import Options
 from foveal.packages.manifest import GoldenTolerance, Manifest
 from foveal.results import Classification, Result
-from foveal.tasks.base import Array, JsonObject, Outputs, Prepared, split_rows, stack_canvases
+from foveal.tasks.base import Array, JsonObject, Outputs, Prepared, split_rows, stack_inputs
 
 
 class ClassificationTask:
@@ -25,14 +25,16 @@ class ClassificationTask:
         return None
 
     def feeds(self, batch: Sequence[Prepared], options: Sequence[Options], manifest: Manifest) -> dict[str, Array]:
-        """Graph inputs for N pictures."""
-        return {"images": stack_canvases(batch)}
+        """Graph inputs for N images."""
+        return {"images": stack_inputs(batch)}
 
     def split(self, outputs: Outputs, count: int) -> list[Outputs]:
-        """Batched outputs -> one mapping a picture."""
+        """Batched outputs -> one mapping an image."""
         return split_rows(outputs, count)
 
-    def decode(self, outputs: Outputs, frame: Frame, manifest: Manifest, options: Options) -> Classification:
+    def decode(
+        self, outputs: Outputs, transform: ImageTransform, manifest: Manifest, options: Options
+    ) -> Classification:
         """Logits (C,) -> softmax, calibrated -> top k.
 
         Equal scores are ordered by their logits, so that no temperature changes the first class; then by class id.
@@ -41,7 +43,7 @@ class ClassificationTask:
         scores = softmax(logits, temperature=manifest.calibration.temperature or 1.0)
         top_k = min(options.top_k or len(scores), len(scores))
         class_ids = np.lexsort((-logits, -scores))[:top_k].astype(np.int64)
-        return Classification(scores[class_ids], class_ids, manifest.labels, frame.image_hw)
+        return Classification(scores[class_ids], class_ids, manifest.labels, transform.image_hw)
 
     def render(self, result: Result, options: Options) -> JsonObject:
         """{"classes": [{"label", "class_id", "score"}, …]}, best first."""

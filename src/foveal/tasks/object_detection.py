@@ -1,6 +1,6 @@
 """Object detection: two families of graphs, one result.
 
-All boxes inside graphs are canvas pixels, continuous edges, clipped to the content; class ids count from 0.
+All boxes inside graphs are model-input pixels, continuous edges, clipped to the content; class ids count from 0.
 
 Two-stage (Faster R-CNN, Mask R-CNN): thresholds are inputs, so that later stages run only on what was asked for.
     images (N, H, W, 3) uint8, content_hw (N, 2) float32, score_threshold (N,) float32, iou_threshold () float32
@@ -10,8 +10,8 @@ One-stage (SSD, SSDLite, RetinaNet): the graph gives its best K candidates; thre
     images (N, H, W, 3) uint8, content_hw (N, 2) float32
     -> boxes (N, K, 4) float32, scores (N, K) float32, class_ids (N, K) int64
 
-`content_hw` is (height, width) of the picture on the canvas. A detection's score must be GREATER than the threshold, so
-rows of score 0 are padding. The names of the manifest's inputs tell the family; nothing is guessed from shapes.
+`content_hw` is (height, width) of the image on the model input. A detection's score must be GREATER than the threshold,
+so rows of score 0 are padding. The names of the manifest's inputs tell the family; nothing is guessed from shapes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,13 +21,13 @@ import numpy as np
 
 from foveal.errors import BadPackage
 from foveal.imaging.boxes import nms
-from foveal.imaging.preprocess import Frame
+from foveal.imaging.preprocess import ImageTransform
 from foveal.options import MAX_DETECTIONS, Options
 from foveal.packages.manifest import GoldenTolerance, Manifest
 from foveal.results import Detections, FloatArray, InstanceMasks, IntArray, Result
-from foveal.tasks.base import Array, JsonObject, Outputs, Prepared, split_rows, stack_canvases
+from foveal.tasks.base import Array, JsonObject, Outputs, Prepared, split_rows, stack_inputs
 
-MAX_CANDIDATES = 5000  # a one-stage picture's best candidates before NMS: bounds time and memory at score_threshold 0
+MAX_CANDIDATES = 5000  # a one-stage image's best candidates before NMS: bounds time and memory at score_threshold 0
 MIN_SIDE_PX = 0.01  # in original pixels: what is narrower after clipping would be printed with no width
 
 ONE_STAGE_INPUTS = frozenset({"images", "content_hw"})
@@ -64,10 +64,10 @@ class ObjectDetectionTask:
         return options.iou_threshold
 
     def feeds(self, batch: Sequence[Prepared], options: Sequence[Options], manifest: Manifest) -> dict[str, Array]:
-        """Graph inputs for N pictures whose options share a batch key."""
+        """Graph inputs for N images whose options share a batch key."""
         feeds: dict[str, Array] = {
-            "images": stack_canvases(batch),
-            "content_hw": np.array([item.frame.content_hw for item in batch], np.float32),
+            "images": stack_inputs(batch),
+            "content_hw": np.array([item.transform.content_hw for item in batch], np.float32),
         }
         if graph_family(manifest) == "two-stage":
             feeds["score_threshold"] = np.array([o.score_threshold for o in options], np.float32)
@@ -81,26 +81,26 @@ class ObjectDetectionTask:
         rows = [np.flatnonzero(outputs["image_index"] == i) for i in range(count)]
         return [{name: value[mine] for name, value in outputs.items() if name != "image_index"} for mine in rows]
 
-    def decode(self, outputs: Outputs, frame: Frame, manifest: Manifest, options: Options) -> Detections:
+    def decode(self, outputs: Outputs, transform: ImageTransform, manifest: Manifest, options: Options) -> Detections:
         """Threshold, classes, original pixels, order, NMS (one-stage), cut.
 
         Ordering comes before NMS and the cuts, so that the result does not depend on the order of the graph's rows.
         """
         boxes, scores, class_ids = outputs["boxes"], outputs["scores"], outputs["class_ids"]
         rows = _wanted(scores, class_ids, manifest.labels, options)
-        boxes_xyxy = frame.to_image(boxes[rows])
+        boxes_xyxy = transform.to_image(boxes[rows])
         visible = ((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) >= MIN_SIDE_PX).all(axis=1)
         rows, boxes_xyxy = rows[visible], boxes_xyxy[visible]
         order = _order(boxes_xyxy, scores[rows], class_ids[rows])[:MAX_CANDIDATES]
         most = options.max_detections or MAX_DETECTIONS
         if graph_family(manifest) == "one-stage":
             assert options.iou_threshold is not None
-            best = rows[order]  # NMS on canvas pixels, as the model was trained and scored
+            best = rows[order]  # NMS on model-input pixels, as the model was trained and scored
             order = order[nms(boxes[best], scores[best], class_ids[best], options.iou_threshold, limit=most)]
         order = order[:most]
         rows = rows[order]
         masks = InstanceMasks(outputs["masks"][rows]) if "masks" in outputs else None
-        return Detections(boxes_xyxy[order], scores[rows], class_ids[rows], manifest.labels, frame.image_hw, masks)
+        return Detections(boxes_xyxy[order], scores[rows], class_ids[rows], manifest.labels, transform.image_hw, masks)
 
     def render(self, result: Result, options: Options) -> JsonObject:
         """{"detections": [{"label", "class_id", "score", "box": [x1, y1, x2, y2]}, …]}, best first."""

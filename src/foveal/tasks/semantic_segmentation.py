@@ -1,14 +1,14 @@
-"""Semantic segmentation: one class for every pixel of the original picture."""
+"""Semantic segmentation: one class for every pixel of the original image."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from foveal.errors import BadRequest
 from foveal.imaging import class_map as maps
-from foveal.imaging.preprocess import Frame
+from foveal.imaging.preprocess import ImageTransform
 from foveal.options import Options
 from foveal.packages.manifest import GoldenTolerance, Manifest
 from foveal.results import Result, SemanticMap
-from foveal.tasks.base import Array, JsonObject, Outputs, Prepared, split_rows, stack_canvases
+from foveal.tasks.base import Array, JsonObject, Outputs, Prepared, split_rows, stack_inputs
 
 RENDERERS = ("png", "rle", "none")
 
@@ -30,16 +30,16 @@ class SemanticSegmentationTask:
         return None
 
     def feeds(self, batch: Sequence[Prepared], options: Sequence[Options], manifest: Manifest) -> dict[str, Array]:
-        """Graph inputs for N pictures."""
-        return {"images": stack_canvases(batch)}
+        """Graph inputs for N images."""
+        return {"images": stack_inputs(batch)}
 
     def split(self, outputs: Outputs, count: int) -> list[Outputs]:
-        """Batched outputs -> one mapping a picture."""
+        """Batched outputs -> one mapping an image."""
         return split_rows(outputs, count)
 
-    def decode(self, outputs: Outputs, frame: Frame, manifest: Manifest, options: Options) -> SemanticMap:
-        """The canvas' map -> a map of exactly the picture's size and orientation."""
-        return SemanticMap(maps.to_picture(outputs["class_map"], frame), manifest.labels, frame.image_hw)
+    def decode(self, outputs: Outputs, transform: ImageTransform, manifest: Manifest, options: Options) -> SemanticMap:
+        """The model input's map -> a map of exactly the image's size and orientation."""
+        return SemanticMap(maps.to_image(outputs["class_map"], transform), manifest.labels, transform.image_hw)
 
     def render(self, result: Result, options: Options) -> JsonObject:
         """{"segmentation": {"labels", "mask" or "masks", "coverage"}}; `mask_format`: png (default), rle or none.
@@ -60,7 +60,7 @@ class SemanticSegmentationTask:
         return {"segmentation": rendered}
 
     def csv_rows(self, rendered: JsonObject) -> Iterable[Mapping[str, object]]:
-        """One row a label: its share of the picture."""
+        """One row a label: its share of the image."""
         coverage = rendered["segmentation"]["coverage"]
         return ({"label": name, "class_id": i, "coverage": v} for i, (name, v) in enumerate(coverage.items()))
 

@@ -1,4 +1,4 @@
-"""Every kind of picture over real HTTP: turned, odd, damaged."""
+"""Every kind of image over real HTTP: turned, odd, damaged."""
 
 import io
 import struct
@@ -16,7 +16,7 @@ GREEN = (0, 255, 0)
 CLASSIFY = "/v1/classify"
 
 
-def picture(container: str, **options: object) -> bytes:
+def image(container: str, **options: object) -> bytes:
     return encoded(Image.new("RGB", (40, 30), GREEN), container, **options)
 
 
@@ -25,12 +25,12 @@ def picture(container: str, **options: object) -> bytes:
 def test_exif_orientation(client: httpx.Client, container: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    image = client.post(CLASSIFY, content=picture(container, exif=exif)).json()["results"][0]["image"]
+    photo = client.post(CLASSIFY, content=image(container, exif=exif)).json()["results"][0]["image"]
     width, height = (40, 30) if orientation < 5 else (30, 40)
-    assert (image["width"], image["height"], image["exif_orientation"]) == (width, height, orientation)
+    assert (photo["width"], photo["height"], photo["exif_orientation"]) == (width, height, orientation)
 
 
-def odd_pictures() -> dict[str, bytes]:
+def odd_images() -> dict[str, bytes]:
     green = Image.new("RGB", (40, 30), GREEN)
     deep = np.full((30, 40), 40_000, np.uint16)
     return {
@@ -43,17 +43,17 @@ def odd_pictures() -> dict[str, bytes]:
         "1x1": encoded(green.resize((1, 1)), "PNG"),
         "10000x10": encoded(green.resize((10_000, 10)), "PNG"),
         "10x10000": encoded(green.resize((10, 10_000)), "JPEG"),
-        "gif": picture("GIF"),
-        "bmp": picture("BMP"),
-        "webp": picture("WEBP"),
-        "avif": picture("AVIF"),
-        "progressive": picture("JPEG", progressive=True),
+        "gif": image("GIF"),
+        "bmp": image("BMP"),
+        "webp": image("WEBP"),
+        "avif": image("AVIF"),
+        "progressive": image("JPEG", progressive=True),
     }
 
 
-@pytest.mark.parametrize("name", odd_pictures())
-def test_odd_pictures_are_answered_rightly(client: httpx.Client, name: str) -> None:
-    data = odd_pictures()[name]
+@pytest.mark.parametrize("name", odd_images())
+def test_odd_images_are_answered_rightly(client: httpx.Client, name: str) -> None:
+    data = odd_images()[name]
     response = client.post(CLASSIFY, content=data)
     with Image.open(io.BytesIO(data)) as opened:
         image = response.json()["results"][0]["image"]
@@ -80,12 +80,12 @@ def giant_png() -> bytes:
         (b"", 422),
         (b"just a text named photo.jpg", 415),
         (b"%PDF-1.7", 415),
-        (picture("JPEG")[:-200], 422),
-        (picture("JPEG")[:20], 422),
-        (picture("PNG")[:60], 422),
+        (image("JPEG")[:-200], 422),
+        (image("JPEG")[:20], 422),
+        (image("PNG")[:60], 422),
         (giant_png(), 413),
     ],
     ids=["empty", "text", "pdf", "cut jpeg", "jpeg header", "cut png", "500 megapixels"],
 )
-def test_bad_pictures_get_their_status(client: httpx.Client, data: bytes, status: int) -> None:
+def test_bad_images_get_their_status(client: httpx.Client, data: bytes, status: int) -> None:
     problem(client.post(CLASSIFY, content=data), status)

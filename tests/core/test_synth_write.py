@@ -128,7 +128,7 @@ def test_nonsense_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
         write_data_set(order("object-detection", "blood", "masks"), tmp_path / "x")
     with pytest.raises(BadRequest, match="holds one class"):
         write_data_set(order("instance-segmentation", "blood", "idmaps"), tmp_path / "x")
-    with pytest.raises(BadRequest, match="no pictures of single things"):
+    with pytest.raises(BadRequest, match="no images of single things"):
         write_data_set(order("classification", "aerial"), tmp_path / "x")
     assert [p.name for p in tmp_path.iterdir()] == ["there"]
 

@@ -1,4 +1,4 @@
-"""Drawings and their truth: seen pixels, tight boxes, the same picture every time."""
+"""Drawings and their truth: seen pixels, tight boxes, the same image every time."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_truth_is_what_can_be_seen(style: str, index: int) -> None:
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_a_picture_depends_on_its_own_number_only(style: str) -> None:
+def test_a_image_depends_on_its_own_number_only(style: str) -> None:
     first = draw(style, seed=1, index=5, image_hw=(64, 80))
     draw(style, seed=1, index=4, image_hw=(64, 80))
     again = draw(style, seed=1, index=5, image_hw=(64, 80))
@@ -58,7 +58,7 @@ def test_a_ring_keeps_its_hole() -> None:
 
 
 def test_things_differ_from_their_ground() -> None:
-    """The pixels belong to the truth: inside a shape the picture differs from its surroundings on average."""
+    """The pixels belong to the truth: inside a shape the image differs from its surroundings on average."""
     scene = draw("shapes", seed=0, index=0)
     ground = scene.rgb[scene.class_map == 0].astype(float)
     for i in range(len(scene)):
@@ -66,7 +66,7 @@ def test_things_differ_from_their_ground() -> None:
         assert np.abs(inside.mean(axis=0) - ground.mean(axis=0)).max() > 15
 
 
-def test_rectangles_can_be_rebuilt_from_the_picture() -> None:
+def test_rectangles_can_be_rebuilt_from_the_image() -> None:
     scene = rectangles((50, 70), 9, seed=4)
     check_truth(scene)
     assert len(scene) == 9
@@ -83,7 +83,7 @@ def test_nonsense_is_refused() -> None:
         draw("blood", image_hw=(8, 100))
     with pytest.raises(BadRequest, match="at least 0"):
         draw("blood", seed=-1)
-    with pytest.raises(BadRequest, match="no pictures of single things"):
+    with pytest.raises(BadRequest, match="no images of single things"):
         draw_one("aerial", 0)
     with pytest.raises(BadRequest, match=r"class_id: expected 0\.\.5"):
         draw_one("shapes", 6)

@@ -1,4 +1,4 @@
-"""FastAPI around Foveal's kernel: tells the share of the server from that of the pipeline."""
+"""FastAPI around Foveal's core: tells the share of the server from that of the pipeline."""
 
 import sys
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foveal.synth import outlines
-from foveal.synth.canvas import Drawing, Shadow, Thing, compose
 from foveal.synth.outlines import Outline
+from foveal.synth.rendering import Drawing, Shadow, Thing, compose
 
 HW = (40, 60)
 FLAT = {
@@ -107,7 +107,7 @@ def test_things_are_cut_at_the_border(center: tuple[float, float]) -> None:
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_an_edge_pixel_shows_at_least_half_of_its_owner(seed: int) -> None:
-    """The rule of the truth, read back from the picture: white on black, over 127 means owned."""
+    """The rule of the truth, read back from the image: white on black, over 127 means owned."""
     rng = np.random.default_rng(seed)
     outline = outlines.turned(outlines.star(5, 14, 0.45), rng.uniform(0, 6))
     drawing = drawn(thing(*rng.uniform((16, 16), (44, 24)), outline, 255))

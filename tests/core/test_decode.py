@@ -15,7 +15,7 @@ from foveal.imaging.decode import Decoded, decode, read_header
 CONTAINERS = ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF"]
 WITH_EXIF = ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"]
 LOSSLESS = {"PNG", "TIFF", "BMP"}
-# How a camera held that way stores an upright picture: the inverse of what the viewer must do.
+# How a camera held that way stores an upright image: the inverse of what the viewer must do.
 STORED = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -28,7 +28,7 @@ STORED = {
 }
 
 
-def picture(height: int = 60, width: int = 90, seed: int = 0) -> np.ndarray:
+def image(height: int = 60, width: int = 90, seed: int = 0) -> np.ndarray:
     small = np.random.default_rng(seed).integers(0, 255, (5, 7, 3), dtype=np.uint8)
     return cv2.resize(small, (width, height))
 
@@ -49,8 +49,8 @@ def with_orientation(rgb: np.ndarray, container: str, orientation: int) -> bytes
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_every_container_gives_the_picture(container: str) -> None:
-    rgb = picture()
+def test_every_container_gives_the_image(container: str) -> None:
+    rgb = image()
     decoded = decode(encode(rgb, container))
     assert decoded.rgb.dtype == np.uint8
     assert decoded.image_hw == (60, 90)
@@ -63,14 +63,14 @@ def test_every_container_gives_the_picture(container: str) -> None:
 @pytest.mark.parametrize("quality", [60, 95])
 @pytest.mark.parametrize("subsampling", [0, 1, 2])
 def test_jpeg_through_opencv_equals_pillow_bit_for_bit(quality: int, subsampling: int) -> None:
-    data = encode(picture(123, 211), "JPEG", quality=quality, subsampling=subsampling)
+    data = encode(image(123, 211), "JPEG", quality=quality, subsampling=subsampling)
     assert np.array_equal(decode(data).rgb, np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
 
 
 @pytest.mark.parametrize("container", WITH_EXIF)
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied_exactly_once(container: str, orientation: int) -> None:
-    rgb = picture()
+    rgb = image()
     data = with_orientation(rgb, container, orientation)
     decoded, header = decode(data), read_header(data)
     assert decoded.rgb.shape == rgb.shape
@@ -84,11 +84,11 @@ def test_exif_orientation_is_applied_exactly_once(container: str, orientation: i
 def test_nonsense_orientation_counts_as_upright(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    assert decode(encode(picture(), "JPEG", exif=exif)).exif_orientation == 1
+    assert decode(encode(image(), "JPEG", exif=exif)).exif_orientation == 1
 
 
 def test_alpha_is_laid_over_white() -> None:
-    rgba = np.dstack([picture(), np.full((60, 90), 255, np.uint8)])
+    rgba = np.dstack([image(), np.full((60, 90), 255, np.uint8)])
     rgba[:20, :, 3] = 0
     rgba[20:40, :, 3] = 51  # one fifth
     got = decode(encode(rgba, "PNG")).rgb.astype(float)
@@ -125,7 +125,7 @@ MODES = {"JPEG": ["L", "CMYK"], "PNG": ["L", "1", "P", "LA"], "TIFF": ["L", "1",
 
 @pytest.mark.parametrize(("container", "mode"), [(c, m) for c, modes in MODES.items() for m in modes])
 def test_modes_follow_pillow(container: str, mode: str) -> None:
-    data = encode(Image.fromarray(picture()).convert(mode), container)
+    data = encode(Image.fromarray(image()).convert(mode), container)
     assert np.array_equal(decode(data).rgb, np.asarray(Image.open(io.BytesIO(data)).convert("RGB")))
 
 
@@ -151,8 +151,8 @@ def test_truncated_at_any_fifth_is_a_bad_image(container: str) -> None:
 
 
 def test_truncated_jpeg_with_a_complete_thumbnail_is_still_truncated() -> None:
-    thumbnail = encode(picture(8, 8), "JPEG")
-    body = encode(picture(), "JPEG")
+    thumbnail = encode(image(8, 8), "JPEG")
+    body = encode(image(), "JPEG")
     app1 = b"\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
     whole = body[:2] + app1 + body[2:]
     assert decode(whole).image_hw == (60, 90)
@@ -193,7 +193,7 @@ def test_too_many_bytes() -> None:
 @pytest.mark.parametrize(("target_hw", "factor"), [((100, 150), 1), ((50, 75), 2), ((27, 40), 4), ((13, 19), 8)])
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_reduced_decode_covers_the_target(target_hw: tuple[int, int], factor: int, orientation: int) -> None:
-    data = with_orientation(picture(112, 160), "JPEG", orientation)
+    data = with_orientation(image(112, 160), "JPEG", orientation)
     decoded = decode(data, target_hw=target_hw)
     assert decoded.image_hw == (112, 160)
     assert decoded.rgb.shape == (112 // factor, 160 // factor, 3)
@@ -203,8 +203,8 @@ def test_reduced_decode_covers_the_target(target_hw: tuple[int, int], factor: in
 
 def test_reduced_decode_wants_even_divisors() -> None:
     """104 = 8 * 13, but 156 = 4 * 39: at 1/8 the last column would be half made up."""
-    assert decode(encode(picture(104, 156), "JPEG"), target_hw=(1, 1)).rgb.shape == (26, 39, 3)
-    assert decode(encode(picture(103, 156), "JPEG"), target_hw=(1, 1)).rgb.shape == (103, 156, 3)
+    assert decode(encode(image(104, 156), "JPEG"), target_hw=(1, 1)).rgb.shape == (26, 39, 3)
+    assert decode(encode(image(103, 156), "JPEG"), target_hw=(1, 1)).rgb.shape == (103, 156, 3)
 
 
 def test_array_must_be_rgb_bytes() -> None:

@@ -1,4 +1,4 @@
-"""Damaged, lying, foreign and odd pictures, each with the statuses that are right for it."""
+"""Damaged, lying, foreign and odd images, each with the statuses that are right for it."""
 
 import base64
 import io
@@ -12,13 +12,13 @@ import numpy as np
 from PIL import Image
 
 CONTAINERS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
-BAD_PICTURE = frozenset({413, 415, 422})
-ANY_PICTURE = BAD_PICTURE | {200}  # damage may lie where no decoder looks
+BAD_IMAGE = frozenset({413, 415, 422})
+ANY_IMAGE = BAD_IMAGE | {200}  # damage may lie where no decoder looks
 
 
 @cache
 def sample(container: str, size: tuple[int, int] = (48, 36), **options: object) -> bytes:
-    """A drawn picture with some detail."""
+    """A drawn image with some detail."""
     x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     rgb = np.stack([x * 5 % 256, y * 7 % 256, (x + y) * 3 % 256], axis=2).astype(np.uint8)
     return written(Image.fromarray(rgb), container, **options)
@@ -30,12 +30,12 @@ def written(image: Image.Image, container: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-def pictures() -> Iterator[tuple[str, bytes, frozenset[int]]]:
+def images() -> Iterator[tuple[str, bytes, frozenset[int]]]:
     """Name, bytes, and the statuses that are right for them."""
     yield from _cut()
     yield from _flipped()
     yield from _lying()
-    yield from _no_pictures()
+    yield from _no_images()
     yield from _metadata()
     yield from _shapes()
 
@@ -46,7 +46,7 @@ def _cut() -> Iterator[tuple[str, bytes, frozenset[int]]]:
         data = sample(container)
         fixed = {0, 1, 2, 3, 4, 8, 12, 16, 32, len(data) // 2, len(data) * 9 // 10, len(data) - 1}
         for at in sorted(fixed | set(_structure(container, data))):
-            yield f"{container} cut at {at}", data[:at], ANY_PICTURE if at > 30 else BAD_PICTURE
+            yield f"{container} cut at {at}", data[:at], ANY_IMAGE if at > 30 else BAD_IMAGE
 
 
 def _structure(container: str, data: bytes) -> list[int]:
@@ -69,32 +69,32 @@ def _flipped() -> Iterator[tuple[str, bytes, frozenset[int]]]:
             data, dice = bytearray(sample(container)), random.Random(f"{container} {seed}")
             for _ in range(1 + 4 * seed):
                 data[dice.randrange(len(data))] = dice.randrange(256)
-            yield f"{container} with noise {seed}", bytes(data), ANY_PICTURE
+            yield f"{container} with noise {seed}", bytes(data), ANY_IMAGE
 
 
 def _lying() -> Iterator[tuple[str, bytes, frozenset[int]]]:
     """Headers that promise sizes which are not there."""
     sizes = [(0, 0), (0, 9), (1, 2**31 - 1), (25_000, 20_000), (65_535, 65_535), (4000, 4000)]
     for w, h in sizes:
-        yield f"PNG says {w}x{h}", png_of(w, h), BAD_PICTURE
+        yield f"PNG says {w}x{h}", png_of(w, h), BAD_IMAGE
         jpeg = bytearray(sample("JPEG"))
         at = jpeg.index(b"\xff\xc0")
         jpeg[at + 5 : at + 9] = struct.pack(">HH", h & 0xFFFF, w & 0xFFFF)
-        yield f"JPEG says {w}x{h}", bytes(jpeg), ANY_PICTURE
+        yield f"JPEG says {w}x{h}", bytes(jpeg), ANY_IMAGE
         gif = bytearray(sample("GIF"))
         gif[6:10] = struct.pack("<HH", w & 0xFFFF, h & 0xFFFF)
-        yield f"GIF says {w}x{h}", bytes(gif), ANY_PICTURE
+        yield f"GIF says {w}x{h}", bytes(gif), ANY_IMAGE
         bmp = bytearray(sample("BMP"))
         bmp[18:26] = struct.pack("<ii", w, h)
-        yield f"BMP says {w}x{h}", bytes(bmp), ANY_PICTURE
+        yield f"BMP says {w}x{h}", bytes(bmp), ANY_IMAGE
     bmp = bytearray(sample("BMP"))
     bmp[18:26] = struct.pack("<ii", -48, 36)
-    yield "BMP of negative width", bytes(bmp), BAD_PICTURE
+    yield "BMP of negative width", bytes(bmp), BAD_IMAGE
     yield "PNG bomb of 8001x8000", written(Image.new("1", (8001, 8000)), "PNG"), frozenset({413})
     yield (
         "GIF bomb of 60000x60000",
         sample("GIF")[:6] + struct.pack("<HH", 60_000, 60_000) + sample("GIF")[10:],
-        BAD_PICTURE,
+        BAD_IMAGE,
     )
 
 
@@ -109,7 +109,7 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def _no_pictures() -> Iterator[tuple[str, bytes, frozenset[int]]]:
+def _no_images() -> Iterator[tuple[str, bytes, frozenset[int]]]:
     """Other files, polyglots, and formats that exist but are not read."""
     jpeg = sample("JPEG")
     no = frozenset({415})
@@ -138,20 +138,20 @@ def _no_pictures() -> Iterator[tuple[str, bytes, frozenset[int]]]:
         "jpeg as a data url": (b"data:image/jpeg;base64," + base64.b64encode(jpeg), no),
         "jpeg and zip": (jpeg + b"PK\x03\x04", frozenset({200})),
         "jpeg twice": (jpeg + jpeg, frozenset({200})),
-        "gif and script": (b"GIF89a/*" + b"*/=1;alert(1)", BAD_PICTURE),
+        "gif and script": (b"GIF89a/*" + b"*/=1;alert(1)", BAD_IMAGE),
         "png and a megabyte": (sample("PNG") + b"\0" * 1_000_000, frozenset({200})),
         "jpeg signature only": (b"\xff\xd8\xff", frozenset({422})),
         "png signature only": (b"\x89PNG\r\n\x1a\n", frozenset({422})),
-        "tiff that points at itself": (b"II*\0\x08\0\0\0\0\0\x08\0\0\0", BAD_PICTURE),
-        "tiff that points outside": (b"II*\0\xff\xff\xff\xff", BAD_PICTURE),
-        "tiff of 65535 tags": (b"II*\0\x08\0\0\0\xff\xff" + b"\1" * 4000, BAD_PICTURE),
+        "tiff that points at itself": (b"II*\0\x08\0\0\0\0\0\x08\0\0\0", BAD_IMAGE),
+        "tiff that points outside": (b"II*\0\xff\xff\xff\xff", BAD_IMAGE),
+        "tiff of 65535 tags": (b"II*\0\x08\0\0\0\xff\xff" + b"\1" * 4000, BAD_IMAGE),
         "riff of another kind": (b"RIFF\x24\0\0\0WAVEfmt " + b"\0" * 20, no),
     }
     yield from ((name, data, expect) for name, (data, expect) in table.items())
 
 
 def _metadata() -> Iterator[tuple[str, bytes, frozenset[int]]]:
-    """Metadata never costs the picture, unless it is a bomb."""
+    """Metadata never costs the image, unless it is a bomb."""
     good = frozenset({200})
     for value in (0, 9, 255, 65_535):
         exif = Image.Exif()
@@ -169,12 +169,12 @@ def _metadata() -> Iterator[tuple[str, bytes, frozenset[int]]]:
     yield "png icc profile of noise", sample("PNG", icc_profile=b"x" * 1000), good
     pixels = b"\0" * (9 * (1 + 9 * 3))
     text = b"k\0\0" + zlib.compress(b"\0" * 20_000_000)
-    yield "png text bomb of 20 MB", png_of(9, 9, pixels, (b"zTXt", text)), ANY_PICTURE
-    yield "png of 5000 text chunks", png_of(9, 9, pixels, *[(b"tEXt", b"k\0v")] * 5000), ANY_PICTURE
-    yield "png of an unknown critical chunk", png_of(9, 9, pixels, (b"ABCD", b"x")), ANY_PICTURE
-    yield "png with more pixels than it says", png_of(9, 9, b"\0" * 10_000_000), ANY_PICTURE
-    yield "png with fewer pixels than it says", png_of(900, 900, b"\0" * 10), BAD_PICTURE
-    yield "png with a wrong checksum", sample("PNG")[:-8] + b"\0\0\0\0" + sample("PNG")[-4:], ANY_PICTURE
+    yield "png text bomb of 20 MB", png_of(9, 9, pixels, (b"zTXt", text)), ANY_IMAGE
+    yield "png of 5000 text chunks", png_of(9, 9, pixels, *[(b"tEXt", b"k\0v")] * 5000), ANY_IMAGE
+    yield "png of an unknown critical chunk", png_of(9, 9, pixels, (b"ABCD", b"x")), ANY_IMAGE
+    yield "png with more pixels than it says", png_of(9, 9, b"\0" * 10_000_000), ANY_IMAGE
+    yield "png with fewer pixels than it says", png_of(900, 900, b"\0" * 10), BAD_IMAGE
+    yield "png with a wrong checksum", sample("PNG")[:-8] + b"\0\0\0\0" + sample("PNG")[-4:], ANY_IMAGE
 
 
 def _shapes() -> Iterator[tuple[str, bytes, frozenset[int]]]:

@@ -14,7 +14,7 @@ def draw_folders(root: Path, *, per_class: int, suffix: str = ".png") -> Path:
     for place, (name, colour) in enumerate(COLOURS.items()):
         (root / name).mkdir(parents=True)
         for i in range(per_class):
-            picture = rng.integers(0, 255, (40 + i % 7, 50 + i % 5, 3), dtype=np.uint8)
-            cv2.circle(picture, (25, 20), 14, colour, -1)
-            cv2.imwrite(str(root / name / f"img_{i * len(COLOURS) + place:04d}{suffix}"), picture)
+            image = rng.integers(0, 255, (40 + i % 7, 50 + i % 5, 3), dtype=np.uint8)
+            cv2.circle(image, (25, 20), 14, colour, -1)
+            cv2.imwrite(str(root / name / f"img_{i * len(COLOURS) + place:04d}{suffix}"), image)
     return root

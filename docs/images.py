@@ -1,6 +1,6 @@
-"""README's pictures: the playground and an overlay for each task, from the repository's own example pictures.
+"""README's images: the playground and an overlay for each task, from the repository's own example images.
 
-`make screenshots` runs it: it serves zoo/, opens /ui in a headless Chromium as the tests do, and writes docs/pictures/.
+`make screenshots` runs it: it serves zoo/, opens /ui in a headless Chromium as the tests do, and writes docs/images/.
 """
 
 import io
@@ -15,8 +15,8 @@ from tests.helpers.browser import ANSWERED, Visitor, chromium, visit
 from tests.helpers.servers import Server
 
 ROOT = Path(__file__).parent.parent
-OUT = ROOT / "docs" / "pictures"
-WHOLE = "blood-cells"  # the model that the picture of the whole page shows
+OUT = ROOT / "docs" / "images"
+WHOLE = "blood-cells"  # the model that the image of the whole page shows
 VIEWPORT = {"width": 1200, "height": 750}
 OVERLAY_PX = (400, 300)
 QUALITY = 85
@@ -58,9 +58,9 @@ def thumbnail(overlay: Image.Image) -> Image.Image:
     return small.crop((left, top, left + OVERLAY_PX[0], top + OVERLAY_PX[1]))
 
 
-def write(picture: Image.Image, path: Path) -> None:
+def write(image: Image.Image, path: Path) -> None:
     """As a JPEG with whole colours (subsampled, thin coloured lines would fade)."""
-    picture.convert("RGB").save(path, quality=QUALITY, subsampling=0, optimize=True)
+    image.convert("RGB").save(path, quality=QUALITY, subsampling=0, optimize=True)
     print(path.relative_to(ROOT), path.stat().st_size, "bytes")
 
 

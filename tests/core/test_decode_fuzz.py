@@ -1,4 +1,4 @@
-"""Whatever the bytes are, the decoder gives a picture or a BadImage. `make fuzz` tries 100,000 damaged files."""
+"""Whatever the bytes are, the decoder gives an image or a BadImage. `make fuzz` tries 100,000 damaged files."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from PIL import Image
 
 from foveal.errors import BadImage
 from foveal.imaging.decode import decode
-from tests.helpers.hostile_pictures import CONTAINERS, sample
+from tests.helpers.hostile_images import CONTAINERS, sample
 
 EXAMPLES = int(os.environ.get("FOVEAL_FUZZ_EXAMPLES", "100000"))
 MAX_PIXELS = 1_000_000  # damage makes sizes up; what is larger is refused unread
@@ -81,7 +81,7 @@ def with_right_checksums(data: bytes) -> bytes:
 
 
 def check(name: str, edits: list[tuple[str, int, int]], mend: bool, target_hw: tuple[int, int] | None) -> bool:
-    """Whether it still was a picture; anything but a picture or a BadImage fails."""
+    """Whether it still was an image; anything but an image or a BadImage fails."""
     data = edited(FILES[name], edits)
     if mend and "PNG" in name:
         data = with_right_checksums(data)
@@ -104,7 +104,7 @@ def check(name: str, edits: list[tuple[str, int, int]], mend: bool, target_hw: t
     mend=st.booleans(),
     target_hw=st.sampled_from(TARGETS_HW),
 )
-def test_damage_gives_a_picture_or_a_bad_image(
+def test_damage_gives_a_image_or_a_bad_image(
     name: str, edits: list[tuple[str, int, int]], mend: bool, target_hw: tuple[int, int] | None
 ) -> None:
     check(name, edits, mend, target_hw)
@@ -113,16 +113,16 @@ def test_damage_gives_a_picture_or_a_bad_image(
 @pytest.mark.slow
 def test_at_length() -> None:
     """Each number is a damage of its own, so that one alone can be looked at again."""
-    pictures = 0
+    images = 0
     for number in range(EXAMPLES):
         if number % 1000 == 0:
             print(f"from {number} on", flush=True)  # should the process itself die
         dice = random.Random(number)
         name = dice.choice(sorted(FILES))
         edits = [(dice.choice(KINDS), dice.randrange(2**16), dice.randrange(256)) for _ in range(dice.randint(1, 8))]
-        pictures += check(name, edits, dice.random() < 0.5, dice.choice(TARGETS_HW))
-    print(f"{pictures} of {EXAMPLES} still were pictures")
-    assert 0 < pictures < EXAMPLES, "damage that never or always matters tries nothing"
+        images += check(name, edits, dice.random() < 0.5, dice.choice(TARGETS_HW))
+    print(f"{images} of {EXAMPLES} still were images")
+    assert 0 < images < EXAMPLES, "damage that never or always matters tries nothing"
 
 
 def test_the_files_are_whole_before_the_damage() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from foveal.batch.image_files import Pictures, inside
+from foveal.batch.image_files import ImageFiles, inside
 from foveal.commands.predict import predict
 from foveal.errors import BadRequest
 from foveal.imaging import drawing
@@ -18,20 +18,20 @@ from foveal.packages.package import ModelPackage
 from tests.helpers.detectors import detector_manifest, scene, two_stage_graph
 from tests.helpers.packages import golden_files
 
-CANVAS = (64, 64)
+INPUT_HW = (64, 64)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """photos/one.png with two objects and photos/two.png with none, and a package beside them."""
-    model = two_stage_graph(CANVAS, np.ones((28, 28), np.float32))
-    manifest = detector_manifest(model, canvas_hw=CANVAS)
+    model = two_stage_graph(INPUT_HW, np.ones((28, 28), np.float32))
+    manifest = detector_manifest(model, input_hw=INPUT_HW)
     ModelPackage.write(
         tmp_path / "rectangles", manifest=manifest, model=model, card="#", golden=golden_files(manifest, model)
     )
     (tmp_path / "photos").mkdir()
-    pictures = {"one": {"red": (5, 7, 30, 20), "blue": (40, 20, 60, 40)}, "two": {}}
-    for name, rectangles in pictures.items():
+    images = {"one": {"red": (5, 7, 30, 20), "blue": (40, 20, 60, 40)}, "two": {}}
+    for name, rectangles in images.items():
         drawn = scene((50, 70), rectangles)
         (tmp_path / f"photos/{name}.png").write_bytes(drawing.encode(drawn, "image/png"))
     monkeypatch.chdir(tmp_path)
@@ -46,7 +46,7 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(app, ["photos", "--model", "rectangles", *arguments])
 
 
-def test_overlays_and_maps_lie_where_the_pictures_lay(folder: Path) -> None:
+def test_overlays_and_maps_lie_where_the_images_lay(folder: Path) -> None:
     done = run("--overlay", "drawn", "--maps", "ids", "--out", "answers.jsonl")
     assert done.exit_code == 0, done.output
     assert sorted(p.name for p in (folder / "drawn/photos").iterdir()) == ["one.png.jpg", "two.png.jpg"]
@@ -72,11 +72,11 @@ def test_coco_results_with_the_ids_of_a_data_set(folder: Path) -> None:
 def test_faults(folder: Path) -> None:
     assert "expected --format coco, got jsonl" in str(run("--coco-truth", "truth.json").exception)
     with pytest.raises(BadRequest, match="--maps: expected a model of instance-segmentation"):
-        Pictures(maps=folder).check("object-detection")
+        ImageFiles(maps=folder).check("object-detection")
 
 
 @pytest.mark.parametrize(
     ("name", "stays"), [("a.png", "a.png"), ("/tmp/a/b.png", "tmp/a/b.png"), ("../../x/../b.png", "x/b.png")]
 )
-def test_no_picture_is_written_outside_of_the_folder(name: str, stays: str) -> None:
+def test_no_image_is_written_outside_of_the_folder(name: str, stays: str) -> None:
     assert str(inside(name)) == stays

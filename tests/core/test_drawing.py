@@ -9,7 +9,7 @@ from foveal.imaging import drawing
 from foveal.imaging.decode import decode, read_header
 from foveal.results import Classification, Detections, InstanceMasks, SemanticMap
 
-LABELS = ("cell", "a label that is far too long for any small picture", "x")
+LABELS = ("cell", "a label that is far too long for any small image", "x")
 GREY = 90
 
 
@@ -36,17 +36,17 @@ def plates(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int, int]]:
     seen: list[tuple[int, int, int, int]] = []
     write = drawing._write
 
-    def spy(canvas: Any, text: str, left_top: tuple[int, int], background: Any, pen: drawing.Pen) -> None:
+    def spy(model_input: Any, text: str, left_top: tuple[int, int], background: Any, pen: drawing.Pen) -> None:
         width, height = pen.size_px(text)
         seen.append((*left_top, left_top[0] + width, left_top[1] + height))
-        write(canvas, text, left_top, background, pen)
+        write(model_input, text, left_top, background, pen)
 
     monkeypatch.setattr(drawing, "_write", spy)
     return seen
 
 
 @pytest.mark.parametrize("image_hw", [(480, 640), (60, 90), (300, 40), (30, 700), (1400, 900)])
-def test_labels_stay_in_the_picture_and_off_each_other(image_hw: tuple[int, int], plates: Any) -> None:
+def test_labels_stay_in_the_image_and_off_each_other(image_hw: tuple[int, int], plates: Any) -> None:
     height, width = image_hw
     corners = [
         [0, 0, 5, 5],
@@ -71,7 +71,7 @@ def test_a_single_label_sits_on_its_box(plates: Any) -> None:
 
 
 @pytest.mark.parametrize("image_hw", [(1, 1), (8, 200), (200, 3)])
-def test_pictures_too_small_for_text_still_get_their_boxes(image_hw: tuple[int, int], plates: Any) -> None:
+def test_images_too_small_for_text_still_get_their_boxes(image_hw: tuple[int, int], plates: Any) -> None:
     drawn = drawing.overlay(grey(image_hw), detections(image_hw, [[0, 0, image_hw[1], image_hw[0]]]))
     assert not plates
     assert drawn[0, 0].tolist() == list(drawing.colour_of(0))
@@ -113,7 +113,7 @@ def test_masks_are_translucent_and_keep_their_holes() -> None:
     assert np.abs(drawn[150, 90] - mixed).max() <= 1
 
 
-def test_the_picture_itself_is_left_alone_and_an_empty_result_draws_nothing() -> None:
+def test_the_image_itself_is_left_alone_and_an_empty_result_draws_nothing() -> None:
     rgb = grey((50, 70))
     drawn = drawing.overlay(rgb, detections((50, 70), []))
     assert drawn is not rgb

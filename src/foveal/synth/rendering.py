@@ -1,4 +1,4 @@
-"""Things on a ground -> picture and truth.
+"""Things on a ground -> image and truth.
 
 A drawing happens in two passes. The first finds which thing owns which pixel, and leaves out the things of which too
 little would be seen, so that no truth is unlearnable. The second paints what is left, far to near.
@@ -28,7 +28,7 @@ class Patch:
     x: Plane  # (n, n) pixels from the thing's centre
     y: Plane
     distance: Plane  # (n, n) to the outline, negative inside
-    below: Plane  # (n, n, 3) the picture under the thing, RGB in [0, 255]
+    below: Plane  # (n, n, 3) the image under the thing, RGB in [0, 255]
 
 
 Shade = Callable[[Patch], Plane]  # -> (n, n, 3) RGB in [0, 255]
@@ -36,7 +36,7 @@ Shade = Callable[[Patch], Plane]  # -> (n, n, 3) RGB in [0, 255]
 
 @dataclass(frozen=True)
 class Shadow:
-    """A soft dark copy of the outline, laid on whatever is below. Part of the picture, never of the truth."""
+    """A soft dark copy of the outline, laid on whatever is below. Part of the image, never of the truth."""
 
     dx: float
     dy: float
@@ -66,7 +66,7 @@ class Thing:
 
     @property
     def origin_xy(self) -> tuple[int, int]:
-        """Top left pixel of the window; may lie outside the picture."""
+        """Top left pixel of the window; may lie outside the image."""
         return math.floor(self.center_xy[0]) - self.size // 2, math.floor(self.center_xy[1]) - self.size // 2
 
     @cached_property
@@ -83,7 +83,7 @@ class Thing:
         return self.outline(*self.grid).astype(np.float32)
 
     def cut(self, image_hw: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        """(rows, columns) of the part inside the picture: in the picture, and in the window."""
+        """(rows, columns) of the part inside the image: in the image, and in the window."""
         inside, window = [], []
         for start, limit in zip(self.origin_xy[::-1], image_hw, strict=True):
             low = min(max(start, 0), limit)

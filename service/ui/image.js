@@ -1,9 +1,9 @@
-/** A picture that the visitor chose: its bytes as they go to the service, and its pixels while it is looked at. */
+/** An image that the visitor chose: its bytes as they go to the service, and its pixels while it is looked at. */
 
 const SMALLEST_LEVEL_PX = 500;
 const THUMB_PX = 128;
 
-export class Picture {
+export class Image {
   /**
    * @param {Blob} file the bytes; they are sent as they are
    * @param {string} name
@@ -17,7 +17,7 @@ export class Picture {
     this.unreadable = false; // by this browser; the service may still read it
   }
 
-  /** Decodes, upright (EXIF), once; then levels[0] is the whole picture and each next one half of it. */
+  /** Decodes, upright (EXIF), once; then levels[0] is the whole image and each next one half of it. */
   async open() {
     if (this.levels.length || this.unreadable) return;
     this.opening ??= this.#decode();
@@ -28,7 +28,7 @@ export class Picture {
     try {
       const levels = [await createImageBitmap(this.file)];
       while (Math.max(levels.at(-1).width, levels.at(-1).height) > SMALLEST_LEVEL_PX) {
-        levels.push(await half(levels.at(-1))); // drawn small, a large picture would shimmer
+        levels.push(await half(levels.at(-1))); // drawn small, a large image would shimmer
       }
       this.#shrink(levels.findLast((level) => Math.min(level.width, level.height) >= THUMB_PX) ?? levels[0]);
       this.levels = levels;
@@ -46,7 +46,7 @@ export class Picture {
     return this.levels[0]?.height;
   }
 
-  /** Itself if the browser turned it as the service did (EXIF in odd containers); else a picture without pixels. */
+  /** Itself if the browser turned it as the service did (EXIF in odd containers); else an image without pixels. */
   of({ width, height }) {
     if (this.width === width && this.height === height) return this;
     this.blank ??= { levels: [] };
@@ -75,7 +75,7 @@ export class Picture {
     context.drawImage(level, (THUMB_PX - width) / 2, (THUMB_PX - height) / 2, width, height);
   }
 
-  /** A new canvas with the middle of the picture, small. */
+  /** A new canvas with the middle of the image, small. */
   thumb() {
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = THUMB_PX;
