@@ -88,7 +88,7 @@ def sliced(paths: Sequence[Path], rounds: int, slices: int) -> Iterator[Sequence
 
 
 def speed(package: ModelPackage, paths: Sequence[Path], folder: Path, rounds: int, slices: int) -> None:
-    job = Job(package, Options().resolved(package.manifest))
+    job = Job(package, Options().resolved(package.manifest.pipeline.defaults))
     alone, shared = Predictor(package), job.predictor()  # all cores for one run; or shared out between runs
     ways: dict[str, Way] = {
         "raw pipeline": partial(raw_pipeline, alone, job.options),

@@ -19,7 +19,7 @@ import numpy as np
 
 from foveal.metrics import coco
 from foveal.metrics.truth import ObjectTruth
-from foveal.results import Detections
+from foveal.tasks.detections import Detections
 
 LINE = re.compile(r"\((A[PR])\) @\[ IoU=(\S+)\s*\| area=\s*(\w+) \| maxDets=\s*(\d+) \] = (\S+)")
 VOC_PUBLISHED = {"every point": 24.56, "11 points": 26.84}  # percent

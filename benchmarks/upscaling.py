@@ -17,7 +17,7 @@ from foveal.metrics.semantic import score_segmentation
 from foveal.models.segmentation.trainer import result_of
 from foveal.models.training.checkpoint import load_run
 from foveal.models.training.run_folder import data_root
-from foveal.results import SemanticMap
+from foveal.tasks.semantic_segmentation import SemanticMap
 
 
 def main() -> None:

@@ -1,53 +1,28 @@
-"""What export must know about a task; everything else (proof, files, card) is the same for all."""
+"""Exporters (`Exporter`): what export must know about a task; proof, files and card are the same for all."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from foveal.export.proof.criteria import Comparison, Criterion, Proof
 from foveal.export.proof.rounding import Exact
 from foveal.export.trace import BATCH
 from foveal.inference.pipeline import Pipeline
 from foveal.inference.session import Node, Session
 from foveal.models.data.dataset import Sample
 from foveal.models.training.checkpoint import Checkpoint
-from foveal.options import Options
-from foveal.packages.manifest import Manifest, Postprocess, Tensor
+from foveal.options import Defaults, Options
+from foveal.packages.manifest import PipelineSpec, Tensor
 from foveal.tasks.base import Outputs
 
 Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A graph's outputs against the trained model's, over many images."""
-
-    measured: dict[str, float]  # worst differences by name; for people and for the manifest
-    failures: tuple[str, ...]  # what breaks the criterion, in words and numbers; empty: proved
-
-
-@dataclass(frozen=True)
-class Proof:
-    """Reference and graph run on every image under these options; how their outputs are held against each other."""
-
-    options: Options  # None: as the manifest's defaults
-    compare: Callable[[Sequence[Outputs], Sequence[Outputs], Exact | None], Comparison]  # reference, graph, rounding
-
-
-class Prover(Protocol):
-    """What a graph has to hold. Stateless."""
-
-    criterion: str  # what the proofs hold the graph to, in words and numbers
-
-    def proofs(self, manifest: Manifest) -> Sequence[Proof]:
-        """What has to hold; `manifest` is the draft of `describe`."""
-        ...
-
-
-class Exporter(Prover, Protocol):
+class Exporter(Criterion, Protocol):
     """One task's part of an export."""
 
     def inputs(self, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
@@ -66,12 +41,12 @@ class Exporter(Prover, Protocol):
         """The trained model in float64, as rounding.py uses it; None: the criterion has no use for it."""
         ...
 
-    def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
+    def defaults(self, checkpoint: Checkpoint) -> Defaults:
         """Defaults of the per-request options."""
         ...
 
-    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> Mapping[str, Any]:
-        """Fields of the manifest that the trained network's answers on val decide; at least one sample."""
+    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> PipelineSpec:
+        """The pipeline's spec with what the trained network's answers on val decide; at least one sample."""
         ...
 
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
@@ -80,7 +55,7 @@ class Exporter(Prover, Protocol):
 
 
 class ImageExporter(ABC):
-    """What is the same for all tasks whose graph reads model inputs and nothing else."""
+    """Base of exporters whose graph reads `images` and nothing else."""
 
     def inputs(self, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
         """Model inputs."""
@@ -90,11 +65,11 @@ class ImageExporter(ABC):
         """Not asked for."""
         return None
 
-    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> Mapping[str, Any]:
+    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> PipelineSpec:
         """Nothing to tune."""
-        return {}
+        return trained.spec
 
-    def proofs(self, manifest: Manifest) -> Sequence[Proof]:
+    def proofs(self, spec: PipelineSpec, *, architecture: str) -> Sequence[Proof]:
         """One: no option changes what such a graph computes."""
         return (Proof(Options(), self.compare),)
 

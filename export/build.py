@@ -1,5 +1,6 @@
-"""Checkpoint -> package: trace, prove, score, describe, and only then write. A failure leaves nothing behind."""
+"""Export of a checkpoint (`build`): trace, prove, score, describe, and only then write a package."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -15,13 +16,15 @@ from foveal.export.proof.parity import prove
 from foveal.export.proof.probes import probes
 from foveal.export.tasks import exporter_of
 from foveal.export.trace import opset_of
-from foveal.inference.pipeline import ImageSource, Pipeline, Predictor
+from foveal.imaging.preprocess import Preprocess
+from foveal.imaging.sources import ImageSource
+from foveal.inference.pipeline import Pipeline, Predictor
 from foveal.inference.session import SessionSettings, open_session
 from foveal.inference.verify import check_batches, check_golden, check_graph, graph_tensors
 from foveal.models.data.dataset import Sample
 from foveal.models.training.checkpoint import Checkpoint
-from foveal.packages.manifest import Manifest
-from foveal.packages.package import MAX_PACKAGE_BYTES, ModelPackage
+from foveal.packages.manifest import MAX_NAME, NAME_PATTERN, Manifest, PipelineSpec, Tensor
+from foveal.packages.package import ModelPackage
 
 MAX_BATCH = 16
 PARITY_PHOTOS = 64
@@ -50,7 +53,12 @@ class Target:
             raise BadOutput(f"{path}: expected a folder that does not exist yet")
         if not path.name.isdigit():
             raise BadOutput(f"{path}: expected <name>/<version> with a whole number as version, got {path.name!r}")
-        return cls(path, path.parent.name, int(path.name))
+        name = path.parent.name
+        if not re.fullmatch(NAME_PATTERN, name) or len(name) > MAX_NAME:
+            raise BadOutput(
+                f"{path}: expected a name of lower-case letters, digits and hyphens, at most {MAX_NAME}, got {name!r}"
+            )
+        return cls(path, name, int(path.name))
 
 
 def build(
@@ -80,60 +88,74 @@ def build(
         The package's digest.
 
     Raises:
-        ParityFailure: the graph, or its metrics, are not the checkpoint's. BadOutput: the target, or over 30 MB.
+        ParityFailure: the graph, or its metrics, are not the checkpoint's. BadOutput: the target.
     """
-    draft = describe(checkpoint, name=target.name, number=target.version, max_batch=max_batch)
     exporter = exporter_of(checkpoint.task)
     model = exporter.trace(checkpoint)
-    if len(model) > MAX_PACKAGE_BYTES:
-        size, limit = len(model) / 1e6, MAX_PACKAGE_BYTES / 1e6
-        raise BadOutput(
-            f"expected a package of at most {limit:.1f} MB, got a graph of {size:.1f} MB: smaller backbone?"
-        )
     session, provider = open_session(model, SessionSettings())
-    inputs, outputs = graph_tensors(session)
     log(f"traced: {len(model) / 1e6:.1f} MB, opset {opset_of(model)}")
 
+    spec = pipeline_spec(checkpoint, graph_tensors(session), max_batch=max_batch)
     trained = exporter.reference(checkpoint)
     if val:
-        draft = draft.model_copy(update=exporter.tuned(Pipeline(draft, trained, "torch"), val))
-
-    reference = Pipeline(draft, trained, "torch")
-    graph = Pipeline(draft, session, provider)
+        spec = exporter.tuned(Pipeline(spec, trained, "torch"), val)
+    reference, graph = Pipeline(spec, trained, "torch"), Pipeline(spec, session, provider)
     in_double = exporter.exact(checkpoint)
-    exact = None if in_double is None else Pipeline(draft, in_double, "torch")
-    parity = prove(exporter, reference, graph, parity_images(held_out, draft), max_batch=max_batch, exact=exact)
+    exact = None if in_double is None else Pipeline(spec, in_double, "torch")
+    images = parity_images(held_out, spec.preprocess)
+    parity = prove(exporter, reference, graph, images, architecture=checkpoint.architecture, exact=exact)
     log(f"parity: {parity.images} images in batches of {parity.batch_sizes}: {parity.measured}")
     metrics = same_metrics(evaluate(reference, held_out), evaluate(graph, held_out), split)
     log(f"metrics: {metrics.images} images of {split!r}: {metrics.values}; before export {metrics.checkpoint_values}")
 
-    final = {"inputs": inputs, "outputs": outputs, "opset": opset_of(model), "parity": parity, "metrics": metrics}
-    final["calibration"] = with_error_before(graph, held_out)
-    manifest = Manifest.model_validate({**dict(draft), **final})
-    golden = golden_files(Pipeline(manifest, session, provider), exporter.drawings(checkpoint))
-    text = card(manifest, about=about)
-    check_before_writing(manifest, model, golden)
-    return ModelPackage.write(target.path, manifest=manifest, model=model, card=text, golden=golden)
+    spec = spec.model_copy(update={"calibration": with_error_before(graph, held_out)})
+    manifest = Manifest(
+        name=target.name,
+        version=target.version,
+        architecture=checkpoint.architecture,
+        pipeline=spec,
+        opset=opset_of(model),
+        parity=parity,
+        metrics=metrics,
+        data=checkpoint.data,
+        recipe=portable_recipe(checkpoint.recipe.model_dump(mode="json")),
+        seed=checkpoint.seed,
+        licences=checkpoint.licences,
+        created_with=library_versions(),
+    )
+    golden = golden_files(Pipeline(spec, session, provider), exporter.drawings(checkpoint))
+    return write_verified(target, manifest, model, card(manifest, about=about), golden)
 
 
-def describe(checkpoint: Checkpoint, *, name: str, number: int, max_batch: int) -> Manifest:
-    """What a manifest says about a checkpoint before there is a graph.
+def pipeline_spec(
+    checkpoint: Checkpoint,
+    tensors: tuple[tuple[Tensor, ...], tuple[Tensor, ...]] | None = None,
+    *,
+    max_batch: int = MAX_BATCH,
+) -> PipelineSpec:
+    """What a pipeline must know about a checkpoint.
 
-    Not validated, since graph, parity and metrics are missing: enough for a `Pipeline`, never for a package.
+    Args:
+        checkpoint: the trained network.
+        tensors: inputs and outputs of its graph; None: there is none yet.
+        max_batch: largest batch to allow.
     """
     exporter = exporter_of(checkpoint.task)
-    same = ("task", "architecture", "labels", "preprocess", "data", "seed", "licences")
-    known: dict[str, Any] = {field: getattr(checkpoint, field) for field in same}
-    known |= {
-        "name": name,
-        "version": number,
-        "postprocess": exporter.postprocess(checkpoint),
-        "inputs": exporter.inputs(checkpoint),
-        "max_batch": max_batch,
-        "recipe": portable_recipe(checkpoint.recipe.model_dump(mode="json")),
-        "created_with": {library: version(library) for library in LIBRARIES},
-    }
-    return Manifest.model_construct(**known)
+    inputs, outputs = tensors or (exporter.inputs(checkpoint), ())
+    return PipelineSpec(
+        task=checkpoint.task,
+        labels=checkpoint.labels,
+        preprocess=checkpoint.preprocess,
+        defaults=exporter.defaults(checkpoint),
+        inputs=inputs,
+        outputs=outputs,
+        max_batch=max_batch,
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Library -> installed version, of those that shape a package."""
+    return {library: version(library) for library in LIBRARIES}
 
 
 def portable_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,20 +164,24 @@ def portable_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
     return {key: Path(value).name if key in files and value else value for key, value in recipe.items()}
 
 
-def parity_images(held_out: Samples, manifest: Manifest) -> Mapping[str, ImageSource]:
+def parity_images(held_out: Samples, preprocess: Preprocess) -> Mapping[str, ImageSource]:
     """At most 64 held-out images spread evenly over the samples, and everything that `probes` makes."""
     step = max(1, len(held_out) // PARITY_PHOTOS)
     photos: dict[str, ImageSource] = {sample.name: sample.path for sample in held_out[::step][:PARITY_PHOTOS]}
-    return photos | dict(probes(manifest.preprocess.input_hw))
+    return photos | dict(probes(preprocess.input_hw))
 
 
-def check_before_writing(manifest: Manifest, model: bytes, golden: Mapping[str, bytes]) -> None:
-    """What `foveal verify` will check, on the package still in memory.
+def write_verified(target: Target, manifest: Manifest, model: bytes, text: str, golden: Mapping[str, bytes]) -> str:
+    """Write a package once it passes what `foveal verify` checks, while it is still in memory.
+
+    Returns:
+        The package's digest.
 
     Raises:
-        BadPackage: it would not verify.
+        BadPackage: it would not verify. BadOutput: it cannot be written.
     """
     unsaved = Predictor(ModelPackage.unsaved(manifest, model, golden))
     check_graph(unsaved)
     check_batches(unsaved)
     check_golden(unsaved)
+    return ModelPackage.write(target.path, manifest=manifest, model=model, card=text, golden=golden)

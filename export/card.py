@@ -6,12 +6,6 @@ After Mitchell et al., "Model Cards for Model Reporting", 2019.
 from foveal.packages.manifest import Manifest, Metrics
 from foveal.tasks import TASKS
 
-PURPOSE = {
-    "classification": "Looks at one image and says which of {count} classes it shows, with a score for each.",
-    "semantic-segmentation": "Gives every pixel of an image one of {count} classes.",
-    "object-detection": "Draws a box around every object of {count} classes, with a score for each.",
-    "instance-segmentation": "Outlines every single object of {count} classes to the pixel, with a score for each.",
-}
 FIGURES = {  # metric -> what it means; a metric without a line here is shown by its name alone
     "top1": "share of images whose first answer is right",
     "top5": "share of images whose right answer is among the first five",
@@ -38,12 +32,6 @@ CALIBRATED = """\
 Scores are calibrated: logits are divided by a temperature of {:.4g}, fitted on {} images of the `val` split (Guo et
 al., ICML 2017). That never changes which class is first."""
 WHOLE = ("support", "objects")  # figures by class that count things
-LIMITS = {
-    "classification": "It always answers with one of its classes, also for an image that shows none of them.",
-    "semantic-segmentation": "Every pixel gets one of its classes, also where none of them fits.",
-    "object-detection": "Objects of other classes are missed or taken for one of its own.",
-    "instance-segmentation": "Objects of other classes are missed or taken for one of its own.",
-}
 
 
 def card(manifest: Manifest, *, about: str) -> str:
@@ -58,7 +46,7 @@ def card(manifest: Manifest, *, about: str) -> str:
 
 
 def _head(manifest: Manifest, about: str) -> str:
-    purpose = PURPOSE[manifest.task].format(count=len(manifest.labels))
+    purpose = TASKS[manifest.task].purpose.format(count=len(manifest.labels))
     labels = ", ".join(f"`{label}`" for label in manifest.labels)
     height, width = manifest.preprocess.input_hw
     lines = [f"# {manifest.name}, version {manifest.version}", about, purpose, f"Classes: {labels}."]
@@ -71,7 +59,7 @@ def _head(manifest: Manifest, about: str) -> str:
 
 def _use(manifest: Manifest) -> str:
     endpoint, ref = TASKS[manifest.task].endpoint, f"{manifest.name}@{manifest.version}"
-    defaults = manifest.postprocess
+    defaults = manifest.pipeline.defaults
     source = BEST_F1 if manifest.data.images.get("val") else BY_RECIPE
     threshold = "" if defaults.score_threshold is None else THRESHOLD.format(defaults.score_threshold, source)
     return f"""## How to use
@@ -106,7 +94,7 @@ def _metrics(manifest: Manifest) -> str:
 
 
 def _calibrated(manifest: Manifest) -> list[str]:
-    found = manifest.calibration
+    found = manifest.pipeline.calibration
     if found.temperature is None:
         return []
     before = ""
@@ -148,7 +136,7 @@ def figure(name: str, value: float | None) -> str:
 def _limits(manifest: Manifest) -> str:
     return f"""## Limits
 
-- {LIMITS[manifest.task]}
+- {TASKS[manifest.task].limit}
 - The figures hold for images like those of `{manifest.data.name}`. Other cameras, light, places or people can lower
   them: measure on your own images with `foveal evaluate {manifest.name} --data DIR`.
 - {manifest.metrics.images} test images bound what is known; the intervals treat every image as independent."""

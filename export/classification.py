@@ -10,15 +10,17 @@ import torch
 from torch import nn
 
 from foveal import synth
-from foveal.export.base import Array, Comparison, ImageExporter, TorchSession
+from foveal.export.base import Array, ImageExporter, TorchSession
 from foveal.export.evaluation.calibrate import calibrate
+from foveal.export.proof.criteria import Comparison
 from foveal.export.proof.rounding import ROUNDINGS, Exact, doubled
 from foveal.export.trace import trace
 from foveal.inference.pipeline import Pipeline
 from foveal.inference.session import Session
 from foveal.models.data.dataset import Sample
 from foveal.models.training.checkpoint import Checkpoint
-from foveal.packages.manifest import Postprocess
+from foveal.options import Defaults
+from foveal.packages.manifest import PipelineSpec
 from foveal.tasks.base import Outputs
 from foveal.tasks.classification import softmax
 
@@ -64,13 +66,13 @@ class ClassificationExporter(ImageExporter):
 
         return TorchSession(["logits"], forward)
 
-    def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
+    def defaults(self, checkpoint: Checkpoint) -> Defaults:
         """Five classes, or all when there are fewer."""
-        return Postprocess(top_k=min(5, len(checkpoint.labels)))
+        return Defaults(top_k=min(5, len(checkpoint.labels)))
 
-    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> Mapping[str, Any]:
+    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> PipelineSpec:
         """The temperature of the scores."""
-        return {"calibration": calibrate(trained, val)}
+        return trained.spec.model_copy(update={"calibration": calibrate(trained, val)})
 
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
         """Single shapes, one image wide and one high, so that a swapped axis shows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,32 +78,43 @@ def evaluate(
     from foveal.export.evaluation.evaluate import read_data, select
     from foveal.export.evaluation.report import print_scores, scores_object
 
-    pipeline = _pipeline(model, zoo, provider)
-    manifest = pipeline.manifest
-    dataset = read_data(manifest, data, split_file)
-    if dataset.fingerprint != manifest.data.fingerprint:
+    subject = _subject(model, zoo, provider)
+    pipeline = subject.pipeline
+    dataset = read_data(pipeline.spec.task, subject.recipe, data, split_file)
+    if dataset.fingerprint != subject.fingerprint:
         _log(f"{data} is not, to the byte, what the model was trained with: {split!r} may hold images it learnt from")
-    scores = score(pipeline, select(dataset, split, manifest.labels))
+    scores = score(pipeline, select(dataset, split, pipeline.spec.labels))
     if as_json:
         typer.echo(json.dumps(scores_object(scores, model=model, data=dataset.name, split=split)))
     else:
         print_scores(scores, f"{model} on {scores.images} images, split {split!r} of {dataset.name}")
 
 
-def _pipeline(model: str, zoo: Path | None, provider: str) -> Pipeline:
-    """Around a run's network, or a package's graph."""
+@dataclass(frozen=True)
+class _Subject:
+    """What is evaluated."""
+
+    pipeline: Pipeline
+    recipe: dict[str, Any]
+    fingerprint: str  # of the data that it was trained with
+
+
+def _subject(model: str, zoo: Path | None, provider: str) -> _Subject:
+    """A run's network, or a package's graph."""
     from foveal import load
     from foveal.inference.pipeline import Pipeline
 
-    if (Path(model) / "run.json").is_file():
-        from foveal.export.build import describe
-        from foveal.export.tasks import exporter_of
-        from foveal.models.training.checkpoint import load_run
+    if not (Path(model) / "run.json").is_file():
+        predictor = load(model, zoo=zoo, provider=provider)
+        return _Subject(predictor, predictor.manifest.recipe, predictor.manifest.data.fingerprint)
+    from foveal.export.build import pipeline_spec
+    from foveal.export.tasks import exporter_of
+    from foveal.models.training.checkpoint import load_run
 
-        checkpoint = load_run(Path(model))
-        draft = describe(checkpoint, name="run", number=1, max_batch=1)
-        return Pipeline(draft, exporter_of(checkpoint.task).reference(checkpoint), "torch")
-    return load(model, zoo=zoo, provider=provider)
+    checkpoint = load_run(Path(model))
+    reference = exporter_of(checkpoint.task).reference(checkpoint)
+    recipe = checkpoint.recipe.model_dump(mode="json")
+    return _Subject(Pipeline(pipeline_spec(checkpoint), reference, "torch"), recipe, checkpoint.data.fingerprint)
 
 
 def _splits(run: Path, checkpoint: Checkpoint, data: Path | None) -> Splits[Any]:

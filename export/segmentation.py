@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from foveal import synth
-from foveal.export.base import Array, Comparison, ImageExporter, TorchSession
+from foveal.export.base import Array, ImageExporter, TorchSession
+from foveal.export.proof.criteria import Comparison
 from foveal.export.proof.rounding import Exact
 from foveal.export.trace import trace
 from foveal.inference.session import Session
 from foveal.models.training.checkpoint import Checkpoint
-from foveal.packages.manifest import Postprocess
+from foveal.options import Defaults
 from foveal.tasks.base import Outputs
 
 MAX_DIFFERING = 1e-4  # share of pixels
@@ -65,9 +66,9 @@ class SegmentationExporter(ImageExporter):
 
         return TorchSession(["class_map", "confidence"], forward)
 
-    def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
+    def defaults(self, checkpoint: Checkpoint) -> Defaults:
         """PNG class maps."""
-        return Postprocess(mask_format="png")
+        return Defaults(mask_format="png")
 
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
         """Two drawn towns, one wide and one high, so that a swapped axis shows."""

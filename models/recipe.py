@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticUndefined
 
 from foveal.errors import BadRecipe
-from foveal.packages.manifest import TaskName
 
 READY = Path(__file__).parent / "presets"  # <task>/<size of the data set>.toml
 
@@ -25,7 +24,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    task: TaskName = Field(description="what the model answers")
+    task: str = Field(description="what the model answers")
     architecture: str = Field(description="which network of the task")
     backbone: str = Field("mobilenet_v2", description="backbone of the network, a name of the backbone registry")
     weights: str = Field(

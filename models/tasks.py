@@ -15,7 +15,6 @@ from foveal.models.data.dataset import DataSet, Sample
 from foveal.models.detection.trainer import DetectionTrainer, InstanceTrainer
 from foveal.models.recipe import Recipe
 from foveal.models.segmentation.trainer import SegmentationTrainer
-from foveal.packages.manifest import TaskName
 
 
 class TaskTrainer(Protocol):
@@ -25,7 +24,7 @@ class TaskTrainer(Protocol):
     (training/loop.py) only hands them on.
     """
 
-    name: TaskName
+    name: str
     recipe_type: type[Any]  # a subclass of Recipe
     best_metric: str  # the metric of the val split that picks the best checkpoint; higher is better
 

@@ -53,7 +53,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 cv2.setNumThreads(1)
 model = Predictor(ModelPackage.open(sys.argv[2]), SessionSettings(threads=1))
-options = Options().resolved(model.manifest)
+options = Options().resolved(model.spec.defaults)
 threads = ThreadPoolExecutor(1)
 def work(body):
     return entry_bytes(Entry(None, model(body)), model.task.name, options)

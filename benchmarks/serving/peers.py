@@ -193,7 +193,7 @@ def measure(chosen: dict[str, Contender], loads: Loads, arguments: argparse.Name
 
 def alone(predictor: Predictor, images: Sequence[bytes], arguments: argparse.Namespace) -> dict:
     """Bytes to the bytes of an answer in this process, one after the other."""
-    options = Options().resolved(predictor.manifest)
+    options = Options().resolved(predictor.spec.defaults)
     taken, before, end = [], time.process_time(), time.perf_counter() + arguments.seconds
     while time.perf_counter() < end:
         started = time.perf_counter()

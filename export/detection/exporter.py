@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal import synth
-from foveal.export.base import Comparison, Proof, TorchSession
+from foveal.export.base import TorchSession
 from foveal.export.detection.families import family_of
 from foveal.export.detection.match import Tolerance, judge
 from foveal.export.detection.nms_op import onnx_translations
 from foveal.export.evaluation.evaluate import evaluate
+from foveal.export.proof.criteria import Comparison, Proof
 from foveal.export.proof.rounding import Exact
 from foveal.export.trace import BATCH, trace
 from foveal.imaging.boxes import nms
@@ -20,8 +21,8 @@ from foveal.inference.pipeline import Pipeline
 from foveal.inference.session import Session
 from foveal.models.data.dataset import Sample
 from foveal.models.training.checkpoint import Checkpoint
-from foveal.options import MAX_DETECTIONS, Options
-from foveal.packages.manifest import Manifest, Postprocess, Tensor
+from foveal.options import MAX_DETECTIONS, Defaults, Options
+from foveal.packages.manifest import PipelineSpec, Tensor
 from foveal.tasks.base import Outputs
 from foveal.tasks.object_detection import graph_family
 
@@ -64,21 +65,22 @@ class DetectionExporter:
         """Not asked for: detectors are held to fixed bounds."""
         return None
 
-    def postprocess(self, checkpoint: Checkpoint) -> Postprocess:
+    def defaults(self, checkpoint: Checkpoint) -> Defaults:
         """The recipe's NMS; its score threshold stands where val does not tell a better one (`tuned`)."""
         masks = checkpoint.task == "instance-segmentation"
         recipe = checkpoint.recipe.model_dump()
-        return Postprocess(
+        return Defaults(
             score_threshold=recipe["score_threshold"],
             iou_threshold=recipe["iou_threshold"],
             max_detections=MAX_DETECTIONS,
             mask_format="rle" if masks else None,
         )
 
-    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> Mapping[str, Any]:
+    def tuned(self, trained: Pipeline, val: Sequence[Sample[Any]]) -> PipelineSpec:
         """The score threshold with the best F1 over all classes."""
         best = evaluate(trained, val).details["best_f1"]["score_threshold"]
-        return {"postprocess": trained.manifest.postprocess.model_copy(update={"score_threshold": round(best, 4)})}
+        defaults = trained.spec.defaults.model_copy(update={"score_threshold": round(best, 4)})
+        return trained.spec.model_copy(update={"defaults": defaults})
 
     def drawings(self, checkpoint: Checkpoint) -> Mapping[str, npt.NDArray[np.uint8]]:
         """Scenes in the styles that know one of the model's labels, else in two others; one wide, one high."""
@@ -90,27 +92,28 @@ class DetectionExporter:
             for name, (height, width) in zip(names, sizes, strict=False)
         }
 
-    def proofs(self, manifest: Manifest) -> Sequence[Proof]:
+    def proofs(self, spec: PipelineSpec, *, architecture: str) -> Sequence[Proof]:
         """Every candidate, since NMS at 1 drops none: that proves the network. NMS as served: that proves decisions."""
         candidates = Options(score_threshold=PROOF_SCORE, iou_threshold=1.0)
-        served = Options(score_threshold=PROOF_SCORE, iou_threshold=manifest.postprocess.iou_threshold)
+        served = Options(score_threshold=PROOF_SCORE, iou_threshold=spec.defaults.iou_threshold)
         return (
-            Proof(candidates, partial(compare, "candidates", manifest, candidates)),
-            Proof(served, partial(compare, "detections", manifest, served)),
+            Proof(candidates, partial(compare, "candidates", spec, architecture, candidates)),
+            Proof(served, partial(compare, "detections", spec, architecture, served)),
         )
 
 
 def compare(
     what: str,
-    manifest: Manifest,
+    spec: PipelineSpec,
+    architecture: str,
     options: Options,
     expected: Sequence[Outputs],
     got: Sequence[Outputs],
     _exact: Exact | None = None,
 ) -> Comparison:
     """Matched sets, image by image, under options that state both thresholds; `what` begins the figures' names."""
-    tolerance = Tolerance(box_px=0.05 if "resnet50" in manifest.architecture else 0.02)
-    one_stage = graph_family(manifest) == "one-stage"
+    tolerance = Tolerance(box_px=0.05 if "resnet50" in architecture else 0.02)
+    one_stage = graph_family(spec) == "one-stage"
     verdicts = []
     for pair in zip(expected, got, strict=True):
         want, have = (suppressed(rows, options) if one_stage else rows for rows in pair)

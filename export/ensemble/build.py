@@ -7,18 +7,18 @@ logarithms: softmax(log p) = p, so the kernel, the service and the proof of gold
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from foveal.errors import BadData, BadEnsemble
-from foveal.export.base import Array, Comparison, Proof, TorchSession
-from foveal.export.build import LIBRARIES, Target, check_before_writing, parity_images
+from foveal.export.base import Array, TorchSession
+from foveal.export.build import Target, library_versions, parity_images, write_verified
 from foveal.export.card import card
 from foveal.export.ensemble.graph import mean_graph
 from foveal.export.evaluation.evaluate import evaluate, read_data, same_metrics, select
+from foveal.export.proof.criteria import Comparison, Proof
 from foveal.export.proof.parity import prove
 from foveal.export.proof.rounding import Exact
 from foveal.export.trace import opset_of
@@ -27,9 +27,10 @@ from foveal.imaging.preprocess import Preprocess
 from foveal.inference.pipeline import Pipeline, Predictor
 from foveal.inference.session import Session, SessionSettings, open_session
 from foveal.inference.verify import golden_entry, graph_tensors
+from foveal.metrics import Scores
 from foveal.models.data.dataset import Sample
 from foveal.options import Options
-from foveal.packages.manifest import Licences, Manifest, Member
+from foveal.packages.manifest import Calibration, Licences, Manifest, Member, PipelineSpec, Tensor
 from foveal.packages.package import ModelPackage
 from foveal.tasks.base import Outputs
 from foveal.tasks.classification import softmax
@@ -38,12 +39,12 @@ TOLERANCE = 1e-6
 Log = Callable[[str], None]
 
 
-class MeanProof:
+class MeanCriterion:
     """What has to hold: the graph's probabilities are the mean of its members'."""
 
     criterion = f"every probability within {TOLERANCE:g} of the mean of the members' own, computed outside the graph"
 
-    def proofs(self, manifest: Manifest) -> Sequence[Proof]:
+    def proofs(self, spec: PipelineSpec, *, architecture: str) -> Sequence[Proof]:
         """One: no option changes what such a graph computes."""
         return (Proof(Options(), self.compare),)
 
@@ -79,7 +80,7 @@ def build_ensemble(
 
     Raises:
         BadEnsemble: members that cannot be averaged. BadData: another data set than that of training.
-        ParityFailure: the graph is not the mean. BadOutput: over 30 MB.
+        ParityFailure: the graph is not the mean.
     """
     expect_alike(members)
     held_out = common_test(members, data, split_file)
@@ -90,27 +91,36 @@ def build_ensemble(
 
     model = mean_graph(members)
     session, provider = open_session(model, SessionSettings())
-    inputs, outputs = graph_tensors(session)
-    draft = describe_ensemble(members, target)
-    graph, reference = Pipeline(draft, session, provider), Pipeline(draft, mean_session(predictors), provider)
-    images = parity_images(held_out, draft)
+    spec, architecture = mean_spec(members, graph_tensors(session)), mean_architecture(members)
+    graph, reference = Pipeline(spec, session, provider), Pipeline(spec, mean_session(predictors), provider)
+    images = parity_images(held_out, spec.preprocess)
     against = "the members' own probabilities, averaged in NumPy"
-    parity = prove(MeanProof(), reference, graph, images, max_batch=draft.max_batch, against=against)
+    parity = prove(MeanCriterion(), reference, graph, images, architecture=architecture, against=against)
     log(f"parity: {parity.images} images in batches of {parity.batch_sizes}: {parity.measured}")
     metrics = same_metrics(evaluate(reference, held_out), evaluate(graph, held_out), "test")
     log(f"the mean of {len(members)}: {metrics.values}")
 
-    rows = tuple(
-        Member(ref=member.ref, digest=member.digest, values={k: round(v, 6) for k, v in scores.values.items()})
-        for member, scores in zip(members, own, strict=True)
+    manifests = [member.manifest for member in members]
+    manifest = Manifest(
+        name=target.name,
+        version=target.version,
+        architecture=architecture,
+        pipeline=spec,
+        opset=opset_of(model),
+        parity=parity,
+        metrics=metrics,
+        data=manifests[0].data,
+        recipe=reduce(_shared, (m.recipe for m in manifests)),
+        seed=manifests[0].seed,
+        licences=Licences(
+            data="; ".join(dict.fromkeys(m.licences.data for m in manifests)),
+            weights="; ".join(dict.fromkeys(m.licences.weights for m in manifests)),
+        ),
+        created_with=library_versions(),
+        members=tuple(_member(member, scores) for member, scores in zip(members, own, strict=True)),
     )
-    final = {"inputs": inputs, "outputs": outputs, "opset": opset_of(model), "parity": parity, "metrics": metrics}
-    manifest = Manifest.model_validate({**dict(draft), **final, "members": rows})
-    golden = golden_of(Pipeline(manifest, session, provider), members[0])
-    check_before_writing(manifest, model, golden)
-    return ModelPackage.write(
-        target.path, manifest=manifest, model=model, card=card(manifest, about=about), golden=golden
-    )
+    golden = golden_of(graph, members[0])
+    return write_verified(target, manifest, model, card(manifest, about=about), golden)
 
 
 def expect_alike(members: Sequence[ModelPackage]) -> None:
@@ -158,7 +168,7 @@ def common_test(members: Sequence[ModelPackage], root: Path, split_file: Path | 
     """
     tests = []
     for member in members:
-        data = read_data(member.manifest, root, split_file)
+        data = read_data(member.manifest.task, member.manifest.recipe, root, split_file)
         if data.fingerprint != member.manifest.data.fingerprint:
             trained = member.manifest.data.fingerprint
             raise BadData(f"{root}: expected the data set that {member.ref} was trained with, {trained}, got another")
@@ -178,32 +188,30 @@ def mean_session(predictors: Sequence[Predictor]) -> Session:
         own = []
         for predictor in predictors:
             logits = predictor.session.run(["logits"], feeds)[0]
-            own.append(softmax(logits, temperature=predictor.manifest.calibration.temperature or 1.0))
+            own.append(softmax(logits, temperature=predictor.spec.calibration.temperature or 1.0))
         with np.errstate(divide="ignore"):  # a probability of 0 in every member is one of 0 again
             return {"logits": np.log(np.mean(own, axis=0, dtype=np.float64))}
 
     return TorchSession(["logits"], forward)
 
 
-def describe_ensemble(members: Sequence[ModelPackage], target: Target) -> Manifest:
-    """What a manifest says before there is a graph; not validated. The recipe is what all members' recipes share."""
-    manifests = [member.manifest for member in members]
-    first = manifests[0]
-    same = ("task", "labels", "preprocess", "postprocess", "inputs", "seed", "data")
-    known: dict[str, Any] = {field: getattr(first, field) for field in same}
-    known |= {
-        "name": target.name,
-        "version": target.version,
-        "architecture": f"mean of {' + '.join(m.architecture for m in manifests)}",
-        "max_batch": min(m.max_batch for m in manifests),
-        "recipe": reduce(_shared, (m.recipe for m in manifests)),
-        "licences": Licences(
-            data="; ".join(dict.fromkeys(m.licences.data for m in manifests)),
-            weights="; ".join(dict.fromkeys(m.licences.weights for m in manifests)),
-        ),
-        "created_with": {library: version(library) for library in LIBRARIES},
-    }
-    return Manifest.model_construct(**known)
+def mean_spec(members: Sequence[ModelPackage], tensors: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]) -> PipelineSpec:
+    """The first member's, with the graph's own inputs and outputs; temperatures are inside the graph."""
+    specs = [member.manifest.pipeline for member in members]
+    inputs, outputs = tensors
+    max_batch = min(spec.max_batch for spec in specs)
+    changes = {"inputs": inputs, "outputs": outputs, "max_batch": max_batch, "calibration": Calibration()}
+    return specs[0].model_copy(update=changes)
+
+
+def mean_architecture(members: Sequence[ModelPackage]) -> str:
+    """Name of the network for manifest and card."""
+    return f"mean of {' + '.join(member.manifest.architecture for member in members)}"
+
+
+def _member(member: ModelPackage, scores: Scores) -> Member:
+    values = {name: round(value, 6) for name, value in scores.values.items()}
+    return Member(ref=member.ref, digest=member.digest, values=values)
 
 
 def _shared(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def mean_graph(members: Sequence[ModelPackage]) -> bytes:
     nodes, weights = [], []
     for i, (member, model) in enumerate(zip(members, models, strict=True)):
         graph = model.graph
-        temperature = np.array(member.manifest.calibration.temperature or 1.0, np.float32)
+        temperature = np.array(member.manifest.pipeline.calibration.temperature or 1.0, np.float32)
         weights += [*graph.initializer, numpy_helper.from_array(temperature, f"temperature{i}")]
         nodes += [
             helper.make_node("Identity", ["images"], [graph.input[0].name]),

@@ -20,7 +20,7 @@ HALVINGS = 50
 
 def calibrate(trained: Pipeline, val: Sequence[Sample[int]]) -> Calibration:
     """The temperature that fits val; at least one image."""
-    options = scoring(trained.manifest.task).options.resolved(trained.manifest)
+    options = scoring(trained.spec.task).options.resolved(trained.spec.defaults)
     logits = np.stack([raw["logits"] for _, raw in outputs_of(trained, val, options)])  # (N, C)
     temperature = fit_temperature(logits, np.array([sample.truth for sample in val]))
     return Calibration(temperature=round(temperature, 6), images=len(val))
@@ -28,10 +28,10 @@ def calibrate(trained: Pipeline, val: Sequence[Sample[int]]) -> Calibration:
 
 def with_error_before(calibrated: Pipeline, held_out: Sequence[Sample[int]]) -> Calibration:
     """The pipeline's own calibration, with the calibration error on held-out images that it would leave untouched."""
-    calibration = calibrated.manifest.calibration
+    calibration = calibrated.spec.calibration
     if calibration.temperature is None:
         return calibration
-    plain = calibrated.manifest.model_copy(update={"calibration": Calibration()})
+    plain = calibrated.spec.model_copy(update={"calibration": Calibration()})
     scores = evaluate(Pipeline(plain, calibrated.session, calibrated.provider), held_out)
     interval = scores.intervals_95.get("ece")  # none where all resamples agree: a single image
     rounded = interval and (round(interval[0], 6), round(interval[1], 6))

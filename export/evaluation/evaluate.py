@@ -3,7 +3,7 @@
 Needs no torch: a package is scored where it is served.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from foveal.models.recipe import Recipe
 from foveal.models.segmentation.layouts import load_class_maps
 from foveal.models.segmentation.recipe import SegmentationRecipe
 from foveal.options import Options
-from foveal.packages.manifest import Manifest, Metrics
+from foveal.packages.manifest import Metrics
 from foveal.progress import track
 from foveal.tasks.base import Outputs, Prepared
 
@@ -47,19 +47,19 @@ def evaluate(pipeline: Pipeline, samples: Sequence[Sample[Any]]) -> Scores:
 
     Args:
         pipeline: decodes, preprocesses, runs and decodes as in production.
-        samples: images with their truth, in the manifest's class ids.
+        samples: images with their truth, in the model's class ids.
 
     Raises:
         BadData: no samples. BadImage: a file that cannot be read; a silently shorter test set would flatter.
     """
     if not samples:
         raise BadData("expected images to evaluate on, got none")
-    task = scoring(pipeline.manifest.task)
-    options = task.options.resolved(pipeline.manifest)
+    task = scoring(pipeline.spec.task)
+    options = task.options.resolved(pipeline.spec.defaults)
     results = [pipeline.finish(raw, prepared, options) for prepared, raw in outputs_of(pipeline, samples, options)]
-    threshold = pipeline.manifest.postprocess.score_threshold  # errors and counts are those of the model as it is used
+    threshold = pipeline.spec.defaults.score_threshold  # errors and counts are those of the model as it is used
     at = {} if threshold is None else {"score_threshold": threshold}
-    return task.score(results, [sample.truth for sample in samples], pipeline.manifest.labels, **at)
+    return task.score(results, [sample.truth for sample in samples], pipeline.spec.labels, **at)
 
 
 def outputs_of(
@@ -71,20 +71,20 @@ def outputs_of(
         yield prepared, pipeline.infer([prepared], [options])[0]
 
 
-def read_data(manifest: Manifest, root: Path, split_file: Path | None = None) -> DataSet[Any]:
+def read_data(task: str, recipe: Mapping[str, Any], root: Path, split_file: Path | None = None) -> DataSet[Any]:
     """Read a data set and split it as the model's recipe says, so that `test` is what training never saw.
 
     Raises:
         UnknownName: no reader for the task. BadData: not readable, or the recipe's split file is not given.
     """
-    if manifest.task not in READERS:
-        raise UnknownName.among("task", manifest.task, READERS)
-    reader = READERS[manifest.task]
-    fields = {name: value for name, value in manifest.recipe.items() if name in reader.recipe_type.model_fields}
+    if task not in READERS:
+        raise UnknownName.among("task", task, READERS)
+    reader = READERS[task]
+    fields = {name: value for name, value in recipe.items() if name in reader.recipe_type.model_fields}
     if fields.get("split_file") and split_file is None:
         raise BadData(f"the model's recipe splits by {fields['split_file']}: give it as --split-file")
-    recipe = reader.recipe_type.model_validate({**fields, "split_file": split_file and str(split_file)})
-    return reader.load(root, recipe)
+    resolved = reader.recipe_type.model_validate({**fields, "split_file": split_file and str(split_file)})
+    return reader.load(root, resolved)
 
 
 def select(data: DataSet[Any], split: str, labels: tuple[str, ...]) -> tuple[Sample[Any], ...]:

@@ -6,9 +6,10 @@ from functools import cache
 import torch
 
 from foveal.errors import ParityFailure
-from foveal.export.base import Comparison, Prover
+from foveal.export.proof.criteria import Comparison, Criterion
 from foveal.export.proof.rounding import Exact
-from foveal.inference.pipeline import ImageSource, Pipeline
+from foveal.imaging.sources import ImageSource
+from foveal.inference.pipeline import Pipeline
 from foveal.options import Options
 from foveal.packages.manifest import Parity
 from foveal.tasks import Prepared
@@ -19,23 +20,23 @@ TRAINED = f"torch {torch.__version__} eager on CPU, the trained model itself"
 
 
 def prove(
-    exporter: Prover,
+    criterion: Criterion,
     reference: Pipeline,
     graph: Pipeline,
     images: Mapping[str, ImageSource],
     *,
-    max_batch: int,
+    architecture: str,
     against: str = TRAINED,
     exact: Pipeline | None = None,
 ) -> Parity:
-    """Run the reference image by image and the graph in batches of 1, 2 and `max_batch`; compare.
+    """Run the reference image by image and the graph in batches of 1, 2 and the largest that the spec allows; compare.
 
     Args:
-        exporter: knows the criterion.
+        criterion: what has to hold.
         reference: the pipeline around what the graph has to equal: the unwrapped PyTorch model.
         graph: the pipeline around the exported bytes.
         images: name -> held-out photos, and probes whose content and size were not traced.
-        max_batch: largest batch to prove.
+        architecture: name of the network.
         against: what the reference is, in words.
         exact: the reference in float64; asked only about images that differ by more than the fixed bounds.
 
@@ -45,12 +46,13 @@ def prove(
     Raises:
         ParityFailure: what differs, by how much, in which batch size.
     """
+    max_batch = graph.spec.max_batch
     sizes = tuple(sorted({1, min(2, max_batch), max_batch}))
     prepared = [graph.prepare(image) for image in images.values()]
     measured: dict[str, float] = {}
     failures = []
-    for proof in exporter.proofs(graph.manifest):
-        options = proof.options.resolved(graph.manifest)
+    for proof in criterion.proofs(graph.spec, architecture=architecture):
+        options = proof.options.resolved(graph.spec.defaults)
         expected = _in_batches(reference, prepared, 1, options)
         ask = None if exact is None else _asking(exact, prepared, options)
         for size in sizes:
@@ -64,7 +66,7 @@ def prove(
         reference=against,
         images=len(prepared),
         batch_sizes=sizes,
-        criterion=exporter.criterion,
+        criterion=criterion.criterion,
         measured=measured,
     )
 

@@ -25,7 +25,6 @@ from foveal.models.data.loading import SampleKey, seeded
 from foveal.models.data.model_inputs import ModelInputs, UInt8Array
 from foveal.models.recipe import Recipe
 from foveal.models.training.plots import draw_confusion
-from foveal.packages.manifest import TaskName
 
 LogitsArray = np.ndarray[tuple[int], np.dtype[np.float32]]
 
@@ -200,7 +199,7 @@ def blend(model_inputs: Tensor, truths: Tensor, recipe: ClassificationRecipe, *,
 class ClassificationTrainer:
     """Classification's plug into the training loop; foveal.models.tasks.TaskTrainer says what each method is for."""
 
-    name: TaskName = "classification"
+    name: str = "classification"
     recipe_type = ClassificationRecipe
     best_metric = "accuracy"
 

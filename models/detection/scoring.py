@@ -11,7 +11,8 @@ from foveal.metrics import coco
 from foveal.metrics.truth import ObjectTruth
 from foveal.models.data.dataset import Sample
 from foveal.models.detection.items import transform_of
-from foveal.results import Detections, FloatArray, InstanceMasks
+from foveal.results import FloatArray
+from foveal.tasks.detections import Detections, InstanceMasks
 from foveal.tasks.object_detection import MIN_SIDE_PX
 
 

@@ -22,13 +22,12 @@ from foveal.models.detection.plots import draw_precision_recall
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 from foveal.models.detection.scoring import Found, coco_scores, detections_of
 from foveal.models.training.run_folder import read_info
-from foveal.packages.manifest import TaskName
 
 
 class DetectionTrainer:
     """Detection's plug; foveal.models.tasks.TaskTrainer says what each method is for."""
 
-    name: TaskName = "object-detection"
+    name: str = "object-detection"
     recipe_type: type[DetectionRecipe] = DetectionRecipe
     best_metric = "AP50"
 
@@ -99,7 +98,7 @@ class DetectionTrainer:
 class InstanceTrainer(DetectionTrainer):
     """Instance segmentation: detection, and a mask in each box."""
 
-    name: TaskName = "instance-segmentation"
+    name: str = "instance-segmentation"
     recipe_type: type[DetectionRecipe] = InstanceRecipe
     best_metric = "AP"
 

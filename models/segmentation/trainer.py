@@ -16,7 +16,6 @@ from torchvision.transforms import InterpolationMode, v2
 from foveal.errors import BadRecipe, UnknownName
 from foveal.imaging.class_map import to_image
 from foveal.imaging.decode import decode
-from foveal.imaging.drawing import overlay
 from foveal.imaging.preprocess import ImageTransform, Preprocess
 from foveal.metrics.semantic import IGNORE, score_segmentation
 from foveal.models.backbones import backbone, multi_scale
@@ -26,8 +25,7 @@ from foveal.models.data.loading import SampleKey, seeded
 from foveal.models.segmentation.heads import ARCHITECTURES
 from foveal.models.segmentation.layouts import LabelMap, UInt8Array, load_class_maps
 from foveal.models.segmentation.recipe import SegmentationRecipe
-from foveal.packages.manifest import TaskName
-from foveal.results import SemanticMap
+from foveal.tasks.semantic_segmentation import SemanticMap
 
 Item = tuple[Tensor, Tensor]  # uint8 (H, W, 3) model input, uint8 (H, W) truth with IGNORE
 REPORTED = 6  # images of val in the run folder
@@ -98,7 +96,7 @@ class AugmentedMaps(Dataset[Item]):
 class SegmentationTrainer:
     """Semantic segmentation's plug into the training loop; TaskTrainer says what each method is for."""
 
-    name: TaskName = "semantic-segmentation"
+    name: str = "semantic-segmentation"
     recipe_type = SegmentationRecipe
     best_metric = "miou"
 
@@ -194,7 +192,7 @@ class SegmentationTrainer:
             # content
             shown = result_of(predicted, truth, Preprocess(mode="letterbox", input_hw=_hw(predicted)), tuple(labels))
             real = SemanticMap(np.where(truth == IGNORE, shown.class_map, truth), tuple(labels), image_hw)
-            panels = [rgb, overlay(rgb, real), overlay(rgb, shown)]
+            panels = [rgb, real.overlay(rgb), shown.overlay(rgb)]
             rows.append(np.hstack([cv2.resize(p, (400, 300), interpolation=cv2.INTER_AREA) for p in panels]))
         cv2.imwrite(str(folder / "samples.png"), np.vstack(rows)[:, :, ::-1])
 

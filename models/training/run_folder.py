@@ -28,7 +28,7 @@ from foveal.errors import BadCheckpoint, BadOutput
 from foveal.imaging.preprocess import Preprocess
 from foveal.models.data.dataset import SPLITS, DataSet
 from foveal.models.recipe import Recipe
-from foveal.packages.manifest import Data, Licences, TaskName
+from foveal.packages.manifest import Data, Licences
 
 Row = dict[str, float]
 
@@ -38,7 +38,7 @@ class RunInfo(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task: TaskName
+    task: str
     architecture: str
     labels: tuple[str, ...]
     preprocess: Preprocess

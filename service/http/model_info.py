@@ -63,7 +63,7 @@ def _info(models: Models, served: Served) -> ModelInfo:
         labels=list(manifest.labels),
         input=manifest.preprocess.model_dump(mode="json"),
         defaults={
-            name: getattr(manifest.postprocess, name, None)
+            name: getattr(manifest.pipeline.defaults, name, None)
             for name in sorted(served.task.option_names)
         },
         metrics=manifest.metrics.model_dump(mode="json"),

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, generated from schemas.py, TASKS and the faults: what is documented is what is served."""
+"""The OpenAPI 3.1 document, generated from the tasks, their options, schemas.py and the faults."""
 
 from functools import cache
 from typing import Any
@@ -8,27 +8,12 @@ from pydantic.json_schema import models_json_schema
 
 from foveal import __version__
 from foveal.errors import BadImage, BadRequest, FovealError, ImageTooLarge, UnknownName, UnsupportedImage
-from foveal.options import MASK_FORMATS, MAX_DETECTIONS, TILE_PX
+from foveal.options import OPTIONS
 from foveal.service import errors
 from foveal.service.http import schemas
 from foveal.service.inference.served_model import OFFERED
 from foveal.tasks import TASKS, Task
 
-PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {  # option -> description, schema
-    "top_k": ("how many classes to return, best first", {"type": "integer", "minimum": 1, "maximum": 100_000}),
-    "score_threshold": (
-        "only objects with a score strictly greater than this are returned",
-        {"type": "number", "minimum": 0, "maximum": 1},
-    ),
-    "iou_threshold": ("of two boxes overlapping more the weaker goes", {"type": "number", "minimum": 0, "maximum": 1}),
-    "max_detections": ("objects at most", {"type": "integer", "minimum": 1, "maximum": MAX_DETECTIONS}),
-    "classes": ("labels to keep, separated by commas", {"type": "string"}),
-    "mask_format": ("how masks are written", {"type": "string", "enum": list(MASK_FORMATS)}),
-    "tile": (
-        "answer a large image in overlapping windows of so many of its pixels, for detail",
-        {"type": "integer", "minimum": TILE_PX[0], "maximum": TILE_PX[1]},
-    ),
-}
 FAULTS: tuple[type[FovealError], ...] = (  # what POST may answer instead of a result
     BadRequest, errors.Unauthorised, UnknownName, errors.MethodNotAllowed, errors.NotAcceptable,
     errors.UploadTooSlow, errors.BodyTooLarge, ImageTooLarge, errors.UnsupportedBody, UnsupportedImage,
@@ -41,7 +26,7 @@ _REF = "#/components/schemas/{model}"
 @cache
 def document() -> dict[str, Any]:
     """The whole document; the same for every request."""
-    entries = [schemas.ENTRIES[task.name] for task in TASKS.values()]
+    entries = [task.entry for task in TASKS.values()]
     shown: list[type[BaseModel]] = [*entries, schemas.FailedEntry, schemas.ModelRef, schemas.JsonBody, schemas.Problem]
     shown += [schemas.ModelList, schemas.ModelInfo]
     _, definitions = models_json_schema([(model, "serialization") for model in shown], ref_template=_REF)
@@ -89,7 +74,7 @@ def _json(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _predict(task: Task) -> dict[str, Any]:
-    entry = {"anyOf": [_ref(schemas.ENTRIES[task.name]), _ref(schemas.FailedEntry)]}
+    entry = {"anyOf": [_ref(task.entry), _ref(schemas.FailedEntry)]}
     answer = {
         "type": "object",
         "required": ["model", "results"],
@@ -97,7 +82,9 @@ def _predict(task: Task) -> dict[str, Any]:
     }
     images = {media: {"schema": {"type": "string", "contentMediaType": media}} for media in OFFERED[1:]}
     model = ("`name` or `name@version`; left out: the task's default", {"type": "string"})
-    parameters = {"model": model} | {name: PARAMETERS[name] for name in sorted(task.option_names)}
+    parameters = {"model": model} | {
+        name: (OPTIONS[name].description, OPTIONS[name].schema()) for name in sorted(task.option_names)
+    }
     return {
         "operationId": task.endpoint,
         "summary": f"{task.name.capitalize()} of one or several images",

@@ -1,31 +1,26 @@
-"""The public contract as types: what goes in and what comes out. The OpenAPI document is generated from these."""
+"""Schemas of request bodies, errors and model descriptions; those of results are in foveal.tasks."""
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Box = Annotated[list[float], Field(min_length=4, max_length=4)]
-Score = Annotated[float, Field(ge=0, le=1)]
-
-
-class _Schema(BaseModel):
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+from foveal.tasks.schemas import Schema
 
 
-class JsonImage(_Schema):
+class JsonImage(Schema):
     """One image of a JSON body."""
 
     base64: str = Field(description="the file's bytes in base64 (RFC 4648, with padding)")
     name: str | None = Field(None, description="comes back as image.name")
 
 
-class JsonBody(_Schema):
+class JsonBody(Schema):
     """`Content-Type: application/json`."""
 
     images: list[JsonImage]
 
 
-class ModelRef(_Schema):
+class ModelRef(Schema):
     """Which model answered."""
 
     name: str
@@ -34,22 +29,13 @@ class ModelRef(_Schema):
     digest: str = Field(description="sha256 over the package's SHA256SUMS")
 
 
-class ImageInfo(_Schema):
-    """The image as it was read. Sizes are those after EXIF orientation; pixel coordinates refer to them."""
-
-    name: str | None = Field(description="as the client gave it; null for a raw body")
-    width: int
-    height: int
-    exif_orientation: int = Field(ge=1, le=8, description="what the file said; it has been applied")
-
-
-class FailedImage(_Schema):
+class FailedImage(Schema):
     """An image that failed keeps its name only."""
 
     name: str | None
 
 
-class EntryError(_Schema):
+class EntryError(Schema):
     """Why one image among several failed."""
 
     status: int
@@ -57,127 +43,21 @@ class EntryError(_Schema):
     detail: str
 
 
-class FailedEntry(_Schema):
+class FailedEntry(Schema):
     """Stands in the place of an image's result."""
 
     image: FailedImage
     error: EntryError
 
 
-class ClassScore(_Schema):
-    """One class."""
-
-    label: str
-    class_id: int
-    score: Score
-
-
-class ClassificationEntry(_Schema):
-    """The likeliest classes, best first."""
-
-    image: ImageInfo
-    classes: list[ClassScore]
-
-
-class PngMask(_Schema):
-    """A PNG file in base64."""
-
-    format: Literal["png"]
-    base64: str
-
-
-class RleMask(_Schema):
-    """COCO compressed run lengths, columns first."""
-
-    format: Literal["rle"]
-    size: tuple[int, int] = Field(description="[height, width]")
-    counts: str
-
-
-class PolygonMask(_Schema):
-    """Rings along pixel edges; holes are rings of their own, to be filled by the even-odd rule."""
-
-    format: Literal["polygon"]
-    polygons: list[list[tuple[float, float]]]
-
-
-class ClassRle(_Schema):
-    """Where one class is: COCO compressed run lengths."""
-
-    label: str
-    class_id: int
-    size: tuple[int, int] = Field(description="[height, width]")
-    counts: str
-
-
-class ClassRles(_Schema):
-    """One entry for each class that the image shows."""
-
-    format: Literal["rle"]
-    classes: list[ClassRle]
-
-
-class Segmentation(_Schema):
-    """One class for each pixel."""
-
-    labels: list[str]
-    mask: PngMask | ClassRles | None = Field(None, description="PNG of 8-bit class ids, or one run length a label")
-    coverage: dict[str, Score] = Field(description="fraction of the image, by label")
-
-
-class SemanticEntry(_Schema):
-    """A class map of the image's original size."""
-
-    image: ImageInfo
-    segmentation: Segmentation
-
-
-class Detection(_Schema):
-    """One object."""
-
-    label: str
-    class_id: int
-    score: Score
-    box: Box = Field(description="[x1, y1, x2, y2] in pixels of the image, continuous edges")
-
-
-class DetectionEntry(_Schema):
-    """Objects by descending score."""
-
-    image: ImageInfo
-    detections: list[Detection]
-
-
-class Instance(Detection):
-    """One object with its outline."""
-
-    mask: RleMask | PolygonMask | PngMask | None = None
-    area_px: int
-
-
-class InstanceEntry(_Schema):
-    """Objects with masks by descending score."""
-
-    image: ImageInfo
-    detections: list[Instance]
-
-
-ENTRIES: dict[str, type[_Schema]] = {  # task -> what stands under `results` for one image
-    "classification": ClassificationEntry,
-    "semantic-segmentation": SemanticEntry,
-    "object-detection": DetectionEntry,
-    "instance-segmentation": InstanceEntry,
-}
-
-
-class Provider(_Schema):
+class Provider(Schema):
     """Where the graph runs. They differ only when the fallback is allowed."""
 
     requested: str
     actual: str
 
 
-class ModelInfo(_Schema):
+class ModelInfo(Schema):
     """One served model."""
 
     name: str
@@ -197,21 +77,21 @@ class ModelInfo(_Schema):
     provider: Provider
 
 
-class FailedModel(_Schema):
+class FailedModel(Schema):
     """A package that is not served, and why."""
 
     model: str
     reason: str
 
 
-class ModelList(_Schema):
+class ModelList(Schema):
     """GET /v1/models."""
 
     models: list[ModelInfo]
     failed: list[FailedModel]
 
 
-class Problem(_Schema):
+class Problem(Schema):
     """RFC 9457 problem details."""
 
     type: str

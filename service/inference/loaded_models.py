@@ -156,7 +156,7 @@ class Models:
             raw[name] = value
         served = self.pick(task.name, raw.pop("model", None))
         options = Options.parse(raw, applicable=task.option_names, labels=served.manifest.labels)
-        choice = served, options.resolved(served.manifest)
+        choice = served, options.resolved(served.manifest.pipeline.defaults)
         if len(query) <= LONGEST_CHOICE:
             if len(snapshot.chosen) >= CHOICES:
                 snapshot.chosen.clear()

@@ -19,7 +19,6 @@ from foveal.inference.pipeline import Predictor
 from foveal.inference.verify import check_golden
 from foveal.options import Options
 from foveal.packages.package import ModelPackage
-from foveal.results import Result, SemanticMap
 from foveal.service.http.body import Upload
 from foveal.service.http.schemas import ModelRef
 from foveal.service.inference.batching import Batcher, Gate, Ran
@@ -87,9 +86,9 @@ class Served:
             ).model_dump()
         )
         self.gate = Gate(settings.max_waiting_images, f"images of {package.ref}")
-        own = 1 if self.predictor.provider == "cpu" else self.manifest.max_batch
+        own = 1 if self.predictor.provider == "cpu" else self.manifest.pipeline.max_batch
         self.batcher = Batcher(
-            self.predictor.infer, self.task.batch_key, min(settings.batch_size or own, self.manifest.max_batch)
+            self.predictor.infer, self.task.batch_key, min(settings.batch_size or own, self.manifest.pipeline.max_batch)
         )
         self._metrics = ModelMetrics(metrics, self.manifest.name, str(self.manifest.version))
         self._threads = threads
@@ -159,23 +158,18 @@ class Served:
         started = time.perf_counter()
         result = self.predictor.finish(ran.outputs, prepared, options)
         finished_at = time.perf_counter()
-        self._metrics.saw(result.image_hw, _top_score(result))
+        self._metrics.saw(result.image_hw, result.top_score)
         if media_type == JSON:
             body = entry_bytes(Entry(upload.name, result, prepared.exif_orientation), self.task.name, options)
         else:  # drawn over the whole image; the model may have seen a reduced decode
             whole = decode(upload.data, max_pixels=self._max_pixels)
-            body = drawing.encode(drawing.overlay(whole.rgb, result), media_type)
+            body = drawing.encode(result.overlay(whole.rgb), media_type)
         stages.note("postprocess", started, finished_at)
         stages.note("encode", finished_at, time.perf_counter())
         return Answer(body, None, stages, ran.batch_size)
 
     async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
-
-
-def _top_score(result: Result) -> float | None:
-    """The best class's or object's score; None for a class map and for an image without objects."""
-    return None if isinstance(result, SemanticMap) or not len(result.scores) else float(result.scores[0])
 
 
 def server_timing(answers: list[Answer]) -> str:

@@ -24,7 +24,7 @@ class PackageTarget:
 
     def __init__(self, served: Served) -> None:
         self._served = served
-        self._options = Options().resolved(served.manifest)
+        self._options = Options().resolved(served.manifest.pipeline.defaults)
 
     async def ask(self, image: bytes) -> Reply:
         """Predict with the package's own defaults."""
@@ -87,7 +87,7 @@ async def trials(
         await attempt(threads, 1)
     if settings.provider != "cpu":
         best = chosen(done)
-        for size in _powers_of_two(package.manifest.max_batch)[1:]:
+        for size in _powers_of_two(package.manifest.pipeline.max_batch)[1:]:
             await attempt(best.ort_threads, size)
     return done
 

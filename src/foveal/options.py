@@ -1,37 +1,201 @@
-"""Per-request options: an argument of a prediction, never state of a Predictor.
+"""Per-request options (`Options`), their definitions (`OPTIONS`) and a package's defaults for them (`Defaults`).
 
-One parser for HTTP query parameters and CLI flags, so that both accept and refuse the same things in the same words.
+Options are an argument of a prediction, never state of a model. HTTP query parameters, CLI flags and Python keywords go
+through the same definitions, so that all three accept and refuse the same values in the same words.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from foveal.errors import BadRequest, UnknownName
 
-if TYPE_CHECKING:
-    from foveal.packages.manifest import Manifest
-
 MASK_FORMATS = ("rle", "polygon", "png", "none")
 MAX_DETECTIONS = 300
+MAX_TOP_K = 100_000
 TILE_PX = (128, 8192)  # smallest and largest window of `tile`
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a caller may choose for one prediction. None means: as the package's manifest says."""
+class Option:
+    """Definition of one option; the subclasses say which values it takes."""
 
-    top_k: int | None = None  # classification: how many classes to return, best first
-    score_threshold: float | None = None  # only detections with a HIGHER score are kept, in [0, 1]
-    iou_threshold: float | None = None  # NMS: of two boxes overlapping more than this the weaker goes, in [0, 1]
-    max_detections: int | None = None  # 1..300, cut after NMS
-    classes: tuple[str, ...] | None = None  # only detections of these labels
-    mask_format: str | None = None  # rle | polygon | png | none
-    tile: int | None = None  # class maps: answer an image in windows of so many of its pixels; None: all at once
+    description: str
+
+    def parse(self, text: str) -> Any:
+        """The value that a query parameter or CLI flag states.
+
+        Raises:
+            ValueError: malformed or out of range; the message says what was expected.
+        """
+        raise NotImplementedError
+
+    def check(self, value: Any) -> Any:
+        """The value as it is stored, from a Python caller's. Raises ValueError as `parse`."""
+        raise NotImplementedError
+
+    def schema(self) -> dict[str, Any]:
+        """JSON schema of the query parameter."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class WholeNumber(Option):
+    """An integer from `low` to `high`."""
+
+    low: int
+    high: int
+
+    def parse(self, text: str) -> int:
+        """Decimal digits."""
+        if not (text.isascii() and text.isdigit() and len(text) <= 9):
+            raise ValueError(self._expected)
+        return self.check(int(text))
+
+    def check(self, value: Any) -> int:
+        """An int, or a NumPy integer; not a bool."""
+        if isinstance(value, bool) or not hasattr(value, "__index__") or not self.low <= int(value) <= self.high:
+            raise ValueError(self._expected)
+        return int(value)
+
+    def schema(self) -> dict[str, Any]:
+        """Integer with both bounds."""
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+    @property
+    def _expected(self) -> str:
+        return f"expected a whole number {self.low}..{self.high}"
+
+
+@dataclass(frozen=True)
+class Fraction(Option):
+    """A number from 0 to 1."""
+
+    def parse(self, text: str) -> float:
+        """Anything that float() reads."""
+        try:
+            return self.check(float(text))
+        except ValueError:
+            raise ValueError("expected a number 0..1") from None
+
+    def check(self, value: Any) -> float:
+        """An int, float or NumPy scalar; NaN is refused."""
+        if isinstance(value, bool | str) or not hasattr(value, "__float__") or not 0.0 <= float(value) <= 1.0:
+            raise ValueError("expected a number 0..1")
+        return float(value)
+
+    def schema(self) -> dict[str, Any]:
+        """Number with both bounds."""
+        return {"type": "number", "minimum": 0, "maximum": 1}
+
+
+@dataclass(frozen=True)
+class Choice(Option):
+    """One of a few words."""
+
+    choices: tuple[str, ...]
+
+    def parse(self, text: str) -> str:
+        """The word itself."""
+        return self.check(text)
+
+    def check(self, value: Any) -> str:
+        """The word itself."""
+        if value not in self.choices:
+            raise ValueError(f"expected one of {', '.join(self.choices)}")
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        """String enumeration."""
+        return {"type": "string", "enum": list(self.choices)}
+
+
+@dataclass(frozen=True)
+class Labels(Option):
+    """Labels of the model; separated by commas in text. Which labels there are, `Options.checked` knows."""
+
+    def parse(self, text: str) -> tuple[str, ...]:
+        """`a, b` -> ("a", "b")."""
+        return tuple(part.strip() for part in text.split(","))
+
+    def check(self, value: Any) -> tuple[str, ...]:
+        """One label, or several in a list, tuple or set."""
+        labels = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
+        if not all(isinstance(label, str) for label in labels):
+            raise ValueError("expected labels, as a list of strings")
+        return labels
+
+    def schema(self) -> dict[str, Any]:
+        """String."""
+        return {"type": "string"}
+
+
+OPTIONS: dict[str, Option] = {
+    "top_k": WholeNumber("how many classes to return, best first", 1, MAX_TOP_K),
+    "score_threshold": Fraction("only objects with a score strictly greater than this are returned"),
+    "iou_threshold": Fraction("NMS: of two boxes that overlap more than this the one with the lower score is dropped"),
+    "max_detections": WholeNumber("objects at most, applied after NMS", 1, MAX_DETECTIONS),
+    "classes": Labels("labels to keep, separated by commas"),
+    "mask_format": Choice("how masks are written", MASK_FORMATS),
+    "tile": WholeNumber("answer a large image in overlapping windows of so many of its pixels, for detail", *TILE_PX),
+}
+
+
+class Defaults(BaseModel):
+    """A package's defaults of the per-request options; None where an option does not apply to the task."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    top_k: int | None = Field(None, ge=1)
+    score_threshold: float | None = Field(None, ge=0, le=1)
+    iou_threshold: float | None = Field(None, ge=0, le=1)
+    max_detections: int | None = Field(None, ge=1, le=MAX_DETECTIONS)
+    mask_format: str | None = None
+
+
+@dataclass(frozen=True, init=False)
+class Options:
+    """What a caller may choose for one prediction. None means: as the package says.
+
+    Every value is checked here, whoever states it.
+
+    Raises:
+        BadRequest: an unknown option, or a value of the wrong type or out of range; the message lists what there is.
+
+    Example:
+        >>> from foveal import Options
+        >>> Options(score_threshold=0.6, classes="RBC").classes
+        ('RBC',)
+        >>> Options(score_threshold=5)
+        Traceback (most recent call last):
+        ...
+        foveal.errors.BadRequest: parameter 'score_threshold': expected a number 0..1, got 5
+    """
+
+    top_k: int | None = None
+    score_threshold: float | None = None
+    iou_threshold: float | None = None
+    max_detections: int | None = None
+    classes: tuple[str, ...] | None = None
+    mask_format: str | None = None
+    tile: int | None = None
+
+    def __init__(self, **values: Any) -> None:
+        expect_known(values, OPTIONS)
+        for name, option in OPTIONS.items():
+            value = values.get(name)
+            if value is not None:
+                try:
+                    value = option.check(value)
+                except ValueError as error:
+                    raise BadRequest(f"parameter {name!r}: {error}, got {value!r:.60}") from None
+            object.__setattr__(self, name, value)
 
     @classmethod
     def parse(cls, raw: Mapping[str, str], *, applicable: Collection[str], labels: Collection[str]) -> "Options":
-        """Build options from text.
+        """Build options from text, as `checked` from values.
 
         Args:
             raw: parameter name -> text, as it came.
@@ -41,60 +205,44 @@ class Options:
         Raises:
             BadRequest: unknown or inapplicable name, malformed or out-of-range value.
         """
-        for name in raw:
-            if name not in applicable:
-                known = name in {f.name for f in fields(cls)}
-                why = "does not apply to this task" if known else "is unknown"
-                raise BadRequest(f"parameter {name!r} {why}; expected some of: {', '.join(sorted(applicable))}")
-        return cls(
-            top_k=_integer(raw, "top_k", 1, 100_000),
-            score_threshold=_fraction(raw, "score_threshold"),
-            iou_threshold=_fraction(raw, "iou_threshold"),
-            max_detections=_integer(raw, "max_detections", 1, MAX_DETECTIONS),
-            classes=_classes(raw, labels),
-            mask_format=_choice(raw, "mask_format", MASK_FORMATS),
-            tile=_integer(raw, "tile", *TILE_PX),
-        )
+        expect_known(raw, applicable)
+        values = {}
+        for name, text in raw.items():
+            try:
+                values[name] = OPTIONS[name].parse(text)
+            except ValueError as error:
+                raise BadRequest(f"parameter {name!r}: {error}, got {text[:40]!r}") from None
+        return cls(**values).checked(applicable=applicable, labels=labels)
 
-    def resolved(self, manifest: "Manifest") -> "Options":
-        """The same options with every None replaced by the manifest's default (where it has one)."""
-        defaults = manifest.postprocess
-        mine = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Options(**{k: getattr(defaults, k, None) if v is None else v for k, v in mine.items()})
+    def checked(self, *, applicable: Collection[str], labels: Collection[str]) -> "Options":
+        """The same options, known to suit a model.
 
+        Raises:
+            BadRequest: an option that its task does not have, or a class that is none of its labels.
+        """
+        expect_known({f.name for f in fields(self) if getattr(self, f.name) is not None}, applicable)
+        for label in self.classes or ():
+            if label not in labels:
+                raise BadRequest(str(UnknownName.among("class", label[:80], labels)))
+        return self
 
-def _integer(raw: Mapping[str, str], name: str, low: int, high: int) -> int | None:
-    if name not in raw:
-        return None
-    text = raw[name]
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and low <= int(text) <= high):
-        raise BadRequest(f"parameter {name!r}: expected a whole number {low}..{high}, got {text[:40]!r}")
-    return int(text)
-
-
-def _fraction(raw: Mapping[str, str], name: str) -> float | None:
-    if name not in raw:
-        return None
-    try:
-        value = float(raw[name])
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:  # NaN fails this too
-        raise BadRequest(f"parameter {name!r}: expected a number 0..1, got {raw[name][:40]!r}")
-    return value
+    def resolved(self, defaults: Defaults) -> "Options":
+        """The same options with every None replaced by the package's default (where it has one)."""
+        resolved = object.__new__(Options)  # both sides were checked where they were made
+        for option in fields(self):
+            value = getattr(self, option.name)
+            value = getattr(defaults, option.name, None) if value is None else value
+            object.__setattr__(resolved, option.name, value)
+        return resolved
 
 
-def _choice(raw: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str | None:
-    if name in raw and raw[name] not in choices:
-        raise BadRequest(f"parameter {name!r}: expected one of {', '.join(choices)}, got {raw[name][:40]!r}")
-    return raw.get(name)
+def expect_known(names: Iterable[str], applicable: Collection[str]) -> None:
+    """Refuse option names that are unknown, or that the task does not have.
 
-
-def _classes(raw: Mapping[str, str], labels: Collection[str]) -> tuple[str, ...] | None:
-    if "classes" not in raw:
-        return None
-    wanted = tuple(part.strip() for part in raw["classes"].split(","))
-    for label in wanted:
-        if label not in labels:
-            raise BadRequest(str(UnknownName.among("class", label[:80], labels)))
-    return wanted
+    Raises:
+        BadRequest: the message lists the applicable ones.
+    """
+    for name in names:
+        if name not in applicable:
+            why = "does not apply to this task" if name in OPTIONS else "is unknown"
+            raise BadRequest(f"parameter {name[:80]!r} {why}; expected some of: {', '.join(sorted(applicable))}")

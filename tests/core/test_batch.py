@@ -59,7 +59,7 @@ def folder(tmp_path: Path) -> Path:
 def test_files_come_back_in_order_with_errors_in_place(predictor: Predictor, folder: Path, batch_size: int) -> None:
     names = [s.name for s in expand([str(folder)])]
     assert [Path(n).name for n in names] == [f"{i}.png" for i in range(7)]
-    options = Options().resolved(predictor.manifest)
+    options = Options().resolved(predictor.spec.defaults)
     entries = list(local.run(predictor, expand([str(folder)]), options=options, batch_size=batch_size, threads=2))
     assert [e.name for e in entries] == names
     assert [e.failed for e in entries] == [i == 3 for i in range(7)]
@@ -69,7 +69,7 @@ def test_files_come_back_in_order_with_errors_in_place(predictor: Predictor, fol
 def test_runs_side_by_side_give_the_same_bits_as_one_at_a_time(name: str) -> None:
     """What side by side rests on: the number of threads in an operator changes no bit of an output."""
     package = ModelPackage.open(locate(name, ROOT / "zoo"))
-    alone, shared = (Job(package, Options().resolved(package.manifest), threads=n) for n in (1, 2))
+    alone, shared = (Job(package, Options().resolved(package.manifest.pipeline.defaults), threads=n) for n in (1, 2))
     sources = expand([str(ROOT / "examples/*.png")])
     one, two = (list(job.pieces(job.predictor(), sources)) for job in (alone, shared))
     assert [piece.data for piece in one] == [piece.data for piece in two]
@@ -114,8 +114,8 @@ def test_shards_are_the_whole_once() -> None:
 
 
 def test_csv_has_a_row_a_class_and_the_error_in_its_column(predictor: Predictor, folder: Path) -> None:
-    options = replace(Options(), top_k=2).resolved(predictor.manifest)
-    writer = FORMATS["csv"](predictor.manifest, options)
+    options = replace(Options(), top_k=2).resolved(predictor.spec.defaults)
+    writer = FORMATS["csv"](predictor.manifest.pipeline, options)
     names = [str(folder / "2.png"), str(folder / "3.png")]
     entries = local.run(predictor, [Source(n, n) for n in names], options=options, batch_size=1, threads=1)
     lines = (writer.header() + b"".join(map(writer.write, entries))).decode().splitlines()
@@ -198,7 +198,7 @@ def test_a_job_killed_behind_its_header_writes_no_second_one(tmp_path: Path) -> 
 @pytest.mark.parametrize("format_", ["jsonl", "csv", "parquet"])
 def test_every_format_resumes_and_remembers_failures(zoo: Path, folder: Path, tmp_path: Path, format_: str) -> None:
     """Interrupted by a full disk, as it were, behind the broken fourth image; the exit code still knows of it."""
-    options = Options().resolved(foveal.load("colours", zoo=zoo).manifest)
+    options = Options().resolved(foveal.load("colours", zoo=zoo).spec.defaults)
     job = Job(ModelPackage.open(zoo / "colours" / "1"), options, format=format_)
     sources = expand([str(folder)])
     whole, out = tmp_path / "whole", tmp_path / "out"

@@ -124,7 +124,7 @@ def package(folder: Path) -> ModelPackage:
 
 
 def job_of(package: ModelPackage, **fields: object) -> Job:
-    return Job(package, Options().resolved(package.manifest), **fields)
+    return Job(package, Options().resolved(package.manifest.pipeline.defaults), **fields)
 
 
 def local(job: Job, sources: Sequence[Source]) -> list[Piece]:

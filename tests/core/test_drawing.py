@@ -7,7 +7,9 @@ import pytest
 from foveal.errors import UnknownName
 from foveal.imaging import drawing
 from foveal.imaging.decode import decode, read_header
-from foveal.results import Classification, Detections, InstanceMasks, SemanticMap
+from foveal.tasks.classification import Classification
+from foveal.tasks.detections import Detections, InstanceMasks
+from foveal.tasks.semantic_segmentation import SemanticMap
 
 LABELS = ("cell", "a label that is far too long for any small image", "x")
 GREY = 90

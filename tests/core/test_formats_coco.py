@@ -14,7 +14,6 @@ from foveal.errors import BadData, BadImage, BadRequest
 from foveal.formats import FORMATS, Entry
 from foveal.formats.coco import CocoIds, CocoResults
 from foveal.formats.id_maps import id_map_png, instance_map
-from foveal.imaging import masks
 from foveal.metrics import SCORING
 from foveal.options import Options
 from foveal.packages.package import ModelPackage
@@ -46,7 +45,7 @@ def entries(model: bytes) -> list[Entry]:
 
 
 def written(model: bytes, given: list[Entry], ids: CocoIds | None = None) -> list[dict[str, Any]]:
-    writer = CocoResults(detector_manifest(model, input_hw=INPUT_HW), Options(), ids)
+    writer = CocoResults(detector_manifest(model, input_hw=INPUT_HW).pipeline, Options(), ids)
     lines, out = io.BytesIO(b"".join(map(writer.write, given))), io.BytesIO()
     writer.assemble(lines, out)
     return json.loads(out.getvalue())
@@ -78,7 +77,7 @@ def test_ids_of_a_ground_truth_file_and_pycocotools_reads_it(truth_file: Path, t
     with contextlib.redirect_stdout(io.StringIO()):
         loaded = COCO(str(truth_file)).loadRes(str(tmp_path / "results.json"))
     (row, _), result = loaded.loadAnns(loaded.getAnnIds(imgIds=42)), given[0].outcome
-    assert (loaded.annToMask(row) == masks.bitmap_of(result, 0).full()).all()
+    assert (loaded.annToMask(row) == result.bitmap(0).full()).all()
 
 
 def test_no_image_and_no_detection_are_valid_json() -> None:
@@ -91,17 +90,19 @@ def test_faults_name_what_was_expected(truth_file: Path, tmp_path: Path) -> None
     with pytest.raises(BadData, match=r"expected one image called 'c.png', got 0"):
         ids.image_id("folder/c.png")
     with pytest.raises(BadData, match=r"got none for \['mauve'\]"):
-        CocoResults(detector_manifest(BOXES, input_hw=INPUT_HW, labels=("mauve", "red", "blue")), Options(), ids)
+        CocoResults(
+            detector_manifest(BOXES, input_hw=INPUT_HW, labels=("mauve", "red", "blue")).pipeline, Options(), ids
+        )
     with pytest.raises(BadData, match="expected a COCO data set"):
         CocoIds.read(tmp_path / "nothing.json")
     with pytest.raises(BadRequest, match="format 'coco': expected a model of object-detection"):
-        FORMATS["coco"](colour_manifest(), Options())
+        FORMATS["coco"](colour_manifest().pipeline, Options())
 
 
 def test_instance_map_numbers_objects_and_the_better_one_lies_on_top() -> None:
     result = pipeline(MASKS, input_hw=INPUT_HW)(scene((70, 90), {"red": (5, 7, 30, 20), "blue": (20, 12, 50, 60)}))
     ids = instance_map(result)
-    first, second = (masks.bitmap_of(result, i).full() > 0 for i in range(2))
+    first, second = (result.bitmap(i).full() > 0 for i in range(2))
     assert (first & second).any(), "the objects should overlap"
     assert ((ids == 1) == first).all()
     assert ((ids == 2) == (second & ~first)).all()

@@ -12,7 +12,9 @@ from foveal.errors import BadImage, FovealError
 from foveal.formats import FORMATS, Entry, parquet
 from foveal.options import Options
 from foveal.packages.manifest import Manifest
-from foveal.results import Classification, Result, SemanticMap
+from foveal.results import Result
+from foveal.tasks.classification import Classification
+from foveal.tasks.semantic_segmentation import SemanticMap
 from tests.helpers.detectors import detector_manifest, pipeline, scene, two_stage_graph
 from tests.helpers.packages import COLOURS, colour_manifest
 
@@ -56,18 +58,18 @@ def test_a_row_is_the_json_entry(task: str, mask_format: str | None, monkeypatch
     options = Options(mask_format=mask_format)
     entries = [Entry("a/ü.png", results[0], 6), Entry("no.png", BadImage("truncated"))]
     entries += [Entry(str(i), result) for i, result in enumerate(results)]
-    writer = FORMATS["parquet"](manifest, options)
+    writer = FORMATS["parquet"](manifest.pipeline, options)
     lines = io.BytesIO(writer.header() + b"".join(map(writer.write, entries)))
     out = io.BytesIO()
     writer.assemble(lines, out)
     read = pq.ParquetFile(out)
     assert read.metadata.num_row_groups == (len(entries) + 1) // 2
-    jsonl = FORMATS["jsonl"](manifest, options)
+    jsonl = FORMATS["jsonl"](manifest.pipeline, options)
     assert without_nulls(read.read().to_pylist()) == [json.loads(jsonl.write(entry)) for entry in entries]
 
 
 def test_no_image_is_an_empty_table_with_its_columns() -> None:
-    writer, out = FORMATS["parquet"](colour_manifest(), Options()), io.BytesIO()
+    writer, out = FORMATS["parquet"](colour_manifest().pipeline, Options()), io.BytesIO()
     writer.assemble(io.BytesIO(), out)
     table = pq.read_table(out)
     assert (table.num_rows, table.column_names) == (0, ["image", "classes", "error"])
@@ -76,4 +78,4 @@ def test_no_image_is_an_empty_table_with_its_columns() -> None:
 def test_without_pyarrow_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(FovealError, match=r"pip install 'foveal\[parquet\]'"):
-        FORMATS["parquet"](colour_manifest(), Options())
+        FORMATS["parquet"](colour_manifest().pipeline, Options())

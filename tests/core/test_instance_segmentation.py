@@ -67,7 +67,7 @@ def test_a_one_pixel_object_has_a_mask() -> None:
 def test_every_format_tells_the_same_pixels_and_keeps_the_hole(mask_format: str) -> None:
     result = pipeline(MODELS["ring"], input_hw=INPUT_HW)(scene((128, 128), {"red": (10, 20, 90, 110)}))
     (row,) = entry(result, mask_format)["detections"]
-    full = masks.bitmap_of(result, 0).full() > 0
+    full = result.bitmap(0).full() > 0
     got = masks.decode(row["mask"], (128, 128))
     assert row["mask"]["format"] == mask_format
     assert row["area_px"] == np.count_nonzero(full)
@@ -100,8 +100,8 @@ def test_masks_keep_their_boxes_through_order_classes_and_cut() -> None:
         "class_ids": np.array([0, 1, 2], np.int64),
         "masks": np.stack([np.full((28, 28), value, np.float32) for value in (0.1, 0.2, 0.3)]),
     }
-    options = Options(classes=("red", "blue"), max_detections=2).resolved(run.manifest)
-    result = TASK.decode(outputs, transform, run.manifest, options)
+    options = Options(classes=("red", "blue"), max_detections=2).resolved(run.spec.defaults)
+    result = TASK.decode(outputs, transform, run.manifest.pipeline, options)
     assert result.boxes_xyxy[:, 0].tolist() == [40, 0]
     assert result.masks.soft[:, 0, 0].tolist() == np.float32([0.3, 0.1]).tolist()
 

@@ -9,7 +9,7 @@ from foveal.errors import UnknownName
 from foveal.metrics import scoring
 from foveal.metrics.bootstrap import bootstrap_95, wilson_95
 from foveal.metrics.classification import calibration_error, score_classification
-from foveal.results import Classification
+from foveal.tasks.classification import Classification
 
 LABELS = tuple("abcdefg")
 

@@ -5,13 +5,12 @@ import numpy.typing as npt
 import pytest
 from pycocotools import mask as coco_mask
 
-from foveal.imaging import masks
 from foveal.metrics import coco, scoring
 from foveal.metrics.boundary import boundary_iou
 from foveal.metrics.detection import best_f1, resampled_ap50, score_detection, score_instances
 from foveal.metrics.detection_errors import KINDS, count_error, error_table, judge
 from foveal.metrics.truth import ObjectTruth
-from foveal.results import Detections, InstanceMasks
+from foveal.tasks.detections import Detections, InstanceMasks
 
 LABELS = ("cell", "dust")
 HW = (100, 120)
@@ -203,7 +202,7 @@ def test_masks_are_scored_as_masks() -> None:
     whole = found(([10, 10, 50, 50], 0.9, 0), soft=full)
     good = score_instances([whole], truths, LABELS)
     assert good.values["AP50"] == good.values["box_AP50"] == pytest.approx(1)
-    rims = boundary_iou(masks.bitmap_of(whole, 0).full(), coco_mask.decode(truths[0].masks[0]))
+    rims = boundary_iou(whole.bitmap(0).full(), coco_mask.decode(truths[0].masks[0]))
     assert good.details["boundary_iou"] == rims > 0.5
     poor = score_instances([found(([10, 10, 50, 50], 0.9, 0), soft=half)], truths, LABELS)
     assert (poor.values["AP50"], poor.values["box_AP50"]) == (0, pytest.approx(1))

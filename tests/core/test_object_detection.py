@@ -45,15 +45,17 @@ def decode(
     outputs: dict[str, Any], family: str = "one-stage", transform: ImageTransform | None = None, **options: Any
 ) -> Any:
     manifest = detector_manifest(FAMILIES[family], input_hw=INPUT_HW)
-    return TASK.decode(outputs, transform or transform_of(), manifest, Options(**options).resolved(manifest))
+    return TASK.decode(
+        outputs, transform or transform_of(), manifest.pipeline, Options(**options).resolved(manifest.pipeline.defaults)
+    )
 
 
 def test_the_family_is_told_by_input_names_and_nothing_else() -> None:
     for name, model in FAMILIES.items():
         manifest = detector_manifest(model, input_hw=INPUT_HW)
-        assert graph_family(manifest) == name
+        assert graph_family(manifest.pipeline) == name
         with pytest.raises(BadPackage, match=r"expected graph inputs .* got \['images'\]"):
-            graph_family(manifest.model_copy(update={"inputs": manifest.inputs[:1]}))
+            graph_family(manifest.pipeline.model_copy(update={"inputs": manifest.pipeline.inputs[:1]}))
 
 
 def test_known_rectangles_come_back_with_class_and_score(family: str) -> None:
@@ -113,7 +115,7 @@ def test_a_batch_gives_what_single_calls_give_with_thresholds_of_their_own(famil
     images = [scene(INPUT_HW, RECTANGLES), scene((40, 64), {}), scene(INPUT_HW, {"blue": (1, 1, 9, 9)})]
     runner = pipeline(FAMILIES[family], input_hw=INPUT_HW)
     prepared = [runner.prepare(image) for image in images]
-    options = [Options(score_threshold=t).resolved(runner.manifest) for t in (0.75, 0.1, 0.5)]
+    options = [Options(score_threshold=t).resolved(runner.spec.defaults) for t in (0.75, 0.1, 0.5)]
     together = [
         runner.finish(o, p, c) for o, p, c in zip(runner.infer(prepared, options), prepared, options, strict=True)
     ]
@@ -127,7 +129,7 @@ def test_a_batch_gives_what_single_calls_give_with_thresholds_of_their_own(famil
 def test_two_stage_graph_reads_each_images_threshold() -> None:
     runner = pipeline(FAMILIES["two-stage"], input_hw=INPUT_HW)
     prepared = [runner.prepare(scene(INPUT_HW, RECTANGLES))] * 2
-    options = [Options(score_threshold=t).resolved(runner.manifest) for t in (0.85, 0.0)]
+    options = [Options(score_threshold=t).resolved(runner.spec.defaults) for t in (0.85, 0.0)]
     assert [len(o["scores"]) for o in runner.infer(prepared, options)] == [1, 3]
     assert TASK.batch_key(Options(iou_threshold=0.4)) != TASK.batch_key(Options(iou_threshold=0.5))
 
@@ -231,7 +233,9 @@ def test_score_threshold_0_stays_bounded_in_time_and_memory() -> None:
 def test_feeds_of_both_families() -> None:
     manifest = detector_manifest(FAMILIES["two-stage"], input_hw=INPUT_HW)
     prepared = Prepared(np.zeros((*INPUT_HW, 3), np.uint8), ImageTransform((10, 20), INPUT_HW, (32, 64), (3.2, 3.2)))
-    feeds = TASK.feeds([prepared] * 2, [Options(score_threshold=t, iou_threshold=0.5) for t in (0.1, 0.2)], manifest)
+    feeds = TASK.feeds(
+        [prepared] * 2, [Options(score_threshold=t, iou_threshold=0.5) for t in (0.1, 0.2)], manifest.pipeline
+    )
     assert feeds["images"].shape == (2, *INPUT_HW, 3)
     assert feeds["content_hw"].tolist() == [[32, 64], [32, 64]]
     assert feeds["score_threshold"].tolist() == np.float32([0.1, 0.2]).tolist()

@@ -10,8 +10,7 @@ from foveal.errors import BadImage, BadRequest, ProviderUnavailable, UnknownName
 from foveal.inference.pipeline import Predictor
 from foveal.inference.session import SessionSettings, open_session
 from foveal.options import Options
-from foveal.results import Classification
-from foveal.tasks.classification import softmax
+from foveal.tasks.classification import Classification, softmax
 from tests.helpers import packages
 
 

@@ -17,12 +17,12 @@ from foveal.imaging import class_map as maps
 from foveal.imaging.preprocess import ImageTransform, Preprocess
 from foveal.inference.pipeline import Predictor
 from foveal.metrics import semantic
-from foveal.options import Options
-from foveal.packages.manifest import GoldenTolerance, Manifest, Postprocess, Tensor
+from foveal.options import Defaults, Options
+from foveal.packages.manifest import GoldenTolerance, Manifest, Tensor
 from foveal.packages.package import ModelPackage
-from foveal.results import SemanticMap
 from foveal.synth import rectangles
 from foveal.tasks import TASKS
+from foveal.tasks.semantic_segmentation import SemanticMap
 from tests.helpers.packages import colour_manifest
 
 LABELS = ("dark", "bright")
@@ -61,7 +61,7 @@ def bright_manifest(preprocess: Preprocess) -> Manifest:
         task="semantic-segmentation",
         labels=LABELS,
         preprocess=preprocess,
-        postprocess=Postprocess(mask_format="png"),
+        defaults=Defaults(mask_format="png"),
         inputs=(Tensor(name="images", dtype="uint8", shape=("batch", *model_input, 3)),),
         outputs=tuple(
             Tensor(name=n, dtype="uint8", shape=("batch", *model_input)) for n in ("class_map", "confidence")

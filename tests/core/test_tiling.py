@@ -14,8 +14,8 @@ from foveal.imaging.preprocess import Preprocess
 from foveal.imaging.tiling import windows_over
 from foveal.inference.pipeline import Pipeline
 from foveal.options import Options
-from foveal.results import SemanticMap
 from foveal.synth import rectangles
+from foveal.tasks.semantic_segmentation import SemanticMap
 from tests.core.test_semantic import predictor
 
 NATIVE = Preprocess(mode="letterbox", input_hw=(128, 128), mean=(0, 0, 0))

@@ -33,7 +33,7 @@ def batch_dependent_graph() -> bytes:
 def test_tensors_are_read_off_the_graph() -> None:
     manifest = packages.colour_manifest()
     found = graph_tensors(predictor(manifest, packages.mean_colour_graph((8, 8))).session)
-    assert found == (manifest.inputs, manifest.outputs)
+    assert found == (manifest.pipeline.inputs, manifest.pipeline.outputs)
 
 
 def test_an_honest_package_passes() -> None:
@@ -53,7 +53,7 @@ def test_a_manifest_with_another_input_is_refused() -> None:
     wrong = packages.colour_manifest(input_hw=(8, 9))
     with pytest.raises(BadPackage, match=r"inputs of model\.onnx"):
         check_graph(predictor(wrong, graph))
-    inputs = packages.colour_manifest().inputs
+    inputs = packages.colour_manifest().pipeline.inputs
     with pytest.raises(BadPackage, match="first input of model inputs"):
         check_graph(predictor(wrong.model_copy(update={"inputs": inputs}), graph))
 

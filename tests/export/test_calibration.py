@@ -15,8 +15,7 @@ from foveal.inference.pipeline import Predictor
 from foveal.options import Options
 from foveal.packages.manifest import Manifest
 from foveal.packages.package import ModelPackage
-from foveal.results import Classification
-from foveal.tasks.classification import ClassificationTask, softmax
+from foveal.tasks.classification import Classification, ClassificationTask, softmax
 from tests.helpers import runs
 from tests.helpers.commandline import foveal
 from tests.helpers.packages import colour_manifest, png, write_colours
@@ -28,7 +27,9 @@ def decoded(logits: np.ndarray, temperature: float | None) -> Classification:
     labels = tuple("abcdefghi"[: len(logits)])
     manifest = colour_manifest(labels=labels, calibration={"temperature": temperature})
     transform = ImageTransform(image_hw=(4, 4), input_hw=(4, 4), content_hw=(4, 4), scale_xy=(1.0, 1.0))
-    return ClassificationTask().decode({"logits": logits}, transform, manifest, Options(top_k=100).resolved(manifest))
+    return ClassificationTask().decode(
+        {"logits": logits}, transform, manifest.pipeline, Options(top_k=100).resolved(manifest.pipeline.defaults)
+    )
 
 
 @given(logits=LOGITS, temperature=st.floats(0.02, 64))
@@ -116,7 +117,7 @@ def test_export_fits_on_val_and_reports_on_test(tmp_path) -> None:
     out = tmp_path / "zoo" / "colours" / "1"
     assert foveal("export", run.path, "--out", out, "--max-batch", 2)[0] == 0
     manifest = ModelPackage.open(out).manifest
-    found = manifest.calibration
+    found = manifest.pipeline.calibration
     assert found.images == len(run.data.splits.val)
     before, after = (
         json.loads(foveal("evaluate", model, "--data", run.root, "--json")[1]) for model in (run.path, out)

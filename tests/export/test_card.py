@@ -7,8 +7,11 @@ from foveal.export.card import FIGURES, card
 from foveal.export.evaluation.report import print_scores
 from foveal.metrics import SCORING, Scores, scoring
 from foveal.metrics.truth import ObjectTruth
-from foveal.packages.manifest import Metrics, Parity, Postprocess
-from foveal.results import Classification, Detections, InstanceMasks, SemanticMap
+from foveal.options import Defaults
+from foveal.packages.manifest import Metrics, Parity
+from foveal.tasks.classification import Classification
+from foveal.tasks.detections import Detections, InstanceMasks
+from foveal.tasks.semantic_segmentation import SemanticMap
 from tests.helpers.packages import colour_manifest
 
 LABELS = ("cell", "dust")
@@ -68,7 +71,7 @@ def test_counts_are_whole_and_what_was_not_measured_is_empty() -> None:
 
 
 def test_a_detectors_card_says_its_threshold_and_a_classifiers_none() -> None:
-    detector = colour_manifest(task="object-detection", postprocess=Postprocess(score_threshold=0.43))
+    detector = colour_manifest(task="object-detection", defaults=Defaults(score_threshold=0.43))
     assert "score above 0.43" in card(detector, about="")
     assert "score above" not in card(colour_manifest(), about="")
 

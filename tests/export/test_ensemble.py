@@ -191,7 +191,7 @@ def test_a_graph_that_is_not_the_mean_is_not_written(
     """The order of members' temperatures mixed up, as a bug of the merge might do."""
 
     def wrong(members: list[ModelPackage]) -> bytes:
-        turned = [member.manifest.calibration for member in members[1:] + members[:1]]
+        turned = [member.manifest.pipeline.calibration for member in members[1:] + members[:1]]
         manifests = [m.manifest.model_copy(update={"calibration": c}) for m, c in zip(members, turned, strict=True)]
         return mean_graph([replace(m, manifest=manifest) for m, manifest in zip(members, manifests, strict=True)])
 

@@ -40,14 +40,14 @@ def exported(run: runs.Run) -> Path:
 def test_the_package_is_whole(exported: Path, run: runs.Run) -> None:
     package = ModelPackage.open(exported)
     manifest = package.manifest
-    assert (package.ref, manifest.max_batch, manifest.opset) == ("colours@3", 5, tracing.OPSET)
+    assert (package.ref, manifest.pipeline.max_batch, manifest.opset) == ("colours@3", 5, tracing.OPSET)
     assert manifest.labels == runs.CLASSES
     assert manifest.data.fingerprint == run.data.fingerprint
     assert manifest.recipe["weights"] == "random.pth"  # no folders of this machine
     assert manifest.parity.batch_sizes == (1, 2, 5)
     assert manifest.metrics.images == len(run.data.splits.test)
     assert manifest.metrics.values == pytest.approx(manifest.metrics.checkpoint_values, abs=1e-5)
-    assert [tensor.shape for tensor in manifest.inputs] == [("batch", 64, 64, 3)]
+    assert [tensor.shape for tensor in manifest.pipeline.inputs] == [("batch", 64, 64, 3)]
     assert sorted(golden.name for golden in package.golden) == ["high", "wide"]
 
 

@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from foveal.imaging.preprocess import Preprocess
 from foveal.inference.pipeline import Pipeline
 from foveal.inference.session import SessionSettings, open_session
-from foveal.packages.manifest import Manifest, Postprocess, Tensor
+from foveal.options import Defaults
+from foveal.packages.manifest import Manifest, Tensor
 from tests.helpers.packages import COLOURS, colour_manifest
 
 SCORES = (0.9, 0.8, 0.7)
@@ -160,7 +161,7 @@ def detector_manifest(
         "name": "rectangles",
         "architecture": "colour finder",
         "preprocess": Preprocess(mode=mode, input_hw=input_hw),
-        "postprocess": Postprocess(
+        "defaults": Defaults(
             score_threshold=0.5,
             iou_threshold=0.5,
             max_detections=max_detections,
@@ -182,7 +183,7 @@ def _tensor(value: Any) -> Tensor:
 def pipeline(model: bytes, **manifest: Any) -> Pipeline:
     """A ready Pipeline around a stub graph."""
     session, provider = open_session(model, SessionSettings(threads=1))
-    return Pipeline(detector_manifest(model, **manifest), session, provider)
+    return Pipeline(detector_manifest(model, **manifest).pipeline, session, provider)
 
 
 def scene(image_hw: tuple[int, int], rectangles: dict[str, tuple[int, int, int, int]]) -> npt.NDArray[np.uint8]:

@@ -13,7 +13,8 @@ from foveal.formats import to_json
 from foveal.imaging.preprocess import Preprocess
 from foveal.inference.pipeline import Predictor
 from foveal.inference.verify import golden_entry
-from foveal.packages.manifest import Data, Licences, Manifest, Metrics, Parity, Postprocess, Tensor
+from foveal.options import Defaults
+from foveal.packages.manifest import Data, Licences, Manifest, Metrics, Parity, PipelineSpec, Tensor
 from foveal.packages.package import ModelPackage
 
 COLOURS = ("red", "green", "blue")
@@ -59,19 +60,28 @@ def mean_colour_graph(
     return bytes(model.SerializeToString())
 
 
-def colour_manifest(*, input_hw: tuple[int, int] = (8, 8), **changes: Any) -> Manifest:
-    """The manifest of a mean-colour classifier; `changes` replace fields."""
+def colour_spec(*, input_hw: tuple[int, int] = (8, 8), **changes: Any) -> PipelineSpec:
+    """The pipeline of a mean-colour classifier; `changes` replace fields."""
     fields: dict[str, Any] = {
-        "name": "colours",
-        "version": 1,
         "task": "classification",
-        "architecture": "mean-colour",
         "labels": COLOURS,
         "preprocess": Preprocess(mode="stretch", input_hw=input_hw),
-        "postprocess": Postprocess(top_k=3),
+        "defaults": Defaults(top_k=3),
         "inputs": (Tensor(name="images", dtype="uint8", shape=("batch", *input_hw, 3)),),
         "outputs": (Tensor(name="logits", dtype="float32", shape=("batch", 3)),),
         "max_batch": 8,
+    }
+    return PipelineSpec(**(fields | changes))
+
+
+def colour_manifest(*, input_hw: tuple[int, int] = (8, 8), **changes: Any) -> Manifest:
+    """The manifest of a mean-colour classifier; `changes` replace fields, those of its pipeline too."""
+    of_pipeline = {name: changes.pop(name) for name in list(changes) if name in PipelineSpec.model_fields}
+    fields: dict[str, Any] = {
+        "name": "colours",
+        "version": 1,
+        "architecture": "mean-colour",
+        "pipeline": colour_spec(input_hw=input_hw, **of_pipeline),
         "opset": 18,
         "parity": Parity(reference="numpy mean", images=1, batch_sizes=(1,), criterion="exact", measured={"logits": 0}),
         "metrics": Metrics(split="test", images=3, values={"accuracy": 1.0}),

@@ -36,7 +36,7 @@ def test_evaluation_tensors_equal_the_predictors_bit_for_bit(samples: list[Sampl
     recipe = ClassificationRecipe.load(None, ["input_hw=[64, 64]", f"resize_mode={mode}"])
     trainer = ClassificationTrainer()
     session = SimpleNamespace(get_outputs=list)
-    production = Pipeline(colour_manifest(preprocess=trainer.preprocess(recipe)), session, "cpu")
+    production = Pipeline(colour_manifest(preprocess=trainer.preprocess(recipe)).pipeline, session, "cpu")
     dataset = trainer.eval_set(samples, recipe)
     model_inputs, truths = trainer.collate([dataset[i] for i in range(len(samples))])
     assert model_inputs.dtype == torch.uint8

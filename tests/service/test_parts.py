@@ -13,7 +13,7 @@ import pytest
 from foveal.formats import Entry, entry_bytes
 from foveal.imaging.preprocess import ImageTransform
 from foveal.options import MASK_FORMATS, Options
-from foveal.results import Classification, Detections, InstanceMasks, Result, SemanticMap
+from foveal.results import Result
 from foveal.service.errors import Busy, NotAcceptable
 from foveal.service.http.negotiate import negotiate
 from foveal.service.http.openapi import FAULTS, PARAMETERS, document
@@ -22,6 +22,9 @@ from foveal.service.http.schemas import ENTRIES
 from foveal.service.inference.batching import Batcher, Gate
 from foveal.service.observability.metrics import Metrics
 from foveal.tasks import TASKS, Prepared
+from foveal.tasks.classification import Classification
+from foveal.tasks.detections import Detections, InstanceMasks
+from foveal.tasks.semantic_segmentation import SemanticMap
 
 OFFERED = ["application/json", "image/png", "image/jpeg"]
 

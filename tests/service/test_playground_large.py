@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser
 
 from foveal.imaging.preprocess import Preprocess
-from foveal.packages.manifest import Postprocess
+from foveal.options import Defaults
 from tests.helpers.browser import visit
 from tests.helpers.detectors import detector_manifest
 from tests.helpers.playground_zoo import write_package
@@ -97,7 +97,7 @@ def write_crowd(zoo: Path) -> None:
         input_hw=INPUT_HW,
         name="crowd",
         preprocess=Preprocess(mode="letterbox", input_hw=INPUT_HW),
-        postprocess=Postprocess(score_threshold=0.5, iou_threshold=0.5, max_detections=300, mask_format="rle"),
+        defaults=Defaults(score_threshold=0.5, iou_threshold=0.5, max_detections=300, mask_format="rle"),
     )
     write_package(zoo, manifest, graph)
 

@@ -38,7 +38,7 @@ def test_json_and_coco_are_those_of_service_and_command_line(visitor: Visitor, t
     served = httpx.post(f"{visitor.url}/v1/instances?model=halves@1", content=IMAGE).json()
     assert json.loads(saved(visitor, "json").read_bytes()) == served
     predictor = Predictor(ModelPackage.open(write_zoo(tmp_path / "zoo") / "halves" / "1"))
-    written = CocoResults(predictor.manifest, Options())
+    written = CocoResults(predictor.manifest.pipeline, Options())
     entry = Entry("scene.png", predictor(IMAGE))
     written.assemble(io.BytesIO(written.write(entry)), array := io.BytesIO())
     assert json.loads(saved(visitor, "coco").read_bytes()) == json.loads(array.getvalue())

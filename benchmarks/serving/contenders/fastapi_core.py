@@ -14,7 +14,7 @@ from foveal.packages.package import ModelPackage
 PORT, PACKAGE = int(sys.argv[1]), sys.argv[2]
 app = FastAPI()
 predictor = Predictor(ModelPackage.open(PACKAGE), SessionSettings(threads=1))
-options = Options().resolved(predictor.manifest)
+options = Options().resolved(predictor.spec.defaults)
 
 
 @app.post("/detect")

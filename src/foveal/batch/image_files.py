@@ -9,7 +9,7 @@ from foveal.formats import id_maps
 from foveal.formats.entry import Entry
 from foveal.imaging import drawing
 from foveal.imaging.decode import decode
-from foveal.results import Detections, SemanticMap
+from foveal.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class ImageFiles:
         Raises:
             BadRequest: maps of a task without them.
         """
-        if self.maps is not None and task not in id_maps.TASKS:
-            raise BadRequest(f"--maps: expected a model of {' or '.join(id_maps.TASKS)}, got {task}")
+        if self.maps is not None and task not in id_maps.offered():
+            raise BadRequest(f"--maps: expected a model of {' or '.join(id_maps.offered())}, got {task}")
 
     def absolute(self) -> "ImageFiles":
         """The same folders, from wherever one looks."""
         return ImageFiles(*(folder and folder.absolute() for folder in (self.overlay, self.maps)))
 
-    def write(self, source: Source, entry: Entry) -> None:
+    def write(self, source: Source, entry: Entry, task: Task) -> None:
         """The images of one entry; none for one that failed.
 
         Raises:
@@ -42,11 +42,10 @@ class ImageFiles:
             return
         if self.overlay is not None:
             # results were predicted from a reduced decode perhaps; people look at all pixels
-            drawn = drawing.overlay(decode(source.read()).rgb, entry.outcome)
+            drawn = entry.outcome.overlay(decode(source.read()).rgb)
             _save(self.overlay / f"{inside(source.name)}.jpg", drawing.encode(drawn, "image/jpeg"))
         if self.maps is not None:
-            assert isinstance(entry.outcome, Detections | SemanticMap)
-            _save(self.maps / f"{inside(source.name)}.png", id_maps.id_map_png(entry.outcome))
+            _save(self.maps / f"{inside(source.name)}.png", id_maps.id_map_png(entry.outcome, task))
 
 
 def inside(name: str) -> PurePosixPath:

@@ -5,7 +5,6 @@ images as they like, and what they give, joined in input order, is the same file
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,7 +19,6 @@ from foveal.inference.pipeline import Predictor
 from foveal.inference.session import SessionSettings
 from foveal.options import Options
 from foveal.packages.package import ModelPackage
-from foveal.results import Classification, Detections, Result
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,8 @@ class Job:
     def writer(self) -> Writer:
         """A fresh writer of the job's format."""
         if self.coco_ids is not None:
-            return CocoResults(self.package.manifest, self.options, self.coco_ids)
-        return FORMATS[self.format](self.package.manifest, self.options)
+            return CocoResults(self.package.manifest.pipeline, self.options, self.coco_ids)
+        return FORMATS[self.format](self.package.manifest.pipeline, self.options)
 
     def predictor(self) -> Predictor:
         """A session of the job's model; unless told otherwise, runs that go side by side share out the cores."""
@@ -61,7 +59,7 @@ class Job:
         writer = self.writer()
         entries = run(predictor, sources, options=self.options, batch_size=self.batch_size, threads=self.threads)
         for source, entry in zip(sources, entries, strict=True):
-            self.images.write(source, entry)  # before the entry, so that a resumed job lacks none
+            self.images.write(source, entry, predictor.task)  # before the entry, so that a resumed job lacks none
             yield Piece(writer.write(entry), tally_of(entry))
             if entry.failed and self.fail_fast:
                 return
@@ -79,12 +77,4 @@ def tally_of(entry: Entry) -> Tally:
     """What one image adds to the job's counts."""
     if isinstance(entry.outcome, FovealError):
         return Tally(images=1, failed=1, first_failure=f"{entry.name}: {entry.outcome}")
-    return Tally(images=1, found=_found(entry.outcome))
-
-
-def _found(result: Result) -> dict[str, float]:
-    if isinstance(result, Classification):
-        return {result.label: 1}
-    if isinstance(result, Detections):
-        return dict(Counter(result.labels[i] for i in result.class_ids))
-    return result.coverage()
+    return Tally(images=1, found=dict(entry.outcome.summary()))

@@ -86,8 +86,8 @@ def predict(
     sources = expand(paths) if shard is None else take_shard(expand(paths), shard)
     settings = SessionSettings(provider=provider)
     package = ModelPackage.open(locate(model, zoo))
-    if batch_size > package.manifest.max_batch:
-        raise BadRequest(f"--batch-size: expected at most {package.manifest.max_batch}, got {batch_size}")
+    if batch_size > package.manifest.pipeline.max_batch:
+        raise BadRequest(f"--batch-size: expected at most {package.manifest.pipeline.max_batch}, got {batch_size}")
     raw = {
         "top_k": top_k,
         "score_threshold": score_threshold,
@@ -119,16 +119,13 @@ def predict(
 
 
 def _options(package: ModelPackage, raw: Mapping[str, str | None]) -> Options:
-    from foveal.errors import UnknownName
     from foveal.options import Options
-    from foveal.tasks import TASKS
+    from foveal.tasks import task_of
 
-    manifest = package.manifest
-    if manifest.task not in TASKS:
-        raise UnknownName.among("task", manifest.task, TASKS)
+    spec = package.manifest.pipeline
     given = {name: text for name, text in raw.items() if text is not None}
-    applicable = TASKS[manifest.task].option_names
-    return Options.parse(given, applicable=applicable, labels=manifest.labels).resolved(manifest)
+    applicable = task_of(spec.task).option_names
+    return Options.parse(given, applicable=applicable, labels=spec.labels).resolved(spec.defaults)
 
 
 def _engine(job: Job, name: str, ray_address: str | None, workers: int | None) -> Engine:
@@ -207,21 +204,15 @@ def _assemble(writer: Framed, lines: Path, out: Path) -> None:
 
 def _summary(job: Job, tally: Tally, skipped: int, seconds: float) -> Iterator[str]:
     """Lines for people: how many, how fast, what failed, what was found."""
+    from foveal.tasks import task_of
+
     done = tally.images - skipped
     words = f"{done} images in {seconds:.1f} s, {done / seconds:.1f} images/s"
     yield words + (f"; {skipped} were there already" if skipped else "")
     if tally.found:
-        what, total = FOUND[job.package.manifest.task], sum(tally.found.values())
+        what, total = task_of(job.package.manifest.task).summary_title, sum(tally.found.values())
         ranked = sorted(tally.found.items(), key=lambda item: (-item[1], item[0]))
         shares = (f"{label} {f'{n:,}' if isinstance(n, int) else f'{n / total:.1%}'}" for label, n in ranked)
         yield f"{what}: {', '.join(shares)}"
     if tally.failed:
         yield f"{tally.failed} of {tally.images} images failed; the first: {tally.first_failure}"
-
-
-FOUND = {
-    "classification": "images by likeliest class",
-    "instance-segmentation": "objects",
-    "object-detection": "objects",
-    "semantic-segmentation": "mean share of an image",
-}

@@ -31,7 +31,7 @@ def verify(
         check_graph(predictor)
         typer.echo(f"ok  graph: loads on {predictor.provider}; inputs and outputs are the manifest's")
         check_batches(predictor)
-        typer.echo(f"ok  batches: N = 2 and N = {opened.manifest.max_batch} give what single calls give")
+        typer.echo(f"ok  batches: N = 2 and N = {opened.manifest.pipeline.max_batch} give what single calls give")
         check_golden(predictor)
         typer.echo(f"ok  golden: {len(opened.golden)} of {len(opened.golden)} results reproduced")
     except BadPackage as error:

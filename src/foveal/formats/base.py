@@ -4,11 +4,11 @@ from typing import BinaryIO, Protocol, runtime_checkable
 
 from foveal.formats.entry import Entry
 from foveal.options import Options
-from foveal.packages.manifest import Manifest
+from foveal.packages.manifest import PipelineSpec
 
 
 class Writer(Protocol):
-    """Turns entries into bytes: `FORMATS[name](manifest, options)`, with resolved options.
+    """Turns entries into bytes: `FORMATS[name](spec, options)`, with resolved options.
 
     The bytes of an entry depend on that entry alone. So a fresh writer may go on where another one stopped, and several
     machines may write parts of one output.
@@ -37,6 +37,6 @@ class Framed(Writer, Protocol):
 class WriterFactory(Protocol):
     """A format: makes a writer for one output."""
 
-    def __call__(self, manifest: Manifest, options: Options) -> Writer:
+    def __call__(self, spec: PipelineSpec, options: Options) -> Writer:
         """A fresh writer."""
         ...

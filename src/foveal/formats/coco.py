@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-from foveal.errors import BadData, BadRequest
+from foveal.errors import BadData, BadRequest, FovealError
 from foveal.formats.entry import Entry, to_json
-from foveal.imaging import masks
 from foveal.options import Options
-from foveal.packages.manifest import Manifest
-from foveal.results import Detections
+from foveal.packages.manifest import PipelineSpec
+from foveal.tasks import TASKS
 
-TASKS = ("object-detection", "instance-segmentation")
 _NOT_YET = -1  # image_id of a row whose image has no number before all lines are there
 
 
@@ -63,11 +61,14 @@ class CocoResults:
 
     media_type = "application/json"
 
-    def __init__(self, manifest: Manifest, options: Options, ids: CocoIds | None = None) -> None:
-        if manifest.task not in TASKS:
-            raise BadRequest(f"format 'coco': expected a model of {' or '.join(TASKS)}, got {manifest.task}")
-        if ids is not None and (unknown := set(manifest.labels) - set(ids.categories)):
+    def __init__(self, spec: PipelineSpec, options: Options, ids: CocoIds | None = None) -> None:
+        self._task = TASKS[spec.task]
+        if not self._task.has_objects:
+            offered = " or ".join(name for name, task in TASKS.items() if task.has_objects)
+            raise BadRequest(f"format 'coco': expected a model of {offered}, got {spec.task}")
+        if ids is not None and (unknown := set(spec.labels) - set(ids.categories)):
             raise BadData(f"{ids.source}: expected the model's labels as categories, got none for {sorted(unknown)}")
+        self._labels = spec.labels
         self._ids = ids
 
     def header(self) -> bytes:
@@ -76,10 +77,10 @@ class CocoResults:
 
     def write(self, entry: Entry) -> bytes:
         """A line with an image's rows; an empty list for one that failed."""
-        if not isinstance(entry.outcome, Detections):
+        if isinstance(entry.outcome, FovealError):
             return b"[]\n"
         image_id = _NOT_YET if self._ids is None else self._ids.image_id(entry.name or "")
-        return to_json([self._row(entry.outcome, i, image_id) for i in range(len(entry.outcome))]) + b"\n"
+        return to_json([self._row(row, image_id) for row in self._task.coco_rows(entry.outcome)]) + b"\n"
 
     def assemble(self, lines: BinaryIO, out: BinaryIO) -> None:
         """One array of all rows; a line's number is its image's, where no data set gives ids."""
@@ -92,15 +93,7 @@ class CocoResults:
                 before = b",\n"
         out.write(b"[\n]\n" if before == b"[\n" else b"\n]\n")
 
-    def _row(self, result: Detections, index: int, image_id: int) -> dict[str, Any]:
-        class_id = int(result.class_ids[index])
-        x1, y1, x2, y2 = (round(float(edge), 2) for edge in result.boxes_xyxy[index])
-        row: dict[str, Any] = {
-            "image_id": image_id,
-            "category_id": class_id + 1 if self._ids is None else self._ids.categories[result.labels[class_id]],
-            "bbox": [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
-            "score": round(float(result.scores[index]), 6),
-        }
-        if result.masks is not None:
-            row["segmentation"] = masks.rle(masks.bitmap_of(result, index))
-        return row
+    def _row(self, row: dict[str, Any], image_id: int) -> dict[str, Any]:
+        class_id = row.pop("class_id")
+        category_id = class_id + 1 if self._ids is None else self._ids.categories[self._labels[class_id]]
+        return {"image_id": image_id, "category_id": category_id, **row}

@@ -4,23 +4,22 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 
-from foveal.formats.entry import Entry, entry_object
+from foveal.errors import FovealError
+from foveal.formats.entry import Entry
 from foveal.options import Options
-from foveal.packages.manifest import Manifest
+from foveal.packages.manifest import PipelineSpec
 from foveal.tasks import TASKS
 
 Row = Mapping[str, object]
 
 
 class Csv:
-    """The columns are those of the task's `rows`, behind the image's name and before `error`."""
+    """The columns are those of the task, behind the image's name and before `error`."""
 
     media_type = "text/csv; charset=utf-8"
 
-    def __init__(self, manifest: Manifest, options: Options) -> None:
-        self._task = TASKS[manifest.task]
-        self._options = options
-        self._columns = ["image", *self._task.csv_columns, "error"]
+    def __init__(self, spec: PipelineSpec, options: Options) -> None:
+        self._columns = ["image", *TASKS[spec.task].columns, "error"]
 
     def header(self) -> bytes:
         """The header line."""
@@ -28,10 +27,9 @@ class Csv:
 
     def write(self, entry: Entry) -> bytes:
         """One line a class or object; none for an image without objects."""
-        rendered = entry_object(entry, self._task, self._options)
-        if "error" in rendered:
-            return self._lines([{"image": entry.name, "error": rendered["error"]["detail"]}])
-        return self._lines({"image": entry.name, **row} for row in self._task.csv_rows(rendered))
+        if isinstance(entry.outcome, FovealError):
+            return self._lines([{"image": entry.name, "error": str(entry.outcome)}])
+        return self._lines({"image": entry.name, **row} for row in entry.outcome.rows())
 
     def _lines(self, rows: Iterable[Row]) -> bytes:
         text = io.StringIO(newline="")

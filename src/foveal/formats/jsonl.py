@@ -2,7 +2,7 @@
 
 from foveal.formats.entry import Entry, entry_bytes
 from foveal.options import Options
-from foveal.packages.manifest import Manifest
+from foveal.packages.manifest import PipelineSpec
 
 
 class JsonLines:
@@ -10,8 +10,8 @@ class JsonLines:
 
     media_type = "application/jsonl"
 
-    def __init__(self, manifest: Manifest, options: Options) -> None:
-        self._task = manifest.task
+    def __init__(self, spec: PipelineSpec, options: Options) -> None:
+        self._task = spec.task
         self._options = options
 
     def header(self) -> bytes:

@@ -24,6 +24,7 @@ from foveal.errors import BadImage, ImageTooLarge, UnsupportedImage
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
 MAX_BYTES = 64 * 1000 * 1000
 MAX_PIXELS = 64 * 1000 * 1000
+DecodeTarget = tuple[int, int] | Callable[[tuple[int, int]], tuple[int, int] | None] | None
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
 
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
@@ -58,7 +59,7 @@ class Decoded:
 def decode(
     data: bytes,
     *,
-    target_hw: tuple[int, int] | Callable[[tuple[int, int]], tuple[int, int] | None] | None = None,
+    target_hw: DecodeTarget = None,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
 ) -> Decoded:
@@ -82,7 +83,8 @@ def decode(
         if opened.format in ("JPEG", "MPO") and opened.mode in ("RGB", "L"):
             rgb = _decode_jpeg(data, header, target_hw)
         else:
-            rgb = _decode_pillow(opened)
+            _load(opened)
+            rgb = _rgb_of(opened)
     return Decoded(_upright(rgb, header), header.image_hw, header.exif_orientation)
 
 
@@ -91,6 +93,19 @@ def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = M
     opened, header = _open(data, max_pixels, max_bytes)
     opened.close()
     return header
+
+
+def from_pillow(image: Image.Image) -> Decoded:
+    """Pixels of a Pillow image under the rules above: what `decode` gives for the same image in a file.
+
+    Raises:
+        BadImage: its file is damaged, or its samples have 32 bits.
+    """
+    _load(image)  # a TIFF file's orientation is applied, and forgotten, here
+    orientation = _orientation(image)
+    rgb = _turned(_rgb_of(image), orientation)
+    height, width = rgb.shape[:2]
+    return Decoded(rgb, (height, width), orientation)
 
 
 def _open(data: bytes, max_pixels: int, max_bytes: int) -> tuple[Image.Image, Header]:
@@ -201,8 +216,8 @@ def _jpeg_scan_offset(data: bytes) -> int | None:
     return None
 
 
-def _decode_pillow(opened: Image.Image) -> npt.NDArray[np.uint8]:
-    _load(opened)
+def _rgb_of(opened: Image.Image) -> npt.NDArray[np.uint8]:
+    """A loaded Pillow image of any mode -> HWC uint8 RGB."""
     if opened.mode.startswith("I;16"):
         grey = (np.asarray(opened).astype(np.uint16) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
@@ -223,9 +238,11 @@ def _over_white(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def _upright(rgb: npt.NDArray[np.uint8], header: Header) -> npt.NDArray[np.uint8]:
     """Undo the EXIF orientation (https://exiftool.org/TagNames/EXIF.html, tag 0x0112)."""
-    if header.format == "TIFF":  # Pillow turned it while loading
-        return np.ascontiguousarray(rgb)
-    turn = header.exif_orientation
+    # Pillow turned TIFF while loading
+    return np.ascontiguousarray(rgb) if header.format == "TIFF" else _turned(rgb, header.exif_orientation)
+
+
+def _turned(rgb: npt.NDArray[np.uint8], turn: int) -> npt.NDArray[np.uint8]:
     if turn >= 5:
         rgb = rgb.transpose(1, 0, 2)
     if turn in (2, 3, 6, 7):

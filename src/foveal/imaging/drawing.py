@@ -1,7 +1,7 @@
-"""Results drawn over their image, for people: boxes, translucent masks, class maps, a panel of classes.
+"""Drawing on RGB images: boxes, translucent masks, class maps, labels; and encoding as PNG or JPEG.
 
 Colour goes by class, the same in every image and on every machine. Labels never leave the image, and their text is
-black or white, whichever reads better on the class' colour. OpenCV only.
+black or white, whichever reads better on the class' colour. OpenCV only. What is drawn of a result, its task says.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal.errors import ImageTooLarge, UnknownName
-from foveal.imaging import masks
-from foveal.results import Classification, Detections, Result, SemanticMap
+from foveal.imaging.masks import Bitmap
 
 UInt8Array = npt.NDArray[np.uint8]
 Colour = tuple[int, int, int]  # RGB
 
 MASK_OPACITY = 0.45
 MAP_OPACITY = 0.55
-PANEL_ROWS = 5
 ENCODERS: dict[str, tuple[str, list[int]]] = {  # media type -> OpenCV's extension and parameters
     "image/jpeg": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 90]),
     "image/png": (".png", []),
@@ -30,24 +28,6 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOLDEN_ANGLE = 0.61803398875  # of a turn: hues of neighbouring class ids lie far apart
 _BLACK: Colour = (0, 0, 0)
 _WHITE: Colour = (255, 255, 255)
-
-
-def overlay(rgb: UInt8Array, result: Result) -> UInt8Array:
-    """A copy of the image with the result on it.
-
-    Args:
-        rgb: (H, W, 3) uint8, upright, full size: `image.decode(data)` without a target.
-        result: of the same image, so that `result.image_hw` is (H, W).
-    """
-    assert rgb.shape[:2] == result.image_hw, f"expected an image of {result.image_hw}, got {rgb.shape[:2]}"
-    drawn = rgb.copy()
-    if isinstance(result, Detections):
-        _draw_detections(drawn, result)
-    elif isinstance(result, SemanticMap):
-        _draw_map(drawn, result)
-    else:
-        _draw_classes(drawn, result)
-    return drawn
 
 
 def encode(rgb: UInt8Array, media_type: str) -> bytes:
@@ -114,21 +94,8 @@ class Pen:
         return text + ".." if text else ""
 
 
-def _draw_detections(drawn: UInt8Array, result: Detections) -> None:
-    pen = Pen.of(result.image_hw)
-    weakest_first = range(len(result) - 1, -1, -1)  # the best ends on top
-    if result.masks is not None:
-        for i in weakest_first:
-            _draw_mask(drawn, masks.bitmap_of(result, i), colour_of(int(result.class_ids[i])), pen)
-    for i in weakest_first:
-        _draw_box(drawn, result.boxes_xyxy[i], colour_of(int(result.class_ids[i])), pen)
-    free = np.ones(result.image_hw, bool)
-    for i in range(len(result)):  # the best label gets the best place
-        text = f"{result.labels[int(result.class_ids[i])]} {result.scores[i]:.2f}"
-        _draw_label(drawn, text, result.boxes_xyxy[i], colour_of(int(result.class_ids[i])), pen, free)
-
-
-def _draw_mask(drawn: UInt8Array, bitmap: masks.Bitmap, colour: Colour, pen: Pen) -> None:
+def draw_mask(drawn: UInt8Array, bitmap: Bitmap, colour: Colour, pen: Pen) -> None:
+    """A translucent object with its outline, holes included."""
     height, width = bitmap.roi.shape
     if not bitmap.roi.any():
         return
@@ -139,7 +106,7 @@ def _draw_mask(drawn: UInt8Array, bitmap: masks.Bitmap, colour: Colour, pen: Pen
     cv2.drawContours(drawn, outlines, -1, colour, max(1, pen.line_px // 2), offset=(bitmap.left, bitmap.top))
 
 
-def _draw_box(drawn: UInt8Array, box: npt.NDArray[np.float32], colour: Colour, pen: Pen) -> None:
+def draw_box(drawn: UInt8Array, box: npt.NDArray[np.float32], colour: Colour, pen: Pen) -> None:
     """The box' edges are lines between pixels; its frame is drawn on the pixels inside of them."""
     x1, y1 = np.floor(box[:2]).astype(int).tolist()
     x2, y2 = (np.ceil(box[2:]).astype(int) - 1).tolist()
@@ -148,7 +115,7 @@ def _draw_box(drawn: UInt8Array, box: npt.NDArray[np.float32], colour: Colour, p
         cv2.rectangle(drawn, (x1 + inset, y1 + inset), (max(x1, x2 - inset), max(y1, y2 - inset)), colour, 1)
 
 
-def _draw_label(
+def draw_label(
     drawn: UInt8Array, text: str, box: npt.NDArray[np.float32], colour: Colour, pen: Pen, free: npt.NDArray[np.bool_]
 ) -> None:
     """On top of the box, else inside it, else below, wherever no other label lies yet; always inside the image.
@@ -181,25 +148,15 @@ def _write(drawn: UInt8Array, text: str, left_top: tuple[int, int], background: 
     cv2.putText(drawn, text, at, _FONT, pen.scale, text_colour_on(background), pen.thickness, cv2.LINE_AA)
 
 
-def _draw_map(drawn: UInt8Array, result: SemanticMap) -> None:
-    """The class map laid over the image, and a legend of the classes that occur, largest first."""
-    palette = np.array([colour_of(i) for i in range(len(result.labels))], np.uint8)
+def draw_class_map(drawn: UInt8Array, class_map: UInt8Array, classes: int) -> None:
+    """A class map (H, W) laid over the image, every class in its colour."""
+    palette = np.array([colour_of(i) for i in range(classes)], np.uint8)
     for top in range(0, len(drawn), 256):  # in strips: a whole float copy of a large image would be gigabytes
         strip = slice(top, top + 256)
-        drawn[strip] = _blend(drawn[strip], palette[result.class_map[strip]].astype(np.float32), MAP_OPACITY)
-    coverage = sorted(result.coverage().items(), key=lambda item: -item[1])
-    lines = [f"{label} {share:.1%}" for label, share in coverage if share > 0]
-    _draw_lines(drawn, lines, [colour_of(result.labels.index(label)) for label, share in coverage if share > 0])
+        drawn[strip] = _blend(drawn[strip], palette[class_map[strip]].astype(np.float32), MAP_OPACITY)
 
 
-def _draw_classes(drawn: UInt8Array, result: Classification) -> None:
-    """A panel of the likeliest classes."""
-    chosen = [int(i) for i in result.class_ids[:PANEL_ROWS]]
-    lines = [f"{result.labels[i]} {score:.3f}" for i, score in zip(chosen, result.scores, strict=False)]
-    _draw_lines(drawn, lines, [colour_of(i) for i in chosen])
-
-
-def _draw_lines(drawn: UInt8Array, lines: Sequence[str], colours: Sequence[Colour]) -> None:
+def draw_lines(drawn: UInt8Array, lines: Sequence[str], colours: Sequence[Colour]) -> None:
     """Plates of equal width at the top left; lines that do not fit below are left out."""
     height, width = drawn.shape[:2]
     pen = Pen.of((height, width))

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco_mask
 
-from foveal.results import Detections, FloatArray
-
+FloatArray = npt.NDArray[np.float32]
 UInt8Array = npt.NDArray[np.uint8]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -46,12 +45,6 @@ class Bitmap:
         height, width = self.roi.shape
         bitmap[self.top : self.top + height, self.left : self.left + width] = self.roi
         return bitmap
-
-
-def bitmap_of(result: Detections, index: int) -> Bitmap:
-    """The bitmap of one of a result's instances."""
-    assert result.masks is not None
-    return paste(result.masks.soft[index], result.boxes_xyxy[index], result.image_hw)
 
 
 def paste(

@@ -6,15 +6,14 @@ seam runs along the middle of the overlap. Nothing is blended, so the answer nee
 """
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from foveal.errors import BadRequest
 from foveal.imaging.decode import Decoded
-from foveal.results import SemanticMap
 
 OVERLAP = 0.25  # of a window's side, at least
 MAX_WINDOWS = 256  # bounds what one request can cost: memory for the model inputs, and time
@@ -41,6 +40,14 @@ class Window:
         """What the window shows; `image` is decoded in full."""
         assert image.rgb.shape[:2] == image.image_hw
         return Decoded.of_array(image.rgb[self.rows.start : self.rows.stop, self.columns.start : self.columns.stop])
+
+    def paste(self, part: npt.NDArray[np.uint8], whole: npt.NDArray[np.uint8]) -> None:
+        """Copy the kept part of the window's map (h, w) to its place in the image's (H, W)."""
+        rows, columns = self.rows, self.columns
+        whole[rows.kept_start : rows.kept_stop, columns.kept_start : columns.kept_stop] = part[
+            rows.kept_start - rows.start : rows.kept_stop - rows.start,
+            columns.kept_start - columns.start : columns.kept_stop - columns.start,
+        ]
 
 
 def windows_over(image_hw: tuple[int, int], side: int) -> tuple[Window, ...]:
@@ -70,16 +77,3 @@ def _spans(length: int, side: int) -> list[Span]:
     seams = [(start + before + side) // 2 for before, start in pairwise(starts)]
     bounds = [0, *seams, length]
     return [Span(start, start + side, bounds[i], bounds[i + 1]) for i, start in enumerate(starts)]
-
-
-def join(maps: Iterable[SemanticMap], windows: Iterable[Window], image_hw: tuple[int, int]) -> SemanticMap:
-    """The maps of all windows -> the map of the image. Takes the maps one by one: an iterator keeps memory small."""
-    whole = np.empty(image_hw, np.uint8)
-    labels: tuple[str, ...] = ()
-    for part, window in zip(maps, windows, strict=True):
-        rows, columns, labels = window.rows, window.columns, part.labels
-        whole[rows.kept_start : rows.kept_stop, columns.kept_start : columns.kept_stop] = part.class_map[
-            rows.kept_start - rows.start : rows.kept_stop - rows.start,
-            columns.kept_start - columns.start : columns.kept_stop - columns.start,
-        ]
-    return SemanticMap(whole, labels, image_hw)

@@ -1,28 +1,26 @@
-"""Predictor: a package and a session; images in, results out. A batch of n gives what n single calls give.
+"""Prediction pipeline (`Pipeline`), and one around a package (`Predictor`).
 
-`Pipeline` is the same walk around any session: export scores a trained checkpoint and a graph that is not yet a package
-with it, so that what is compared differs in the network and in nothing else.
+A batch of n gives what n single calls give. A `Pipeline` is the same walk around any session: export scores a trained
+checkpoint and a graph that is not yet a package with it, so that what is compared differs in the network alone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
-import numpy.typing as npt
 
-from foveal.errors import BadImage, UnknownName
 from foveal.imaging import tiling
-from foveal.imaging.decode import MAX_PIXELS, Decoded, decode
+from foveal.imaging.decode import MAX_PIXELS, Decoded
+from foveal.imaging.sources import ImageSource, load
+from foveal.imaging.tiling import Window
 from foveal.inference.session import Session, SessionSettings, open_session
 from foveal.options import Options
-from foveal.packages.manifest import Manifest
+from foveal.packages.manifest import Manifest, PipelineSpec
 from foveal.packages.package import ModelPackage
-from foveal.results import Result, SemanticMap
-from foveal.tasks import TASKS, Prepared
+from foveal.results import Result
+from foveal.tasks import Prepared, task_of
 from foveal.tasks.base import Outputs, Part, split_rows
 
-ImageSource = bytes | Path | str | npt.NDArray[np.uint8] | Decoded
 DecodeTarget = Callable[[tuple[int, int]], tuple[int, int] | None]  # (height, width) of an image -> at least
 
 
@@ -33,22 +31,56 @@ class Pipeline:
     and thread-safe, `infer` is the only one that touches the session.
     """
 
-    def __init__(self, manifest: Manifest, session: Session, provider: str) -> None:
-        if manifest.task not in TASKS:
-            raise UnknownName.among("task", manifest.task, TASKS)
-        self.manifest = manifest
-        self.task = TASKS[manifest.task]
-        self.session = session
-        self.provider = provider  # short name of what the session really runs on
-        self._output_names = [output.name for output in session.get_outputs()]
+    def __init__(self, spec: PipelineSpec, session: Session, provider: str) -> None:
+        """A pipeline around a session.
 
-    def __call__(self, image: ImageSource, *, options: Options | None = None) -> Result:
-        """Predict for one image: encoded bytes, a path, or pixels (H, W, 3) uint8 RGB.
+        Args:
+            spec: what the pipeline must know about the model.
+            session: the network.
+            provider: short name of what the session really runs on.
 
         Raises:
-            BadImage: it cannot be decoded; the message says why.
+            UnknownName: no task of the spec's name.
         """
-        return self.batch([image], options=options)[0]
+        self.spec = spec
+        self.task = task_of(spec.task)
+        self.session = session
+        self.provider = provider
+        self._output_names = [output.name for output in session.get_outputs()]
+
+    @overload
+    def __call__(self, image: ImageSource, *, options: Options | None = None, **values: Any) -> Result: ...
+    @overload
+    def __call__(
+        self, image: Sequence[ImageSource], *, options: Options | None = None, **values: Any
+    ) -> list[Result]: ...
+    def __call__(
+        self, image: ImageSource | Sequence[ImageSource], *, options: Options | None = None, **values: Any
+    ) -> Result | list[Result]:
+        """Predict for one image, or for a list or tuple of them.
+
+        Args:
+            image: encoded bytes, a path, a file object, a Pillow image, an array (H, W, 3) uint8 RGB; or several.
+            options: as an object.
+            values: options by name, which win over `options`: `model(image, score_threshold=0.6)`.
+
+        Returns:
+            The result, or one for each image, in order.
+
+        Raises:
+            BadImage: it cannot be decoded; the message says why. BadRequest: an option that is unknown, out of range or
+                not one of the task's, or a class that the model does not have.
+        """
+        chosen = self.options(options if options is not None and not values else Options(**_given(options, values)))
+        if isinstance(image, list | tuple):
+            return self.batch(image, options=chosen)
+        return self.batch([image], options=chosen)[0]  # type: ignore[list-item]  # to mypy, str is a list of str
+
+    def options(self, options: Options | None = None) -> Options:
+        """Options that suit the model, with its defaults filled in. Raises BadRequest as `__call__`."""
+        chosen = options or Options()
+        chosen.checked(applicable=self.task.option_names, labels=self.spec.labels)
+        return chosen.resolved(self.spec.defaults)
 
     def batch(self, images: Iterable[ImageSource], *, options: Options | None = None) -> list[Result]:
         """Predict for several images, in order.
@@ -56,7 +88,7 @@ class Pipeline:
         On CPU the session takes them one by one: a larger batch gains no throughput there (measured), and so every
         result is bit-equal to a single call's.
         """
-        chosen = (options or Options()).resolved(self.manifest)
+        chosen = (options or Options()).resolved(self.spec.defaults)
         size = self._run_size
         prepared = [self.prepare(image, options=chosen) for image in images]
         results: list[Result] = []
@@ -67,8 +99,8 @@ class Pipeline:
         return results
 
     def decode_target(self, options: Options | None = None) -> DecodeTarget | None:
-        """What `image.decode` must deliver: enough for the model input, or everything when windows are cut."""
-        return None if options is not None and options.tile else self.manifest.preprocess.decode_target
+        """What decoding must deliver: enough for the model input, or everything when windows are cut."""
+        return None if options is not None and options.tile else self.spec.preprocess.decode_target
 
     def prepare(self, image: ImageSource, *, options: Options | None = None, max_pixels: int = MAX_PIXELS) -> Prepared:
         """Decode and preprocess one image; of the options only `tile` matters here.
@@ -76,12 +108,11 @@ class Pipeline:
         Raises:
             BadImage: it cannot be decoded. BadRequest: `tile` is too small for this image.
         """
-        decoded = self._decoded(image, self.decode_target(options), max_pixels)
-        model_input, transform = self.manifest.preprocess.apply(decoded)
+        decoded = load(image, target_hw=self.decode_target(options), max_pixels=max_pixels)
+        model_input, transform = self.spec.preprocess.apply(decoded)
         parts: tuple[Part, ...] = ()
         if options is not None and options.tile and max(transform.image_hw) > options.tile:
-            windows = tiling.windows_over(transform.image_hw, options.tile)
-            parts = tuple(Part(window, self.prepare(window.cut(decoded))) for window in windows)
+            parts = tuple(self._parts(decoded, tiling.windows_over(transform.image_hw, options.tile)))
         return Prepared(model_input, transform, decoded.exif_orientation, parts)
 
     def infer(self, batch: Sequence[Prepared], options: Sequence[Options]) -> list[Outputs]:
@@ -97,16 +128,18 @@ class Pipeline:
     def finish(self, outputs: Outputs, prepared: Prepared, options: Options) -> Result:
         """Decode one image's raw outputs to a result in its original pixels; `options` are resolved ones."""
         if not prepared.parts:
-            return self.task.decode(outputs, prepared.transform, self.manifest, options)
-        windows = [part.window for part in prepared.parts]
-        return tiling.join(self._part_maps(outputs, prepared, options), windows, prepared.transform.image_hw)
+            return self.task.decode(outputs, prepared.transform, self.spec, options)
+        return self.task.join(self._part_results(outputs, prepared, options), prepared.transform.image_hw)
 
     @property
     def _run_size(self) -> int:
-        return 1 if self.provider == "cpu" else self.manifest.max_batch
+        return 1 if self.provider == "cpu" else self.spec.max_batch
+
+    def _parts(self, decoded: Decoded, windows: Iterable[Window]) -> Iterator[Part]:
+        return (Part(window, self.prepare(window.cut(decoded))) for window in windows)
 
     def _run(self, batch: Sequence[Prepared], options: Sequence[Options]) -> list[Outputs]:
-        feeds: dict[str, Any] = self.task.feeds(batch, options, self.manifest)
+        feeds: dict[str, Any] = self.task.feeds(batch, options, self.spec)
         outputs = self.session.run(self._output_names, feeds)
         return self.task.split(dict(zip(self._output_names, outputs, strict=True)), len(batch))
 
@@ -117,31 +150,33 @@ class Pipeline:
             rows += self._run(chunk, [options] * len(chunk))
         return {name: np.stack([row[name] for row in rows]) for name in self._output_names}
 
-    def _part_maps(self, outputs: Outputs, prepared: Prepared, options: Options) -> Iterator[SemanticMap]:
+    def _part_results(self, outputs: Outputs, prepared: Prepared, options: Options) -> Iterator[tuple[Window, Result]]:
         for row, part in zip(split_rows(outputs, len(prepared.parts)), prepared.parts, strict=True):
-            result = self.task.decode(row, part.prepared.transform, self.manifest, options)
-            assert isinstance(result, SemanticMap), "only class maps have the option `tile`"
-            yield result
-
-    def _decoded(self, image: ImageSource, target: DecodeTarget | None, max_pixels: int) -> Decoded:
-        if isinstance(image, Decoded):
-            return image
-        if isinstance(image, np.ndarray):
-            return Decoded.of_array(image)
-        if isinstance(image, str | Path):
-            try:
-                data = Path(image).read_bytes()
-            except OSError as error:
-                raise BadImage(f"{image!s}: expected a readable file: {error.strerror}") from None
-        else:
-            data = image
-        return decode(data, target_hw=target, max_pixels=max_pixels)
+            yield part.window, self.task.decode(row, part.prepared.transform, self.spec, options)
 
 
 class Predictor(Pipeline):
-    """Runs one package."""
+    """A package, ready to predict: what `foveal.load` returns."""
 
     def __init__(self, package: ModelPackage, settings: SessionSettings | None = None) -> None:
         self.package = package
         self.settings = settings or SessionSettings()
-        super().__init__(package.manifest, *open_session(package.model, self.settings))
+        super().__init__(package.manifest.pipeline, *open_session(package.model, self.settings))
+
+    @property
+    def manifest(self) -> Manifest:
+        """Everything that is known about the package."""
+        return self.package.manifest
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class id -> label."""
+        return self.spec.labels
+
+    def __repr__(self) -> str:
+        return f"<foveal model {self.package.ref}: {self.spec.task}, {len(self.labels)} labels, on {self.provider}>"
+
+
+def _given(options: Options | None, values: dict[str, Any]) -> dict[str, Any]:
+    """Options by name, over those of an object."""
+    return (vars(options) if options is not None else {}) | values

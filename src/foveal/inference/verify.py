@@ -12,7 +12,7 @@ from foveal.formats.entry import Entry, entry_object
 from foveal.inference.pipeline import Pipeline, Predictor
 from foveal.inference.session import Session
 from foveal.options import Options
-from foveal.packages.manifest import GoldenTolerance, Manifest, Tensor
+from foveal.packages.manifest import Tensor
 from foveal.packages.package import Golden
 from foveal.tasks import Prepared
 from foveal.tasks.base import Outputs
@@ -39,14 +39,14 @@ def check_graph(predictor: Predictor) -> None:
     Raises:
         BadPackage: with the tensor that differs.
     """
-    manifest, ref = predictor.manifest, predictor.package.ref
-    declared = (manifest.inputs, manifest.outputs)
+    spec, ref = predictor.spec, predictor.package.ref
+    declared = (spec.inputs, spec.outputs)
     for kind, expected, got in zip(("input", "output"), declared, graph_tensors(predictor.session), strict=True):
         if expected != got:
             raise BadPackage(f"{ref}: {kind}s of model.onnx: expected {_listed(expected)}, got {_listed(got)}")
-    model_input = ("uint8", (*manifest.preprocess.input_hw, 3))
-    if (manifest.inputs[0].dtype, manifest.inputs[0].shape[1:]) != model_input:
-        raise BadPackage(f"{ref}: expected a first input of model inputs {model_input}, got {_listed(manifest.inputs)}")
+    model_input = ("uint8", (*spec.preprocess.input_hw, 3))
+    if (spec.inputs[0].dtype, spec.inputs[0].shape[1:]) != model_input:
+        raise BadPackage(f"{ref}: expected a first input of model inputs {model_input}, got {_listed(spec.inputs)}")
 
 
 def check_batches(predictor: Predictor) -> None:
@@ -55,17 +55,18 @@ def check_batches(predictor: Predictor) -> None:
     Raises:
         BadPackage: with the batch size, the image and what differs.
     """
-    manifest = predictor.manifest
-    options = Options().resolved(manifest)
+    spec = predictor.spec
+    options = predictor.options()
+    tolerance = predictor.manifest.golden_tolerance(predictor.provider)
     golden = predictor.package.golden
     prepared = [predictor.prepare(item.image) for item in golden]
     alone = [golden_entry(predictor, item.name, item.image) for item in golden]
-    for size in sorted({min(2, manifest.max_batch), manifest.max_batch}):
+    for size in sorted({min(2, spec.max_batch), spec.max_batch}):
         order = [i % len(golden) for i in range(size)]
         outputs = predictor.infer([prepared[i] for i in order], [options] * size)
         for i, raw in zip(order, outputs, strict=True):
             got = _entry(predictor, golden[i].name, raw, prepared[i], options)
-            if found := predictor.task.differences(alone[i], got, golden_tolerance(manifest, predictor.provider)):
+            if found := predictor.task.differences(alone[i], got, tolerance):
                 where = f"{predictor.package.ref}, a batch of {size}, golden/{golden[i].name}.png"
                 raise BadPackage(f"{where}: expected what it gives alone: {'; '.join(found[:3])}")
 
@@ -76,7 +77,7 @@ def check_golden(predictor: Predictor) -> None:
     Raises:
         GoldenMismatch: with the package, the image and what differs.
     """
-    tolerance = golden_tolerance(predictor.manifest, predictor.provider)
+    tolerance = predictor.manifest.golden_tolerance(predictor.provider)
     for golden in predictor.package.golden:
         try:
             got = golden_entry(predictor, golden.name, golden.image)
@@ -91,14 +92,9 @@ def check_golden(predictor: Predictor) -> None:
 
 def golden_entry(pipeline: Pipeline, name: str, image: bytes) -> dict[str, Any]:
     """The JSON object that the pipeline gives for one golden image under the manifest's default options."""
-    options = Options().resolved(pipeline.manifest)
+    options = pipeline.options()
     prepared = pipeline.prepare(image)
     return _entry(pipeline, name, pipeline.infer([prepared], [options])[0], prepared, options)
-
-
-def golden_tolerance(manifest: Manifest, provider: str) -> GoldenTolerance:
-    """What this provider may differ by."""
-    return manifest.golden.get(provider, manifest.golden["default"])
 
 
 def _entry(pipeline: Pipeline, name: str, outputs: Outputs, prepared: Prepared, options: Options) -> dict[str, Any]:

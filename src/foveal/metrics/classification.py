@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from foveal.metrics.base import Interval, Scores
 from foveal.metrics.bootstrap import bootstrapped, wilson_95
-from foveal.results import Classification
+from foveal.tasks.classification import Classification
 
 ECE_BINS = 15
 IntArray = npt.NDArray[np.int64]

@@ -17,7 +17,7 @@ from pycocotools.cocoeval import COCOeval
 
 from foveal.imaging import masks
 from foveal.metrics.truth import ObjectTruth
-from foveal.results import Detections
+from foveal.tasks.detections import Detections
 
 Kind = Literal["bbox", "segm"]
 Row = dict[str, Any]
@@ -166,7 +166,7 @@ def result_rows(results: Iterable[Detections], kind: Kind) -> list[Row]:
             if kind == "bbox":
                 row["bbox"] = xywh(result.boxes_xyxy[i])
             else:
-                row["segmentation"] = masks.rle(masks.bitmap_of(result, i))
+                row["segmentation"] = masks.rle(result.bitmap(i))
             rows.append(row)
     return rows
 

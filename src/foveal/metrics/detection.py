@@ -16,7 +16,7 @@ from foveal.metrics.boundary import boundary_iou
 from foveal.metrics.coco import ClassMatches, Kind
 from foveal.metrics.detection_errors import Judged, count_error, error_table, judge
 from foveal.metrics.truth import ObjectTruth
-from foveal.results import Detections
+from foveal.tasks.detections import Detections
 
 CURVE_POINTS = 200  # of the F1 curve that is kept for images
 HEADLINE = ("AP50", "AP", "AP75", "AR_100")
@@ -185,7 +185,5 @@ def _boundary(judged: Sequence[Judged], results: Sequence[Detections], truths: S
     found: list[float] = []
     for one, result, truth in zip(judged, results, truths, strict=True):
         assert truth.masks is not None
-        found += [
-            boundary_iou(masks.bitmap_of(result, d).full(), masks.rle_bitmap(truth.masks[g])) for d, g in one.pairs
-        ]
+        found += [boundary_iou(result.bitmap(d).full(), masks.rle_bitmap(truth.masks[g])) for d, g in one.pairs]
     return float(np.mean(found)) if found else None

@@ -20,7 +20,7 @@ from pycocotools import mask as coco_mask
 from foveal.imaging import masks
 from foveal.metrics.coco import Kind, xywh
 from foveal.metrics.truth import ObjectTruth
-from foveal.results import Detections
+from foveal.tasks.detections import Detections
 
 FOUND_IOU = 0.5
 BACKGROUND_IOU = 0.1
@@ -92,7 +92,7 @@ def _overlaps(result: Detections, chosen: npt.NDArray[np.intp], truth: ObjectTru
         found = np.array([xywh(box) for box in result.boxes_xyxy[chosen]])
         return np.asarray(coco_mask.iou(found, np.array([xywh(box) for box in truth.boxes_xyxy]), crowd))
     assert truth.masks is not None, "segm needs truths with masks"
-    rles = [masks.rle(masks.bitmap_of(result, int(i))) for i in chosen]
+    rles = [masks.rle(result.bitmap(int(i))) for i in chosen]
     return np.asarray(coco_mask.iou(rles, list(truth.masks), crowd))
 
 

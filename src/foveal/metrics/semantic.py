@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from foveal.metrics.base import Scores
 from foveal.metrics.bootstrap import bootstrapped
-from foveal.results import SemanticMap
+from foveal.tasks.semantic_segmentation import SemanticMap
 
 IGNORE = 255  # in a truth map: belongs to no class and counts nowhere
 BOUNDARY_TOLERANCE = 0.0075  # of the image's diagonal, as Csurka et al. and DAVIS take it

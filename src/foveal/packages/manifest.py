@@ -5,24 +5,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from foveal.imaging.preprocess import Preprocess
-from foveal.options import MAX_DETECTIONS
+from foveal.options import Defaults
 
-TaskName = Literal["classification", "semantic-segmentation", "object-detection", "instance-segmentation"]
 NAME_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+MAX_NAME = 64
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class Postprocess(_Frozen):
-    """Defaults of the per-request options; None where an option does not apply to the task."""
-
-    top_k: int | None = Field(None, ge=1)
-    score_threshold: float | None = Field(None, ge=0, le=1)
-    iou_threshold: float | None = Field(None, ge=0, le=1)
-    max_detections: int | None = Field(None, ge=1, le=MAX_DETECTIONS)
-    mask_format: str | None = None
 
 
 class Tensor(_Frozen):
@@ -31,6 +21,40 @@ class Tensor(_Frozen):
     name: str
     dtype: str
     shape: tuple[int | str, ...]
+
+
+class Calibration(_Frozen):
+    """How a classifier's scores were made honest: temperature scaling (Guo et al., ICML 2017)."""
+
+    temperature: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="logits are divided by it before the softmax; None: not fitted"
+    )
+    images: int = Field(0, ge=0, description="images of val that it was fitted on")
+    ece_before: float | None = Field(None, description="expected calibration error on the metrics' split without it")
+    ece_before_95: tuple[float, float] | None = Field(None, description="bootstrap interval of that")
+
+
+class PipelineSpec(_Frozen):
+    """All that a prediction pipeline needs to know about a model; the graph itself is not part of it.
+
+    Export builds one before there is a graph (`outputs` is empty then), and every manifest contains one.
+    """
+
+    task: str = Field(description="name of the task: a key of foveal.tasks.TASKS")
+    labels: tuple[str, ...] = Field(min_length=1, description="class id -> label")
+    preprocess: Preprocess
+    defaults: Defaults = Field(description="of the per-request options")
+    inputs: tuple[Tensor, ...] = Field(min_length=1, description="what the graph reads")
+    outputs: tuple[Tensor, ...] = Field((), description="what the graph returns")
+    max_batch: int = Field(1, ge=1, description="largest batch that parity was proved for")
+    calibration: Calibration = Field(default_factory=Calibration, description="of scores; applied by the task")
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> "PipelineSpec":
+        twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
+        if twice:
+            raise ValueError(f"labels: expected no label twice, got {', '.join(map(repr, twice))} more than once")
+        return self
 
 
 class Parity(_Frozen):
@@ -71,22 +95,11 @@ class Licences(_Frozen):
 
 
 class GoldenTolerance(_Frozen):
-    """How closely golden results must be met (CONTRACT, decision 7)."""
+    """How closely golden results must be met on one execution provider."""
 
     score: float = 1e-3
     box_px: float = 0.5
     pixel_fraction: float = Field(0.001, description="of class-map or mask pixels that may differ")
-
-
-class Calibration(_Frozen):
-    """How a classifier's scores were made honest: temperature scaling (Guo et al., ICML 2017)."""
-
-    temperature: float | None = Field(
-        None, gt=0, allow_inf_nan=False, description="logits are divided by it before the softmax; None: not fitted"
-    )
-    images: int = Field(0, ge=0, description="images of val that it was fitted on")
-    ece_before: float | None = Field(None, description="expected calibration error on the metrics' split without it")
-    ece_before_95: tuple[float, float] | None = Field(None, description="bootstrap interval of that")
 
 
 class Member(_Frozen):
@@ -100,17 +113,11 @@ class Member(_Frozen):
 class Manifest(_Frozen):
     """The whole manifest. `schema_version` changes when a reader of the old one would go wrong."""
 
-    schema_version: Literal[1] = 1
-    name: str = Field(pattern=NAME_PATTERN, max_length=64)
+    schema_version: Literal[2] = 2
+    name: str = Field(pattern=NAME_PATTERN, max_length=MAX_NAME)
     version: int = Field(ge=1)
-    task: TaskName
     architecture: str
-    labels: tuple[str, ...] = Field(min_length=1)
-    preprocess: Preprocess
-    postprocess: Postprocess
-    inputs: tuple[Tensor, ...]
-    outputs: tuple[Tensor, ...]
-    max_batch: int = Field(ge=1, description="largest batch that parity was proved for")
+    pipeline: PipelineSpec
     opset: int
     parity: Parity
     metrics: Metrics
@@ -122,11 +129,34 @@ class Manifest(_Frozen):
         default_factory=lambda: {"default": GoldenTolerance()}, description="by execution provider, else 'default'"
     )
     created_with: dict[str, str] = Field(default_factory=dict, description="package -> version")
-    calibration: Calibration = Field(default_factory=Calibration, description="of scores; applied by the task")
     members: tuple[Member, ...] = Field((), description="of an ensemble; their temperatures are inside its graph")
 
     @model_validator(mode="after")
-    def _labels_differ(self) -> "Manifest":
-        if len(set(self.labels)) != len(self.labels):
-            raise ValueError(f"labels: expected no label twice, got {self.labels}")
+    def _has_outputs(self) -> "Manifest":
+        if not self.pipeline.outputs:
+            raise ValueError("pipeline.outputs: expected what the graph returns, got none")
         return self
+
+    @property
+    def ref(self) -> str:
+        """name@version."""
+        return f"{self.name}@{self.version}"
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+        return self.pipeline.task
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class id -> label."""
+        return self.pipeline.labels
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How an image becomes the model input."""
+        return self.pipeline.preprocess
+
+    def golden_tolerance(self, provider: str) -> GoldenTolerance:
+        """By how much golden results may differ on an execution provider."""
+        return self.golden.get(provider, self.golden["default"])

@@ -22,7 +22,6 @@ SUMS = "SHA256SUMS"
 MODEL = "model.onnx"
 MANIFEST = "manifest.json"
 CARD = "CARD.md"
-MAX_PACKAGE_BYTES = 30 * 1000 * 1000
 _REQUIRED = (MODEL, MANIFEST, CARD)
 
 
@@ -49,7 +48,7 @@ class ModelPackage:
     @property
     def ref(self) -> str:
         """name@version."""
-        return f"{self.manifest.name}@{self.manifest.version}"
+        return self.manifest.ref
 
     @classmethod
     def open(cls, path: Path | str) -> "ModelPackage":
@@ -90,7 +89,7 @@ class ModelPackage:
             model: the ONNX file.
             golden: as for `write`.
         """
-        path = Path(f"{manifest.name}@{manifest.version} (not written)")
+        path = Path(f"{manifest.ref} (not written)")
         files = {f"golden/{name}": content for name, content in golden.items()}
         return cls(path, manifest, "", model, "", _golden(path, files))
 
@@ -109,13 +108,10 @@ class ModelPackage:
             The package's digest.
 
         Raises:
-            BadOutput: the folder exists, or the package is over 30 MB.
+            BadOutput: the folder exists.
         """
         files = {MODEL: model, MANIFEST: manifest_bytes(manifest), CARD: card.encode()}
         files |= {f"golden/{name}": content for name, content in golden.items()}
-        total = sum(map(len, files.values()))
-        if total > MAX_PACKAGE_BYTES:
-            raise BadOutput(f"expected a package of at most {MAX_PACKAGE_BYTES} bytes, got {total}")
         with staged_folder(path) as staged:
             for name, content in files.items():
                 (staged / name).parent.mkdir(exist_ok=True)

@@ -1,63 +1,145 @@
-"""Classification: logits -> the likeliest classes."""
+"""Classification: the most likely classes of an image.
 
-from collections.abc import Iterable, Mapping, Sequence
+Graph: `images` (N, H, W, 3) uint8 -> `logits` (N, C) float32.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from foveal.imaging.drawing import colour_of, draw_lines
 from foveal.imaging.preprocess import ImageTransform
 from foveal.options import Options
-from foveal.packages.manifest import GoldenTolerance, Manifest
-from foveal.results import Classification, Result
-from foveal.tasks.base import Array, JsonObject, Outputs, Prepared, split_rows, stack_inputs
+from foveal.packages.manifest import GoldenTolerance, PipelineSpec
+from foveal.results import FloatArray, IntArray, JsonObject, Result, UInt8Array, expect_scored, optional
+from foveal.tasks.arrow import pyarrow, scored, struct
+from foveal.tasks.base import Array, Outputs, Task
+from foveal.tasks.schemas import Entry, Schema, Score
+
+DRAWN_CLASSES = 5
 
 
-class ClassificationTask:
-    """Graph: `images` (N, H, W, 3) uint8 -> `logits` (N, C) float32."""
+@dataclass(frozen=True)
+class ScoredClass:
+    """One class of a classification."""
 
-    name = "classification"
-    endpoint = "classify"
-    option_names = frozenset({"top_k"})
-    csv_columns: tuple[str, ...] = ("rank", "label", "class_id", "score")
+    label: str
+    class_id: int
+    score: float
 
-    def batch_key(self, options: Options) -> object:
-        """Any two requests may share a batch."""
-        return None
 
-    def feeds(self, batch: Sequence[Prepared], options: Sequence[Options], manifest: Manifest) -> dict[str, Array]:
-        """Graph inputs for N images."""
-        return {"images": stack_inputs(batch)}
+@dataclass(frozen=True)
+class Classification(Result):
+    """The most likely classes of one image, best first (as many as `top_k` asked for)."""
 
-    def split(self, outputs: Outputs, count: int) -> list[Outputs]:
-        """Batched outputs -> one mapping an image."""
-        return split_rows(outputs, count)
+    scores: FloatArray  # (K,) probabilities in [0, 1], descending
+    class_ids: IntArray  # (K,) index into labels
+    labels: tuple[str, ...]
+    image_hw: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        expect_scored(self.scores, self.class_ids, self.labels)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[ScoredClass]:
+        """Best first."""
+        for class_id, score in zip(self.class_ids.tolist(), self.scores.tolist(), strict=True):
+            yield ScoredClass(self.labels[class_id], class_id, score)
+
+    @property
+    def label(self) -> str:
+        """The most likely label."""
+        return self.labels[int(self.class_ids[0])]
+
+    @property
+    def score(self) -> float:
+        """Probability of the most likely label, in [0, 1]."""
+        return float(self.scores[0])
+
+    @property
+    def top_score(self) -> float:
+        """As `score`."""
+        return self.score
+
+    def to_dict(self, *, mask_format: str | None = None) -> JsonObject:
+        """{"classes": [{"label", "class_id", "score"}, …]}, best first."""
+        rows = zip(self.class_ids, self.scores, strict=True)
+        return {
+            "classes": [
+                {"label": self.labels[int(i)], "class_id": int(i), "score": round(float(s), 6)} for i, s in rows
+            ]
+        }
+
+    def rows(self) -> list[Mapping[str, object]]:
+        """One row a class; rank counts from 1."""
+        return [{"rank": rank, **row} for rank, row in enumerate(self.to_dict()["classes"], 1)]
+
+    def summary(self) -> Mapping[str, float]:
+        """The image counts for its most likely label."""
+        return {self.label: 1}
+
+    def paint(self, drawn: UInt8Array) -> None:
+        """A panel of the most likely classes."""
+        chosen = [int(i) for i in self.class_ids[:DRAWN_CLASSES]]
+        lines = [f"{self.labels[i]} {score:.3f}" for i, score in zip(chosen, self.scores, strict=False)]
+        draw_lines(drawn, lines, [colour_of(i) for i in chosen])
+
+    def to_supervision(self) -> Any:
+        """As supervision.Classifications.
+
+        Raises:
+            FovealError: supervision is not installed.
+        """
+        sv = optional("supervision", "to_supervision")
+        return sv.Classifications(class_id=self.class_ids.copy(), confidence=self.scores.copy())
+
+
+class ClassScore(Schema):
+    """One class."""
+
+    label: str
+    class_id: int
+    score: Score
+
+
+class ClassificationEntry(Entry):
+    """The most likely classes, best first."""
+
+    classes: list[ClassScore]
+
+
+class ClassificationTask(Task):
+    """Logits -> softmax -> top k."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            name="classification",
+            endpoint="classify",
+            option_names=frozenset({"top_k"}),
+            columns=("rank", "label", "class_id", "score"),
+            entry=ClassificationEntry,
+            purpose="Assigns one of {count} classes to an image, with a score for each.",
+            limit="It always answers with one of its classes, also for an image that shows none of them.",
+            summary_title="images by most likely class",
+        )
 
     def decode(
-        self, outputs: Outputs, transform: ImageTransform, manifest: Manifest, options: Options
+        self, outputs: Outputs, transform: ImageTransform, spec: PipelineSpec, options: Options
     ) -> Classification:
         """Logits (C,) -> softmax, calibrated -> top k.
 
         Equal scores are ordered by their logits, so that no temperature changes the first class; then by class id.
         """
         logits: Array = outputs["logits"]
-        scores = softmax(logits, temperature=manifest.calibration.temperature or 1.0)
+        scores = softmax(logits, temperature=spec.calibration.temperature or 1.0)
         top_k = min(options.top_k or len(scores), len(scores))
         class_ids = np.lexsort((-logits, -scores))[:top_k].astype(np.int64)
-        return Classification(scores[class_ids], class_ids, manifest.labels, transform.image_hw)
-
-    def render(self, result: Result, options: Options) -> JsonObject:
-        """{"classes": [{"label", "class_id", "score"}, …]}, best first."""
-        assert isinstance(result, Classification)
-        rows = zip(result.class_ids, result.scores, strict=True)
-        return {
-            "classes": [
-                {"label": result.labels[int(i)], "class_id": int(i), "score": round(float(s), 6)} for i, s in rows
-            ]
-        }
-
-    def csv_rows(self, rendered: JsonObject) -> Iterable[Mapping[str, object]]:
-        """One row a class; rank counts from 1."""
-        return ({"rank": rank, **row} for rank, row in enumerate(rendered["classes"], 1))
+        return Classification(scores[class_ids], class_ids, spec.labels, transform.image_hw)
 
     def differences(self, expected: JsonObject, got: JsonObject, tolerance: GoldenTolerance) -> list[str]:
         """Scores are compared by class, so that two near-equal classes may swap places."""
@@ -67,6 +149,10 @@ class ClassificationTask:
         if abs(want[worst] - have.get(worst, 0.0)) <= tolerance.score:
             return []
         return [f"score of {worst!r}: expected {want[worst]} ± {tolerance.score}, got {have.get(worst)}"]
+
+    def arrow_members(self, labels: Sequence[str], mask_format: str | None) -> dict[str, Any]:
+        """A list of scored classes."""
+        return {"classes": pyarrow().list_(struct(**scored()))}
 
 
 def softmax(logits: Array, *, temperature: float = 1.0) -> npt.NDArray[np.float32]:

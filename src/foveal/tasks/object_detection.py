@@ -1,4 +1,4 @@
-"""Object detection: two families of graphs, one result.
+"""Object detection: boxes with classes and scores, from two families of graphs.
 
 All boxes inside graphs are model-input pixels, continuous edges, clipped to the content; class ids count from 0.
 
@@ -11,21 +11,26 @@ One-stage (SSD, SSDLite, RetinaNet): the graph gives its best K candidates; thre
     -> boxes (N, K, 4) float32, scores (N, K) float32, class_ids (N, K) int64
 
 `content_hw` is (height, width) of the image on the model input. A detection's score must be GREATER than the threshold,
-so rows of score 0 are padding. The names of the manifest's inputs tell the family; nothing is guessed from shapes.
+so rows of score 0 are padding. The names of the graph's inputs tell the family; nothing is guessed from shapes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from foveal.errors import BadPackage
 from foveal.imaging.boxes import nms
 from foveal.imaging.preprocess import ImageTransform
 from foveal.options import MAX_DETECTIONS, Options
-from foveal.packages.manifest import GoldenTolerance, Manifest
-from foveal.results import Detections, FloatArray, InstanceMasks, IntArray, Result
-from foveal.tasks.base import Array, JsonObject, Outputs, Prepared, split_rows, stack_inputs
+from foveal.packages.manifest import GoldenTolerance, PipelineSpec
+from foveal.results import FloatArray, IntArray, JsonObject, Result
+from foveal.tasks.arrow import pyarrow, scored, struct
+from foveal.tasks.base import Array, Outputs, Prepared, Task, split_rows, stack_inputs
+from foveal.tasks.detections import Detections, InstanceMasks
+from foveal.tasks.matching import in_words, match_rendered
+from foveal.tasks.schemas import Box, Entry, Schema, Score
 
 MAX_CANDIDATES = 5000  # a one-stage image's best candidates before NMS: bounds time and memory at score_threshold 0
 MIN_SIDE_PX = 0.01  # in original pixels: what is narrower after clipping would be printed with no width
@@ -34,42 +39,68 @@ ONE_STAGE_INPUTS = frozenset({"images", "content_hw"})
 TWO_STAGE_INPUTS = ONE_STAGE_INPUTS | {"score_threshold", "iou_threshold"}
 
 
-def graph_family(manifest: Manifest) -> Literal["one-stage", "two-stage"]:
-    """Which of the two signatures a package's graph has.
+class Detection(Schema):
+    """One object."""
+
+    label: str
+    class_id: int
+    score: Score
+    box: Box = Field(description="[x1, y1, x2, y2] in pixels of the image, continuous edges")
+
+
+class DetectionEntry(Entry):
+    """Objects by descending score."""
+
+    detections: list[Detection]
+
+
+def graph_family(spec: PipelineSpec) -> Literal["one-stage", "two-stage"]:
+    """Which of the two signatures a model's graph has.
 
     Raises:
         BadPackage: neither.
     """
-    names = {tensor.name for tensor in manifest.inputs}
+    names = {tensor.name for tensor in spec.inputs}
     if names == TWO_STAGE_INPUTS:
         return "two-stage"
     if names == ONE_STAGE_INPUTS:
         return "one-stage"
     raise BadPackage(
-        f"{manifest.name}@{manifest.version}: expected graph inputs {sorted(ONE_STAGE_INPUTS)} or "
-        f"{sorted(TWO_STAGE_INPUTS)}, got {sorted(names)}"
+        f"expected graph inputs {sorted(ONE_STAGE_INPUTS)} or {sorted(TWO_STAGE_INPUTS)}, got {sorted(names)}"
     )
 
 
-class ObjectDetectionTask:
+class ObjectDetectionTask(Task):
     """Boxes; instance segmentation builds on it. The module's docstring names the tensors."""
 
-    name = "object-detection"
-    endpoint = "detect"
-    option_names = frozenset({"score_threshold", "iou_threshold", "max_detections", "classes"})
-    csv_columns: tuple[str, ...] = ("rank", "label", "class_id", "score", "x1", "y1", "x2", "y2")
+    has_objects = True
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(
+            **{
+                "name": "object-detection",
+                "endpoint": "detect",
+                "option_names": frozenset({"score_threshold", "iou_threshold", "max_detections", "classes"}),
+                "columns": ("rank", "label", "class_id", "score", "x1", "y1", "x2", "y2"),
+                "entry": DetectionEntry,
+                "purpose": "Draws a box around every object of {count} classes, with a score for each.",
+                "limit": "Objects of other classes are missed or taken for one of its own.",
+                "summary_title": "objects",
+                **fields,
+            }
+        )
 
     def batch_key(self, options: Options) -> object:
         """The IoU threshold is one number for a whole batch of a two-stage graph."""
         return options.iou_threshold
 
-    def feeds(self, batch: Sequence[Prepared], options: Sequence[Options], manifest: Manifest) -> dict[str, Array]:
+    def feeds(self, batch: Sequence[Prepared], options: Sequence[Options], spec: PipelineSpec) -> dict[str, Array]:
         """Graph inputs for N images whose options share a batch key."""
         feeds: dict[str, Array] = {
             "images": stack_inputs(batch),
             "content_hw": np.array([item.transform.content_hw for item in batch], np.float32),
         }
-        if graph_family(manifest) == "two-stage":
+        if graph_family(spec) == "two-stage":
             feeds["score_threshold"] = np.array([o.score_threshold for o in options], np.float32)
             feeds["iou_threshold"] = np.array(options[0].iou_threshold, np.float32)
         return feeds
@@ -81,90 +112,44 @@ class ObjectDetectionTask:
         rows = [np.flatnonzero(outputs["image_index"] == i) for i in range(count)]
         return [{name: value[mine] for name, value in outputs.items() if name != "image_index"} for mine in rows]
 
-    def decode(self, outputs: Outputs, transform: ImageTransform, manifest: Manifest, options: Options) -> Detections:
+    def decode(self, outputs: Outputs, transform: ImageTransform, spec: PipelineSpec, options: Options) -> Detections:
         """Threshold, classes, original pixels, order, NMS (one-stage), cut.
 
         Ordering comes before NMS and the cuts, so that the result does not depend on the order of the graph's rows.
         """
         boxes, scores, class_ids = outputs["boxes"], outputs["scores"], outputs["class_ids"]
-        rows = _wanted(scores, class_ids, manifest.labels, options)
+        rows = _wanted(scores, class_ids, spec.labels, options)
         boxes_xyxy = transform.to_image(boxes[rows])
         visible = ((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) >= MIN_SIDE_PX).all(axis=1)
         rows, boxes_xyxy = rows[visible], boxes_xyxy[visible]
         order = _order(boxes_xyxy, scores[rows], class_ids[rows])[:MAX_CANDIDATES]
         most = options.max_detections or MAX_DETECTIONS
-        if graph_family(manifest) == "one-stage":
+        if graph_family(spec) == "one-stage":
             assert options.iou_threshold is not None
             best = rows[order]  # NMS on model-input pixels, as the model was trained and scored
             order = order[nms(boxes[best], scores[best], class_ids[best], options.iou_threshold, limit=most)]
         order = order[:most]
         rows = rows[order]
         masks = InstanceMasks(outputs["masks"][rows]) if "masks" in outputs else None
-        return Detections(boxes_xyxy[order], scores[rows], class_ids[rows], manifest.labels, transform.image_hw, masks)
-
-    def render(self, result: Result, options: Options) -> JsonObject:
-        """{"detections": [{"label", "class_id", "score", "box": [x1, y1, x2, y2]}, …]}, best first."""
-        assert isinstance(result, Detections)
-        return {"detections": [detection_object(result, i) for i in range(len(result))]}
-
-    def csv_rows(self, rendered: JsonObject) -> Iterable[Mapping[str, object]]:
-        """One row an object; rank counts from 1."""
-        for rank, row in enumerate(rendered["detections"], 1):
-            box = dict(zip(("x1", "y1", "x2", "y2"), row["box"], strict=True))
-            plain = {name: value for name, value in row.items() if name not in ("box", "mask")}
-            yield {"rank": rank, **plain, **box}
+        return Detections(boxes_xyxy[order], scores[rows], class_ids[rows], spec.labels, transform.image_hw, masks)
 
     def differences(self, expected: JsonObject, got: JsonObject, tolerance: GoldenTolerance) -> list[str]:
         """Detections are matched one to one by class, box and score, so that near-ties may swap places."""
         missing, extra, _ = match_rendered(expected["detections"], got["detections"], tolerance)
         return [
-            *(f"expected {_in_words(row)}, got no such detection" for row in missing),
-            *(f"expected no detection {_in_words(row)}" for row in extra),
+            *(f"expected {in_words(row)}, got no such detection" for row in missing),
+            *(f"expected no detection {in_words(row)}" for row in extra),
         ]
 
+    def arrow_members(self, labels: Sequence[str], mask_format: str | None) -> dict[str, Any]:
+        """A list of objects."""
+        pa = pyarrow()
+        return {"detections": pa.list_(struct(**scored(), box=pa.list_(pa.float64())))}
 
-def detection_object(result: Detections, index: int) -> JsonObject:
-    """One detection's JSON members, rounded: scores to 6 decimals, boxes to 2."""
-    class_id = int(result.class_ids[index])
-    return {
-        "label": result.labels[class_id],
-        "class_id": class_id,
-        "score": round(float(result.scores[index]), 6),
-        "box": [round(float(edge), 2) for edge in result.boxes_xyxy[index]],
-    }
-
-
-def match_rendered(
-    expected: Sequence[JsonObject], got: Sequence[JsonObject], tolerance: GoldenTolerance
-) -> tuple[list[JsonObject], list[JsonObject], list[tuple[JsonObject, JsonObject]]]:
-    """One-to-one pairs of equal class, every edge and the score within the tolerance: (missing, extra, pairs)."""
-    free = list(got)
-    missing, pairs = [], []
-    for want in expected:
-        fits = [have for have in free if _close(want, have, tolerance)]
-        if not fits:
-            missing.append(want)
-            continue
-        best = min(fits, key=lambda have, want=want: _box_distance_px(want, have))  # type: ignore[misc]
-        free.remove(best)
-        pairs.append((want, best))
-    return missing, free, pairs
-
-
-def _close(want: JsonObject, have: JsonObject, tolerance: GoldenTolerance) -> bool:
-    return (
-        want["class_id"] == have["class_id"]
-        and abs(want["score"] - have["score"]) <= tolerance.score
-        and _box_distance_px(want, have) <= tolerance.box_px
-    )
-
-
-def _box_distance_px(want: JsonObject, have: JsonObject) -> float:
-    return float(max(abs(a - b) for a, b in zip(want["box"], have["box"], strict=True)))
-
-
-def _in_words(row: JsonObject) -> str:
-    return f"{row['label']} {row['score']} at {row['box']}"
+    def coco_rows(self, result: Result) -> list[JsonObject]:
+        """One row an object, in COCO's (x, y, width, height)."""
+        assert isinstance(result, Detections)
+        return [result.coco_row(index) for index in range(len(result))]
 
 
 def _wanted(scores: FloatArray, class_ids: IntArray, labels: Sequence[str], options: Options) -> IntArray:
