@@ -28,7 +28,7 @@ from foveal.commands.predict import to_file
 from foveal.errors import BadOutput, BadRequest
 from foveal.options import Options
 from foveal.packages.package import ModelPackage
-from tests.core.test_batch import command
+from tests.helpers.commandline import predict_command as command
 from tests.helpers.packages import write_colours
 
 IMAGES = 400  # more than six parts

@@ -46,7 +46,7 @@ def check_graph(predictor: Predictor) -> None:
             raise BadPackage(f"{ref}: {kind}s of model.onnx: expected {_listed(expected)}, got {_listed(got)}")
     model_input = ("uint8", (*spec.preprocess.input_hw, 3))
     if (spec.inputs[0].dtype, spec.inputs[0].shape[1:]) != model_input:
-        raise BadPackage(f"{ref}: expected a first input of model inputs {model_input}, got {_listed(spec.inputs)}")
+        raise BadPackage(f"{ref}: expected as first input {model_input}, got {_listed(spec.inputs)}")
 
 
 def check_batches(predictor: Predictor) -> None:
