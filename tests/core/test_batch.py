@@ -18,9 +18,9 @@ import foveal
 from foveal.batch import local
 from foveal.batch.job import Job, Piece
 from foveal.batch.journal import JournaledFile
+from foveal.batch.output import to_file
 from foveal.batch.sources import Source, expand, shard
 from foveal.batch.tally import Tally
-from foveal.commands.predict import to_file
 from foveal.errors import BadOutput, BadRequest
 from foveal.formats import FORMATS
 from foveal.inference.pipeline import Predictor

@@ -1,4 +1,4 @@
-"""Greedy non-maximum suppression, class by class: the same sets as torchvision.ops.batched_nms, without torch.
+"""Boxes: IoU and greedy non-maximum suppression, class by class; the same sets as torchvision, without torch.
 
 The method is the textbook one (sort by score; a box goes when it overlaps a kept, better one of its class too much).
 What makes it fast in NumPy is the order of work: boxes are resolved in blocks, so that nearly all comparisons happen in
