@@ -26,22 +26,7 @@ RETIRED = (
     Retired(
         r"canvas",
         "model input, input_hw",
-        r"^(service/ui/|tests/helpers/browser|tests/service/test_playground|docs/images\.py|docs/BENCHMARKS)|HTML
-        
-        
-        
-        
-         canvas",
-         
-         
-         
-         
-         
-         
-         
-         
-        
-        
+        r"^(service/ui/|tests/helpers/(browser|playground)|tests/service/test_playground|docs/images\.py)|HTML canvas",
     ),
     Retired(
         r"\bkernels?\b",
