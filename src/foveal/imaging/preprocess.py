@@ -111,7 +111,7 @@ class Preprocess(BaseModel):
         return self.resized_hw(image_hw) if self.reduced_decode else None
 
     def apply(self, image: Decoded) -> tuple[UInt8Array, ImageTransform]:
-        """Image -> (model input HWC uint8 RGB, transform). Geometry follows the ORIGINAL size, however it was decoded."""
+        """Image -> (model input HWC uint8 RGB, transform). Geometry follows the original size, however decoded."""
         if self.mode == "center_crop":
             return self._crop(image)
         resized_hw = self.resized_hw(image.image_hw)
