@@ -127,10 +127,10 @@ export async function overlayPng(image, size, scene) {
   const context = sheet(size.height);
   paintImage(context, image, size, view);
   const strip = sheet(Math.min(size.height, STRIP_PX));
-  const image = strip.createImageData(strip.canvas.width, strip.canvas.height);
+  const imageData = strip.createImageData(strip.canvas.width, strip.canvas.height);
   for (let top = 0; top < size.height; top += STRIP_PX) {
-    paintObjects(image, scene, { ...view, y: -top }, unit);
-    strip.putImageData(image, 0, 0);
+    paintObjects(imageData, scene, { ...view, y: -top }, unit);
+    strip.putImageData(imageData, 0, 0);
     context.drawImage(strip.canvas, 0, top);
   }
   const words = sheet(size.height);

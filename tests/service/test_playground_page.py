@@ -113,7 +113,7 @@ def test_a_moved_canvas_shows_what_a_new_one_would(visitor: Visitor) -> None:
 
 MOVES = """async ({rows, steps}) => {
     const modules = ["sheet", "rle", "objects", "paint"].map((name) => import(`/ui/${name}.js`));
-    const [{Sheet, PixelSheet}, {Runs}, {paintObjects}, {paintPicture}] = await Promise.all(modules);
+    const [{Sheet, PixelSheet}, {Runs}, {paintObjects}, {paintImage}] = await Promise.all(modules);
     const canvas = () => {
         const made = Object.assign(document.createElement("canvas"), {width: 200, height: 150});
         made.getContext("2d", {willReadFrequently: true}); // else Chromium warns
@@ -131,7 +131,7 @@ MOVES = """async ({rows, steps}) => {
                    rows: rows.map((row) => ({...row, runs: new Runs(row.mask), colour: [20 * row.id, 90, 255]}))};
     const kinds = [
         [PixelSheet, (sheet, view, area) => paintObjects(sheet.image, scene, view, 1, area)],
-        [Sheet, (sheet, view, area) => paintPicture(sheet.context, image, size, view, area)],
+        [Sheet, (sheet, view, area) => paintImage(sheet.context, image, size, view, area)],
     ];
     const moving = kinds.map(([Kind]) => new Kind(canvas()));
     const view = {scale: 1.7, x: -20, y: -10};
