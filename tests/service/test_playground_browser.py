@@ -140,14 +140,14 @@ def test_nothing_stays_highlighted_when_rows_are_replaced_under_the_pointer(visi
         assert near(on_edge(visitor, "green"), CLASS[1])
 
 
-# Draws the list anew soon, and keeps the page busy until the next movement of the pointer is waiting.
+# Draws the list anew, and keeps the page busy until the next movement of the pointer waits for it.
 REPLACE_ROWS = """() => {
+    const row = document.querySelector(".line");
+    document.querySelector("#switch-labels").click();
+    if (row.isConnected) throw new Error("expected a new row");
     setTimeout(() => {
-        const row = document.querySelector(".line");
-        document.querySelector("#switch-labels").click();
-        if (row.isConnected) throw new Error("expected a new row");
-        for (const end = performance.now() + 300; performance.now() < end; );
-    }, 30);
+        for (const end = performance.now() + 200; performance.now() < end; );
+    });
 }"""
 
 
