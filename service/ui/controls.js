@@ -7,9 +7,9 @@ const asPercent = (value) => `${Math.round(100 * value)} %`;
 
 /** Parameters of the service that get a slider; any other number among a model's defaults gets a field. */
 const SLIDERS = {
-  top_k: ({ labels }) => ({ label: "Classes shown", min: 1, max: Math.min(labels.length, 20), step: 1, show: String }),
   score_threshold: () => ({ label: "Score above", min: 0, max: 0.99, step: 0.01, show: trimmed }),
   iou_threshold: () => ({ label: "Overlap (IoU)", min: 0, max: 1, step: 0.01, show: trimmed }),
+  top_k: ({ labels }) => ({ label: "Classes shown", min: 1, max: Math.min(labels.length, 20), step: 1, show: String }),
 };
 const OPACITY = { name: "opacity", label: "Opacity", min: 0, max: 1, step: 0.05, show: asPercent };
 
@@ -20,7 +20,7 @@ const OPACITY = { name: "opacity", label: "Opacity", min: 0, max: 1, step: 0.05,
  */
 export function showParameters(form, model, options, changed) {
   const names = Object.keys(model.defaults).filter((name) => name in options);
-  const known = Object.keys(SLIDERS).filter((name) => names.includes(name)).reverse();
+  const known = Object.keys(SLIDERS).filter((name) => names.includes(name));
   const others = names.filter((name) => !(name in SLIDERS) && typeof options[name] === "number");
   form.replaceChildren(
     ...known.map((name) => slider({ name, ...SLIDERS[name](model) }, options, changed)),

@@ -20,7 +20,7 @@ export function el(tag, attributes = {}, ...children) {
 /** Replaces what is in a place; the focus stays on the element with the same data-key. */
 export function rebuild(place, ...children) {
   const { key } = place.contains(document.activeElement) ? document.activeElement.dataset : {};
-  place.replaceChildren(...children);
+  place.replaceChildren(...children.filter((child) => child != null));
   if (key) place.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
 }
 

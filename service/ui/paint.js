@@ -11,7 +11,7 @@ const whole = ({ canvas: { width, height } }) => ({ left: 0, top: 0, width, heig
 /**
  * @param {CanvasRenderingContext2D} context
  * @param {import("./image.js").InputImage} image
- * @param {{width, height}} size of the image upright, as the service says, or as the browser sees it
+ * @param {{width, height}} size of the upright image, from the service or from the browser
  * @param {{left, top, width, height}} area of the canvas that is painted anew
  */
 export function paintImage(context, image, size, view, area = whole(context)) {
@@ -22,7 +22,7 @@ export function paintImage(context, image, size, view, area = whole(context)) {
   context.rect(left, top, width, height);
   context.clip();
   context.clearRect(left, top, width, height);
-  context.fillStyle = image.levels.length ? "#fff" : "#8a8f98"; // alpha lies over white, as the model sees it
+  context.fillStyle = image.levels.length ? "#fff" : "#8a8f98"; // transparency over white, as in the model input
   context.fillRect(...to);
   context.imageSmoothingEnabled = view.scale < 3; // close up, single pixels should be seen
   context.imageSmoothingQuality = "medium"; // "low" rounds places: seams where a moved canvas is painted on

@@ -101,7 +101,7 @@ function jsonView({ entry }) {
   return [
     el("h2", {}, "Answer"),
     el("pre", { class: "answer", tabindex: "0" }, text.slice(0, MAX_JSON)),
-    more > 0 ? el("p", { class: "small" }, `${thousands(more)} more characters: save the JSON to see them.`) : "",
+    more > 0 ? el("p", { class: "small" }, `${thousands(more)} more characters: save the JSON to see them.`) : null,
   ];
 }
 

@@ -27,7 +27,7 @@ export function timingView({ stages, roundTripMs, provider, batch, requestId }) 
   }
   const facts = [`on ${provider}`, batch && `batch of ${batch}`, `request ${requestId}`].filter(Boolean).join(" · ");
   return [
-    el("h2", {}, `${milliseconds(roundTripMs)} in all, ${milliseconds(served)} of it in the service`),
+    el("h2", {}, `${milliseconds(roundTripMs)} in all, ${milliseconds(served)} in the service`),
     strip,
     legend,
     el("p", { class: "small" }, facts),

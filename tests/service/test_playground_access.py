@@ -1,4 +1,4 @@
-"""The playground for everybody: by keyboard, on a phone, in light and dark, with enough contrast."""
+"""Accessibility of the playground: keyboard, narrow screens, light and dark, contrast."""
 
 import numpy as np
 import pytest

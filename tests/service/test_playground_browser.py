@@ -1,4 +1,4 @@
-"""The playground in a real Chromium: what is dropped is drawn, at the right pixels, and can be taken along."""
+"""The playground in a real Chromium: what is dropped is drawn, at the right pixels, and can be exported."""
 
 import json
 import subprocess
@@ -47,6 +47,7 @@ def test_detection(visitor: Visitor) -> None:
     assert [row.split()[0] for row in visitor.rows()] == ["red", "green", "blue"]
     assert near(visitor.pixel(40, 40), RED)  # the image itself
     assert [near(on_edge(visitor, label), CLASS[i]) for i, label in enumerate(RECTANGLES)] == [True] * 3
+    assert "null" not in visitor.page.locator("#controls").inner_text()
 
     visitor.slide("score_threshold", 0.75)  # blue has 0.7
     assert [row.split()[0] for row in visitor.rows()] == ["red", "green"]
@@ -166,7 +167,7 @@ def test_classification(visitor: Visitor) -> None:
     assert len(visitor.asked) == 1
 
 
-# --- what goes wrong is told, what is shown can be taken along ---
+# --- errors and exports ---
 
 
 def test_a_broken_file_shows_the_services_words(visitor: Visitor) -> None:

@@ -1,4 +1,4 @@
-"""The playground around its results: what can be saved, keys, images from everywhere, what is told of a model."""
+"""The playground around its results: exports, API keys, image sources, the model page."""
 
 import hashlib
 import io
