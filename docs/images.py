@@ -29,10 +29,10 @@ def main() -> None:
         models = [model for model in httpx.get(f"{server.url}/v1/models").json()["models"] if model["default"]]
         with chromium() as browser:
             for model in models:
-                photograph(browser, server.url, model["name"], model["task"])
+                capture(browser, server.url, model["name"], model["task"])
 
 
-def photograph(browser: Browser, url: str, model: str, task: str) -> None:
+def capture(browser: Browser, url: str, model: str, task: str) -> None:
     """The overlay as the page saves it, and for one model the page itself."""
     with visit(browser, url, viewport=VIEWPORT, color_scheme="light") as visitor:
         visitor.open().page.click(f"#examples [data-model={model}]")

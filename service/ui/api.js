@@ -1,9 +1,9 @@
-/** The service as the page sees it: /v1 and nothing else. Addresses are relative, so a prefix in front does no harm. */
+/** Client of the service's HTTP API (/v1). Addresses are relative, so the service may stand behind a path prefix. */
 
 const ROOT = new URL("./", document.baseURI);
 const KEY = "foveal-key";
 
-/** What the service said when it refused (RFC 9457), or what kept us from asking it. */
+/** A refusal of the service (RFC 9457), or the reason why it could not be reached. */
 export class Problem extends Error {
   constructor({ title, detail, status = 0, requestId = "", retryAfterS = 0 }) {
     super(detail);
@@ -29,18 +29,13 @@ export const card = async (ref) => (await request(`/v1/models/${encodeURICompone
 export const blob = async (path) => (await request(path)).blob();
 
 /**
- * One image, one answer.
+ * The answer to one image.
  * @returns {{model, entry, stages: {name, ms}[], batch, at, roundTripMs, provider, requestId}}
  */
 export async function predict(endpoint, parameters, image, signal) {
   const started = performance.now();
-  const response = await request(address(endpoint, parameters), {
-    method: "POST",
-    body: image,
-    headers: { "content-type": image.type || "application/octet-stream" },
-    signal,
-  });
-  const at = performance.now(); // the head of the answer is here; reading it belongs to drawing it
+  const response = await post(endpoint, parameters, image, signal, "application/json");
+  const at = performance.now(); // the response's head has arrived; reading its body counts as drawing
   const { model, results } = await response.json();
   const timing = response.headers.get("server-timing") ?? "";
   return {
@@ -53,6 +48,16 @@ export async function predict(endpoint, parameters, image, signal) {
     provider: response.headers.get("x-foveal-provider"),
     requestId: response.headers.get("x-request-id"),
   };
+}
+
+/** The image with the result drawn on it by the service: a PNG. */
+export async function annotated(endpoint, parameters, image, signal) {
+  return (await post(endpoint, parameters, image, signal, "image/png")).blob();
+}
+
+function post(endpoint, parameters, image, signal, accept) {
+  const headers = { "content-type": image.type || "application/octet-stream", accept };
+  return request(address(endpoint, parameters), { method: "POST", body: image, headers, signal });
 }
 
 async function request(path, options = {}) {
@@ -71,10 +76,10 @@ async function request(path, options = {}) {
 }
 
 async function problemOf(response) {
-  const told = await response.json().catch(() => ({})); // a proxy in between may answer with anything
+  const problem = await response.json().catch(() => ({})); // a proxy in between may answer with anything
   return new Problem({
-    title: told.title ?? response.statusText,
-    detail: told.detail ?? `HTTP ${response.status} from ${new URL(response.url).host}`,
+    title: problem.title ?? response.statusText,
+    detail: problem.detail ?? `HTTP ${response.status} from ${new URL(response.url).host}`,
     status: response.status,
     requestId: response.headers.get("x-request-id") ?? "",
     retryAfterS: Number(response.headers.get("retry-after") ?? 0),

@@ -1,42 +1,44 @@
-/** The page: which model, which image, what is asked and what is shown. Everything else is in the other modules. */
+/** State of the page (models, images, options, the highlighted row) and the wiring of all other modules. */
 
 import * as api from "./api.js";
-import { defaultLook, showControls } from "./controls.js";
 import { colourOf } from "./colour.js";
+import { defaultDisplay, showDisplay, showParameters } from "./controls.js";
 import { $, debounced, el } from "./dom.js";
 import { showCards, showMenu } from "./examples.js";
-import { showFilm } from "./film.js";
-import { listenForImages } from "./intake.js";
+import { listenForExports } from "./exports.js";
+import { InputImage } from "./image.js";
 import { openModelPage, summary } from "./modelpage.js";
-import { inWords, markRow, showResult } from "./panel.js";
-import { Image } from "./image.js";
-import { defaultWish, parameters, readEntry, serves, visibleRows } from "./result.js";
+import { describe, listenForRows, markRow, showResult } from "./panel.js";
+import { showProblem } from "./problem.js";
+import { defaultOptions, parameters, readEntry, serves, visibleRows } from "./result.js";
 import { keyDialog, listenForTheme } from "./settings.js";
-import { Stage } from "./stage.js";
-import { listenForExports } from "./takeaway.js";
+import { listenForImages } from "./sources.js";
+import { showThumbnails } from "./thumbnails.js";
 import { timingView } from "./timing.js";
+import { Viewer } from "./viewer.js";
 
-const ASK_AFTER_MS = 200; // a slider that moves asks once it rests
+const REQUEST_AFTER_MS = 200; // since a slider last moved
 const LOADING_MS = 1500;
-const TASKS = ["classification", "object-detection", "instance-segmentation", "semantic-segmentation"];
 const STARTING = { title: "Starting", detail: "the models are being loaded and checked", status: 503 };
-const UNSHOWN = " This browser cannot show the image; what was found stands on grey.";
+const UNSHOWN = " This browser cannot show the image; the result is drawn on grey.";
 
 const state = {
   models: [],
   model: null,
-  choices: new Map(), // model's ref -> {wish, look}: each model keeps its own
+  choices: new Map(), // model's ref -> {options, display}: each model keeps its own
   images: [],
   current: null,
-  lit: null, // id of the row pointed at
+  highlighted: null, // id of a row
+  ids: new Set(), // of the rows that are drawn
+  formFor: "", // what the display form was last made for
 };
 const dialog = $("#dialog");
-const stage = new Stage($("#canvases"), (row) => light(row?.id ?? null, { fromImage: true }));
-const askSoon = debounced(() => refresh(), ASK_AFTER_MS);
+const viewer = new Viewer($("#canvases"), (row) => highlight(row?.id ?? null, { fromImage: true }));
+const askSoon = debounced(() => refresh(), REQUEST_AFTER_MS);
 
 const refOf = (model) => `${model.name}@${model.version}`;
 const choice = () => state.choices.get(refOf(state.model));
-const byTask = (a, b) => TASKS.indexOf(a.task) - TASKS.indexOf(b.task);
+const byTask = (a, b) => a.task.localeCompare(b.task);
 
 // --- models ---
 
@@ -46,15 +48,15 @@ async function loadModels() {
     if (!models.length && !failed.length) throw new api.Problem(STARTING);
     showModels(models, failed);
   } catch (problem) {
-    showProblem(problem);
-    say("No models yet.");
+    showProblem($("#problem"), problem);
+    setStatus("No models yet.");
     if (problem.status === 401) askForKey();
     if (problem.status === 503) setTimeout(loadModels, LOADING_MS);
   }
 }
 
 function showModels(models, failed) {
-  showProblem(null);
+  showProblem($("#problem"), null);
   state.models = models.toSorted(byTask);
   const tasks = Map.groupBy(state.models, ({ task }) => task);
   const option = (model) => el("option", { value: refOf(model) }, `${model.name} · ${model.version}`);
@@ -70,24 +72,25 @@ function chooseModel(model) {
   state.model = model;
   $("#model").value = refOf(model);
   if (!state.choices.has(refOf(model))) {
-    state.choices.set(refOf(model), { wish: defaultWish(model), look: defaultLook(model) });
+    state.choices.set(refOf(model), { options: defaultOptions(model), display: null });
   }
   $("#summary").textContent = summary(model);
   $("#model-page").disabled = $("#run").disabled = false;
-  const { wish, look } = choice();
-  showControls($("#controls"), model, wish, look, { wished: refreshGently, looked: render });
-  say(state.current ? "" : "Ready. Choose an image.");
-  $("#or-example").hidden = !showCards($("#examples"), state.models, model, offered);
+  showParameters($("#parameters"), model, choice().options, refreshGently);
+  $("#display").replaceChildren(); // filled with the first answer: its kind decides
+  state.formFor = "";
+  setStatus(state.current ? "" : "Ready. Choose an image.");
+  $("#or-example").hidden = !showCards($("#examples"), state.models, model, exampleHandlers);
   refresh();
 }
 
-/** What happens to an example that is clicked: its model looks at it. */
-const offered = {
+/** An example that is clicked is given to its model. */
+const exampleHandlers = {
   take(model, image) {
     if (model !== state.model) chooseModel(model);
     add([image]);
   },
-  failed: (problem) => showProblem(problem),
+  failed: (problem) => showProblem($("#problem"), problem),
 };
 
 // --- images ---
@@ -97,8 +100,8 @@ async function add(added) {
   const shown = select(added[0]);
   for (const image of added) {
     await image.open();
-    if (image !== state.current) image.close(); // its thumb stays
-    film();
+    if (image !== state.current) image.close(); // its thumbnail stays
+    thumbnails();
   }
   await shown;
   if (added.length > 1) await runAll();
@@ -107,11 +110,11 @@ async function add(added) {
 async function select(image) {
   for (const other of state.images) if (other !== image) other.close();
   state.current = image;
-  state.lit = null;
+  state.highlighted = null;
   $("#welcome").hidden = Boolean(image);
-  $("#tools").hidden = $("#film").hidden = !image;
-  film();
-  if (!image || !isAnswered(image)) render(); // what was found in another image must not stay on screen
+  $("#tools").hidden = $("#image-bar").hidden = !image;
+  thumbnails();
+  if (!image || !isAnswered(image)) render(); // the result of another image must not stay on screen
   await image?.open();
   if (state.current === image) await refresh();
 }
@@ -122,11 +125,11 @@ function remove(image) {
   const at = state.images.indexOf(image);
   state.images.splice(at, 1);
   if (state.current === image) select(state.images[Math.min(at, state.images.length - 1)] ?? null);
-  else film();
+  else thumbnails();
 }
 
-function film() {
-  showFilm($("#thumbs"), state.images, { current: state.current, badge, choose: select, remove });
+function thumbnails() {
+  showThumbnails($("#thumbs"), state.images, { current: state.current, badge, choose: select, remove });
   $("#run-all").hidden = state.images.length < 2;
 }
 
@@ -135,23 +138,24 @@ function badge(image) {
   if (image.asking) return "…";
   if (!run || run.ref !== refOf(state.model)) return "";
   if (run.problem) return String(run.problem.status || "!");
-  const rows = visibleRows(run.result, choice().wish);
+  const rows = visibleRows(run.result, choice().options);
+  if (run.result.kind === "other") return "✓";
   return run.result.kind === "classes" ? (rows[0]?.label ?? "") : String(rows.length);
 }
 
-// --- asking ---
+// --- requests ---
 
 const isAnswered = ({ run }) =>
-  run?.result && run.ref === refOf(state.model) && serves(run.asked, run.result, choice().wish);
+  run?.result && run.ref === refOf(state.model) && serves(run.asked, run.result, choice().options);
 
-/** Shows the current image; asks first when the answer at hand does not serve. */
+/** Shows the current image; requests an answer first when the one at hand does not serve the options. */
 async function refresh() {
   const { current, model } = state;
   if (current && model && !isAnswered(current)) await ask(current);
   else render();
 }
 
-/** After a slider moved: at once when the answer serves, else once it rests. */
+/** After a slider moved: at once when the answer at hand serves, else once the slider rests. */
 function refreshGently() {
   if (state.current && !isAnswered(state.current)) askSoon();
   else render();
@@ -159,29 +163,42 @@ function refreshGently() {
 
 async function ask(image) {
   const { model } = state;
-  const { wish } = choice();
-  const asked = { ...wish, hidden: new Set(image.run?.result?.capped ? wish.hidden : []) };
+  const { options } = choice();
+  const asked = { ...options, hidden: new Set(image.run?.result?.capped ? options.hidden : []) };
   image.asking?.abort();
   const asking = (image.asking = new AbortController());
   render();
   let run;
   try {
-    const question = parameters(model, asked, { classes: asked.hidden.size > 0 });
-    const answer = await api.predict(model.endpoint, question, image.file, asking.signal);
-    run = { ref: refOf(model), asked, answer, result: readEntry(answer.entry, model) };
+    const query = parameters(model, asked, { classes: asked.hidden.size > 0 });
+    const answer = await api.predict(model.endpoint, query, image.file, asking.signal);
+    const result = readEntry(answer.entry, model);
+    const annotated = result.kind === "other" ? await annotatedImage(model, query, image, asking.signal) : null;
+    run = { ref: refOf(model), asked, answer, result, annotated };
   } catch (problem) {
-    if (problem.name === "AbortError") return; // a newer question took its place, or the image was removed
+    if (problem.name === "AbortError") return; // a newer request took its place, or the image was removed
     if (!(problem instanceof api.Problem)) throw problem;
     run = { ref: refOf(model), problem };
   }
   image.asking = null;
+  image.run?.annotated?.close();
   image.run = run;
-  if (image !== state.current) return film();
-  state.lit = null;
+  if (image !== state.current) {
+    run.annotated?.close();
+    return thumbnails();
+  }
+  state.highlighted = null;
   render();
   const answeredAt = run.answer?.at;
-  if (answeredAt) stage.drawn().then(() => performance.measure("foveal answer to pixels", { start: answeredAt }));
+  if (answeredAt) viewer.drawn().then(() => performance.measure("foveal answer to pixels", { start: answeredAt }));
   if (run.problem?.status === 401) askForKey();
+}
+
+/** The service's own drawing of a result that this page cannot draw. */
+async function annotatedImage(model, query, image, signal) {
+  const annotated = new InputImage(await api.annotated(model.endpoint, query, image.file, signal), image.name);
+  await annotated.open();
+  return annotated;
 }
 
 async function runAll() {
@@ -195,65 +212,67 @@ async function runAll() {
 function render() {
   const image = state.current;
   const run = image?.run?.ref === (state.model && refOf(state.model)) ? image.run : null;
-  film();
+  thumbnails();
   $("#busy").hidden = !image?.asking;
-  showProblem(run?.problem ?? null);
+  showProblem($("#problem"), run?.problem ?? null);
   const size = run?.result ?? (image?.levels.length ? image : null);
-  if (size) stage.showImage(image.of(size), size);
-  else stage.clear();
+  const pixels = size && (run?.annotated ?? image).of(size);
+  if (size) viewer.showImage(pixels, size);
+  else viewer.clear();
   const shown = run?.result && sceneOf(run);
-  if (!shown?.rows.some(({ id }) => id === state.lit)) state.lit = null; // filtered away under the pointer
-  stage.showScene(shown ? { ...shown, lit: state.lit } : null);
+  state.ids = new Set(shown?.rows.map(({ id }) => id));
+  if (!state.ids.has(state.highlighted)) state.highlighted = null; // filtered away under the pointer
+  viewer.showScene(shown ? { ...shown, highlighted: state.highlighted } : null);
   for (const part of ["#result", "#timing", "#exports"]) $(part).hidden = !shown;
-  const alternative = shown ? `${image.name}: ${inWords(shown)}` : (image?.name ?? "No image yet");
+  const alternative = shown ? `${image.name}: ${describe(shown)}` : (image?.name ?? "No image yet");
   $("#overlay").setAttribute("aria-label", alternative);
   if (!shown) {
-    if (image) say(image.asking ? "Asking the model…" : run?.problem ? "The service refused this image." : "");
+    if (image) setStatus(image.asking ? "Waiting for the answer…" : run?.problem ? "The service refused this image." : "");
     return;
   }
-  showResult($("#result"), { ...shown, wish: choice().wish, model: state.model }, { light, hide });
-  markRow($("#result"), state.lit, { scroll: false });
+  const { entry } = run.answer;
+  showResult($("#result"), { ...shown, options: choice().options, model: state.model, entry }, hide);
+  markRow($("#result"), state.highlighted, { scroll: false });
   $("#timing").replaceChildren(...timingView(run.answer));
-  $("[data-export=coco]").hidden = !("detections" in run.answer.entry);
+  showDisplayForm(run.result);
+  $("[data-export=coco]").hidden = shown.kind !== "objects";
+  $("#json-view").hidden = shown.kind === "other"; // there it is the result itself
   showJson();
-  say(`${inWords(shown)}.${image.of(size).levels.length ? "" : UNSHOWN}`);
+  setStatus(`${describe(shown)}.${pixels.levels.length ? "" : UNSHOWN}`);
 }
 
-/** What of an answer is to be drawn and listed under the present wish and look. */
+/** Made anew only when it offers something else: a switch must stay where it is while it is used. */
+function showDisplayForm(result) {
+  const formFor = [refOf(state.model), result.kind, result.masks].join(" ");
+  if (formFor === state.formFor) return;
+  state.formFor = formFor;
+  showDisplay($("#display"), result, choice().display, render);
+}
+
+/** The part of an answer that is drawn and listed under the present options and display. */
 function sceneOf({ result }) {
-  const { wish, look } = choice();
-  const painted = (row) => (look.byObject && row.box ? { ...row, colour: colourOf(row.id) } : row);
-  return { kind: result.kind, result, rows: visibleRows(result, wish).map(painted), look, lit: null };
+  choice().display ??= defaultDisplay(result, state.model);
+  const { options, display } = choice();
+  const painted = (row) => (display.byObject && row.box ? { ...row, colour: colourOf(row.id) } : row);
+  return { kind: result.kind, result, rows: visibleRows(result, options).map(painted), display, highlighted: null };
 }
 
-/** @param {number | null} id of the row that is pointed at, in the image or in the list */
-function light(id, { fromImage = false } = {}) {
-  if (id === state.lit) return;
-  state.lit = id;
-  stage.light(id);
+/** @param {number | null} id of the row under the pointer or with the focus; one that is not drawn counts as none */
+function highlight(id, { fromImage = false } = {}) {
+  if (!state.ids.has(id)) id = null;
+  if (id === state.highlighted) return;
+  state.highlighted = id;
+  viewer.highlight(id);
   markRow($("#result"), id, { scroll: fromImage });
 }
 
 function hide(label) {
-  const { hidden } = choice().wish;
+  const { hidden } = choice().options;
   if (!hidden.delete(label)) hidden.add(label);
   refreshGently();
 }
 
-function showProblem(problem) {
-  const place = $("#problem");
-  place.hidden = !problem;
-  if (!problem) return;
-  const facts = [
-    problem.status && `HTTP ${problem.status}`,
-    problem.retryAfterS && `try again in ${problem.retryAfterS} s`,
-    problem.requestId && `request ${problem.requestId}`,
-  ];
-  const told = el("small", {}, facts.filter(Boolean).join(" · "));
-  place.replaceChildren(el("b", {}, problem.title), ` ${problem.detail} `, told);
-}
-
-const say = (text) => ($("#status").textContent = text);
+const setStatus = (text) => ($("#status").textContent = text);
 
 // --- key, theme, wiring ---
 
@@ -266,12 +285,13 @@ $("#model-page").addEventListener("click", () => openModelPage(dialog, state.mod
 $("#key").addEventListener("click", askForKey);
 $("#run").addEventListener("click", () => (state.current ? ask(state.current) : $("#files").click()));
 $("#run-all").addEventListener("click", runAll);
-$("#example-menu").addEventListener("click", () => showMenu(dialog, state.model, offered));
-const showJson = listenForExports(dialog, say, () => {
+$("#example-menu").addEventListener("click", () => showMenu(dialog, state.model, exampleHandlers));
+const showJson = listenForExports(dialog, setStatus, () => {
   const { current: image, model } = state;
   const run = image?.run;
-  return run?.result && { image, model, run, wish: choice().wish, scene: sceneOf(run) };
+  return run?.result && { image, model, run, options: choice().options, scene: sceneOf(run) };
 });
-listenForImages((files) => add(files.map((file) => new Image(file, file.name || "image"))), dialog);
+listenForImages((files) => add(files.map((file) => new InputImage(file, file.name || "image"))), dialog);
+listenForRows($("#result"), highlight);
 listenForTheme($("#theme"));
 loadModels();

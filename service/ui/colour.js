@@ -1,4 +1,4 @@
-/** Colours of classes: those of the server's own overlays (src/foveal/draw.py), so that images agree. */
+/** Colours of classes: those of the service's own overlays (src/foveal/imaging/drawing.py), so that both look alike. */
 
 const GOLDEN_ANGLE = 0.61803398875; // of a turn: hues of neighbouring ids lie far apart
 const SATURATION = 200 / 255;

@@ -1,46 +1,52 @@
-/** Sliders and switches: what is asked for (the wish) and how it is drawn (the look). */
+/** Form controls: the model's parameters (`options`) and how the answer is drawn (`display`). */
 
-import { el } from "./dom.js";
+import { el, rebuild } from "./dom.js";
 
 const trimmed = (value) => String(Math.round(value * 10_000) / 10_000);
-const SLIDERS = [
-  // name in the wish, the service's parameter that a model must have, label, range, what it says
-  { name: "score", needs: "score_threshold", label: "Score above", min: 0, max: 0.99, step: 0.01, show: trimmed },
-  { name: "iou", needs: "iou_threshold", label: "Overlap (IoU)", min: 0, max: 1, step: 0.01, show: trimmed },
-];
-const SWITCHES = [
-  { name: "boxes", label: "Boxes", tasks: ["object-detection", "instance-segmentation"] },
-  { name: "labels", label: "Labels", tasks: ["object-detection", "instance-segmentation"] },
-  { name: "masks", label: "Masks", tasks: ["instance-segmentation"] },
-  { name: "byObject", label: "A colour for each object", tasks: ["instance-segmentation"] },
-];
-const OPACITY = {
-  name: "opacity", label: "Opacity", min: 0, max: 1, step: 0.05,
-  show: (value) => `${Math.round(100 * value)} %`,
-};
-const WITH_OPACITY = ["instance-segmentation", "semantic-segmentation"];
+const asPercent = (value) => `${Math.round(100 * value)} %`;
 
-/** The look that suits a model at first: objects of one single class are told apart by colour. */
-export function defaultLook(model) {
-  const opacity = model.task === "semantic-segmentation" ? 0.55 : 0.45; // as in src/foveal/draw.py
+/** Parameters of the service that get a slider; any other number among a model's defaults gets a field. */
+const SLIDERS = {
+  score_threshold: () => ({ label: "Score above", min: 0, max: 0.99, step: 0.01, show: trimmed }),
+  iou_threshold: () => ({ label: "Overlap (IoU)", min: 0, max: 1, step: 0.01, show: trimmed }),
+  top_k: ({ labels }) => ({ label: "Classes shown", min: 1, max: Math.min(labels.length, 20), step: 1, show: String }),
+};
+const OPACITY = { name: "opacity", label: "Opacity", min: 0, max: 1, step: 0.05, show: asPercent };
+
+/**
+ * Fills a form with the parameters that a model has.
+ * @param {object} options the values; changed in place
+ * @param {() => void} changed
+ */
+export function showParameters(form, model, options, changed) {
+  const names = Object.keys(model.defaults).filter((name) => name in options);
+  const known = Object.keys(SLIDERS).filter((name) => names.includes(name));
+  const others = names.filter((name) => !(name in SLIDERS) && typeof options[name] === "number");
+  form.replaceChildren(
+    ...known.map((name) => slider({ name, ...SLIDERS[name](model) }, options, changed)),
+    ...others.map((name) => field(name, options, changed)),
+  );
+}
+
+/** The display that suits an answer at first: objects of one single class are told apart by colour. */
+export function defaultDisplay(result, model) {
+  const opacity = result.kind === "map" ? 0.55 : 0.45; // as in src/foveal/imaging/drawing.py
   return { boxes: true, labels: true, masks: true, opacity, byObject: model.labels.length === 1 };
 }
 
-/**
- * Fills the form. The wish and the look are changed in place; the caller is told which of the two.
- * @param {{wished: () => void, looked: () => void}} told
- */
-export function showControls(form, model, wish, look, told) {
-  const sliders = SLIDERS.filter(({ needs }) => needs in model.defaults);
-  if ("top_k" in model.defaults) {
-    const max = Math.min(model.labels.length, 20);
-    sliders.push({ name: "top", label: "Classes shown", min: 1, max, step: 1, show: String });
-  }
-  const switches = SWITCHES.filter(({ tasks }) => tasks.includes(model.task));
-  form.replaceChildren(
-    ...sliders.map((each) => slider(each, wish, told.wished)),
-    ...(WITH_OPACITY.includes(model.task) ? [slider(OPACITY, look, told.looked)] : []),
-    el("div", { class: "row switches" }, switches.map((each) => toggle(each, look, told.looked))),
+/** Fills a form with what can be chosen about the drawing of an answer. Values are changed in place. */
+export function showDisplay(form, { kind, masks }, display, changed) {
+  const objects = kind === "objects";
+  const switches = [
+    objects && { name: "boxes", label: "Boxes" },
+    objects && { name: "labels", label: "Labels" },
+    objects && masks && { name: "masks", label: "Masks" },
+    objects && masks && { name: "byObject", label: "A colour for each object" },
+  ].filter(Boolean);
+  rebuild(
+    form,
+    kind === "map" || masks ? slider(OPACITY, display, changed) : null,
+    switches.length ? el("div", { class: "row switches" }, switches.map((each) => toggle(each, display, changed))) : null,
   );
 }
 
@@ -55,6 +61,17 @@ function slider({ name, label, min, max, step, show }, values, changed) {
   return el("label", { class: "slider" }, el("span", {}, label), input, output);
 }
 
+/** A parameter that this page knows nothing of: its name, and a number. The service checks the range. */
+function field(name, values, changed) {
+  const input = el("input", { type: "number", id: `field-${name}`, step: "any", value: values[name] });
+  input.addEventListener("change", () => {
+    if (!input.value) return;
+    values[name] = Number(input.value);
+    changed();
+  });
+  return el("label", { class: "field" }, el("span", {}, name.replaceAll("_", " ")), input);
+}
+
 function toggle({ name, label }, values, changed) {
   const input = el("input", { type: "checkbox", id: `switch-${name}`, checked: values[name] });
   input.addEventListener("change", () => {
@@ -63,4 +80,3 @@ function toggle({ name, label }, values, changed) {
   });
   return el("label", { class: "switch" }, input, label);
 }
-

@@ -1,4 +1,4 @@
-/** Small help with the DOM. Text becomes text nodes only: no string from anywhere is ever parsed as markup. */
+/** DOM helpers. Text becomes text nodes only: no string from anywhere is ever parsed as markup. */
 
 export const $ = (selector, root = document) => root.querySelector(selector);
 
@@ -20,7 +20,7 @@ export function el(tag, attributes = {}, ...children) {
 /** Replaces what is in a place; the focus stays on the element with the same data-key. */
 export function rebuild(place, ...children) {
   const { key } = place.contains(document.activeElement) ? document.activeElement.dataset : {};
-  place.replaceChildren(...children);
+  place.replaceChildren(...children.filter((child) => child != null));
   if (key) place.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
 }
 
@@ -31,7 +31,7 @@ export function swatch([r, g, b]) {
   return square;
 }
 
-/** A bar whose length is a fraction 0..1, for people who see; the number stands beside it. */
+/** A bar whose length is a fraction 0..1; hidden from screen readers, which read the number beside it. */
 export function bar(fraction, colour) {
   const inner = el("span");
   inner.style.width = `${100 * Math.min(1, Math.max(0, fraction))}%`;

@@ -1,9 +1,9 @@
-/** An image that the visitor chose: its bytes as they go to the service, and its pixels while it is looked at. */
+/** `InputImage`: an image as the service gets it (bytes) and as the page shows it (decoded levels, a thumbnail). */
 
 const SMALLEST_LEVEL_PX = 500;
 const THUMB_PX = 128;
 
-export class Image {
+export class InputImage {
   /**
    * @param {Blob} file the bytes; they are sent as they are
    * @param {string} name
@@ -19,16 +19,15 @@ export class Image {
 
   /** Decodes, upright (EXIF), once; then levels[0] is the whole image and each next one half of it. */
   async open() {
-    if (this.levels.length || this.unreadable) return;
-    this.opening ??= this.#decode();
-    await this.opening;
+    if (!this.levels.length && !this.unreadable) await (this.opening ??= this.#decode());
+    await this.run?.annotated?.open();
   }
 
   async #decode() {
     try {
       const levels = [await createImageBitmap(this.file)];
       while (Math.max(levels.at(-1).width, levels.at(-1).height) > SMALLEST_LEVEL_PX) {
-        levels.push(await half(levels.at(-1))); // drawn small, a large image would shimmer
+        levels.push(await half(levels.at(-1))); // a large image, drawn small from all its pixels, would show aliasing
       }
       this.#shrink(levels.findLast((level) => Math.min(level.width, level.height) >= THUMB_PX) ?? levels[0]);
       this.levels = levels;
@@ -60,10 +59,11 @@ export class Image {
     return this.levels[best];
   }
 
-  /** Frees the pixels; the bytes, the thumb and the answer stay. */
+  /** Frees the pixels; the bytes, the thumbnail and the answer stay. */
   close() {
     for (const level of this.levels) level.close();
     this.levels = [];
+    this.run?.annotated?.close();
   }
 
   #shrink(level) {

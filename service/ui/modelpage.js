@@ -1,17 +1,17 @@
-/** Everything that is known about a model: from /v1/models, and its CARD. */
+/** Dialog with everything that is known about a model: its entry of /v1/models, and its card. */
 
 import { card } from "./api.js";
 import { el, swatch } from "./dom.js";
-import { closeButton } from "./intake.js";
+import { closeButton } from "./sources.js";
 import { colourOf } from "./colour.js";
 import { markdown } from "./markdown.js";
 
-const WORDS = { miou: "mIoU", top1: "top-1" }; // how people write them
+const METRIC_NAMES = { miou: "mIoU", top1: "top-1" };
 
-/** One line: the task, and the first figure with how many images it rests on. */
+/** One line: the task, and the first metric with the number of images it was measured on. */
 export function summary({ task, metrics: { split, images, values } }) {
   const [figure] = Object.entries(values);
-  const measured = figure ? ` · ${WORDS[figure[0]] ?? figure[0]} ${figure[1].toFixed(3)} on ${images} ${split} images` : "";
+  const measured = figure ? ` · ${METRIC_NAMES[figure[0]] ?? figure[0]} ${figure[1].toFixed(3)} on ${images} ${split} images` : "";
   return `${task.replaceAll("-", " ")}${measured}`;
 }
 
@@ -25,7 +25,7 @@ export async function openModelPage(dialog, model) {
     facts([
       ["Runs on", provider(model.provider)],
       ["Answers at", `${model.endpoint}${model.default ? ", also when no model is named" : ""}`],
-      ["Sees", `${model.input.input_hw[1]} × ${model.input.input_hw[0]} px (${model.input.mode})`],
+      ["Model input", `${model.input.input_hw[1]} × ${model.input.input_hw[0]} px (${model.input.mode})`],
       ["Digest", el("code", {}, model.digest)],
       ["Data", model.licences.data],
       ["Weights", model.licences.weights],

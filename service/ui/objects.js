@@ -1,47 +1,47 @@
 /**
- * Masks and boxes as pixels of the screen.
+ * Rasterizer of masks and boxes, into the pixels of the screen.
  *
  * Each screen column looks up the runs of the image's column under it, and contours come from comparing runs, not
  * pixels. Time and memory follow the screen, not the image, so 300 masks of 24 megapixels are no burden.
  */
 
-export const DIMMED = 0.3; // of everything but the object that is pointed at
+export const DIMMED = 0.3; // of everything but the highlighted object
 
 /**
- * @param {ImageData} image
- * @param {{kind, rows, lit, look: {boxes, labels, masks, opacity, byObject}}} scene rows best first; `lit` is the id of
- *   the row that is pointed at, or null
+ * @param {ImageData} imageData
+ * @param {{kind, rows, highlighted, display: {boxes, labels, masks, opacity, byObject}}} scene rows best first;
+ *   `highlighted` is the id of a row, or null
  * @param {{scale, x, y}} view screen = scale * image + (x, y), all in device pixels
  * @param {number} unit one CSS pixel in device pixels
- * @param {{left, top, width, height}} area the part of the image that is painted anew
+ * @param {{left, top, width, height}} area the part of the pixels that is painted anew
  */
-export function paintObjects(image, scene, view, unit, area = { left: 0, top: 0, ...sizeOf(image) }) {
-  clear(image, area);
-  const { kind, lit, look } = scene;
+export function paintObjects(imageData, scene, view, unit, area = { left: 0, top: 0, ...sizeOf(imageData) }) {
+  clear(imageData, area);
+  const { kind, highlighted, display } = scene;
   const order = paintingOrder(scene, view, area);
-  const strength = (row) => (lit === null || lit === row.id ? 1 : DIMMED);
-  const masked = kind === "map" || (kind === "instances" && look.masks);
+  const strength = (row) => (highlighted === null || highlighted === row.id ? 1 : DIMMED);
+  const masked = kind === "map" || display.masks;
   for (const row of masked ? order : []) {
     if (!row.runs) continue;
     const thin = kind === "map" ? 0 : Math.max(1, Math.round(unit));
-    const linePx = row.id === lit ? Math.ceil(2 * unit) : thin;
+    const linePx = row.id === highlighted ? Math.ceil(2 * unit) : thin;
     const strong = strength(row);
-    paintRuns(image, row.runs, view, { rgb: row.colour, fill: look.opacity * strong, line: strong, linePx }, area);
+    paintRuns(imageData, row.runs, view, { rgb: row.colour, fill: display.opacity * strong, line: strong, linePx }, area);
   }
-  for (const row of look.boxes ? order : []) {
+  for (const row of display.boxes ? order : []) {
     if (!row.box) continue;
-    const linePx = Math.round((row.id === lit ? 3 : 2) * unit);
-    paintFrame(image, row.box, view, { rgb: row.colour, line: strength(row), linePx }, area);
+    const linePx = Math.round((row.id === highlighted ? 3 : 2) * unit);
+    paintBox(imageData, row.box, view, { rgb: row.colour, line: strength(row), linePx }, area);
   }
 }
 
-/** Of what reaches into an area the best ends on top, and what is pointed at above all. */
-export function paintingOrder({ rows, lit }, view, area) {
+/** The rows that reach into an area in the order of painting: the best last, the highlighted one after it. */
+export function paintingOrder({ rows, highlighted }, view, area) {
   const order = rows.filter((row) => reaches(row, view, area)).reverse();
-  return lit === null ? order : order.sort((a, b) => (a.id === lit) - (b.id === lit));
+  return highlighted === null ? order : order.sort((a, b) => (a.id === highlighted) - (b.id === highlighted));
 }
 
-/** On the overlay of a map, classes have no box. */
+/** Rows of a class map have no box; they may reach anywhere. */
 function reaches({ box }, { scale, x, y }, { left, top, width, height }) {
   if (!box) return true;
   const [x1, y1, x2, y2] = box; // a pixel more on each side: lines are rounded to whole pixels
@@ -52,35 +52,35 @@ function reaches({ box }, { scale, x, y }, { left, top, width, height }) {
 const sizeOf = ({ width, height }) => ({ width, height });
 const pixelsOf = ({ data }) => new Uint32Array(data.buffer); // little-endian ABGR, as on all that runs a browser
 
-function clear(image, { left, top, width, height }) {
-  const pixels = pixelsOf(image);
-  if (width === image.width) return pixels.fill(0, top * width, (top + height) * width);
-  for (let y = top; y < top + height; y++) pixels.fill(0, y * image.width + left, y * image.width + left + width);
+function clear(imageData, { left, top, width, height }) {
+  const pixels = pixelsOf(imageData);
+  if (width === imageData.width) return pixels.fill(0, top * width, (top + height) * width);
+  for (let y = top; y < top + height; y++) pixels.fill(0, y * imageData.width + left, y * imageData.width + left + width);
 }
 
 /**
  * Blends a mask into an area.
  * @param {import("./rle.js").Runs} runs
- * @param {{rgb: number[], fill: number, line: number, linePx: number}} look opacities 0..1; linePx 0: no contour
+ * @param {{rgb: number[], fill: number, line: number, linePx: number}} style opacities 0..1; linePx 0: no contour
  */
-function paintRuns(image, runs, view, { rgb, fill, line, linePx }, area) {
+function paintRuns(imageData, runs, view, { rgb, fill, line, linePx }, area) {
   const from = Math.max(area.left, Math.floor(runs.left * view.scale + view.x));
   const to = Math.min(area.left + area.width, Math.ceil(runs.right * view.scale + view.x));
   const column = columns(runs, view);
-  const filled = brush(image, rgb, fill, area);
-  const lined = brush(image, rgb, line, area);
+  const filled = brush(imageData, rgb, fill, area);
+  const lined = brush(imageData, rgb, line, area);
   for (let x = from; x < to; x++) {
     const own = column(x);
     if (!own.length) continue;
-    const core = linePx ? common(shrunk(own, linePx), common(column(x - linePx), column(x + linePx))) : own;
-    paintColumn(x, own, core, filled, lined);
+    const inner = linePx ? common(shrunk(own, linePx), common(column(x - linePx), column(x + linePx))) : own;
+    paintColumn(x, own, inner, filled, lined);
   }
 }
 
 /** A box as four lines inside of it. */
-function paintFrame(image, box, { scale, x, y }, { rgb, line, linePx }, area) {
+function paintBox(imageData, box, { scale, x, y }, { rgb, line, linePx }, area) {
   const [left, top, right, bottom] = box.map((value, i) => Math.round(value * scale + (i % 2 ? y : x)));
-  const lined = brush(image, rgb, line, area);
+  const lined = brush(imageData, rgb, line, area);
   const to = Math.min(right, area.left + area.width);
   for (let at = Math.max(left, area.left); at < to; at++) {
     if (at < left + linePx || at >= right - linePx || bottom - top <= 2 * linePx) lined(at, top, bottom);
@@ -132,24 +132,24 @@ function common(a, b) {
   return both;
 }
 
-/** The core of each run filled, the rest of it in the contour's colour. */
-function paintColumn(x, own, core, filled, lined) {
+/** The inner part of each run filled, the rest of it in the contour's colour. */
+function paintColumn(x, own, inner, filled, lined) {
   let next = 0;
   for (let i = 0; i < own.length; i += 2) {
     let y = own[i];
-    for (; next < core.length && core[next] < own[i + 1]; next += 2) {
-      lined(x, y, core[next]);
-      filled(x, core[next], core[next + 1]);
-      y = core[next + 1];
+    for (; next < inner.length && inner[next] < own[i + 1]; next += 2) {
+      lined(x, y, inner[next]);
+      filled(x, inner[next], inner[next + 1]);
+      y = inner[next + 1];
     }
     lined(x, y, own[i + 1]);
   }
 }
 
 /** A function that lays one colour over the rows y0 to y1 of a column, inside of an area. */
-function brush(image, [red, green, blue], opacity, { top, height }) {
-  const pixels = pixelsOf(image);
-  const { width } = image;
+function brush(imageData, [red, green, blue], opacity, { top, height }) {
+  const pixels = pixelsOf(imageData);
+  const { width } = imageData;
   const source = ((Math.round(255 * opacity) << 24) | (blue << 16) | (green << 8) | red) >>> 0;
   let below = 0; // neighbours mostly look alike: what lay below last, and what came of it
   let blended = source;

@@ -1,17 +1,17 @@
-/** Draws an image, and words onto it, for any view: the same code for the screen and for the saved overlay. */
+/** Painting of the image and of labels, for any view: the same for the screen and for the saved overlay. */
 
 import { css, textOn } from "./colour.js";
 import { DIMMED, paintingOrder } from "./objects.js";
 
-const PLATES = 3; // classes written onto the image
+const LABELLED_CLASSES = 3; // of a classification, written onto the image
 const LONG_LABEL = 1.6; // a label so many times as wide as its box covers too much of its neighbours
 
 const whole = ({ canvas: { width, height } }) => ({ left: 0, top: 0, width, height });
 
 /**
  * @param {CanvasRenderingContext2D} context
- * @param {import("./image.js").Image} image
- * @param {{width, height}} size of the image upright, as the service says, or as the browser sees it
+ * @param {import("./image.js").InputImage} image
+ * @param {{width, height}} size of the upright image, from the service or from the browser
  * @param {{left, top, width, height}} area of the canvas that is painted anew
  */
 export function paintImage(context, image, size, view, area = whole(context)) {
@@ -22,43 +22,43 @@ export function paintImage(context, image, size, view, area = whole(context)) {
   context.rect(left, top, width, height);
   context.clip();
   context.clearRect(left, top, width, height);
-  context.fillStyle = image.levels.length ? "#fff" : "#8a8f98"; // alpha lies over white, as the model sees it
+  context.fillStyle = image.levels.length ? "#fff" : "#8a8f98"; // transparency over white, as in the model input
   context.fillRect(...to);
-  context.imageSmoothingEnabled = view.scale < 3; // close up, pixels are what one wants to see
+  context.imageSmoothingEnabled = view.scale < 3; // close up, single pixels should be seen
   context.imageSmoothingQuality = "medium"; // "low" rounds places: seams where a moved canvas is painted on
   if (image.levels.length) context.drawImage(image.levelFor(view.scale), ...to);
   context.restore();
 }
 
 /**
- * Names and scores. They keep clear of each other and inside of the canvas, so they are always painted all.
+ * Labels and scores. They do not overlap and stay inside of the canvas, so all are painted at every change.
  * @param {object} scene see paintObjects
  * @param {number} unit one CSS pixel in pixels of the canvas
  */
-export function paintWords(context, scene, view, unit) {
+export function paintLabels(context, scene, view, unit) {
   const { width, height } = context.canvas;
   context.clearRect(0, 0, width, height);
-  if (scene.kind === "classes") paintPlates(context, scene, view, unit);
-  else if (scene.kind !== "map" && scene.look.labels) {
-    paintLabels(context, paintingOrder(scene, view, whole(context)).reverse(), scene, view, unit);
+  if (scene.kind === "classes") paintClassLabels(context, scene, view, unit);
+  else if (scene.kind === "objects" && scene.display.labels) {
+    paintObjectLabels(context, paintingOrder(scene, view, whole(context)).reverse(), scene, view, unit);
   }
 }
 
-const strength = (row, lit) => (lit === null || lit === row.id ? 1 : DIMMED);
+const strength = (row, highlighted) => (highlighted === null || highlighted === row.id ? 1 : DIMMED);
 
 /**
- * On top of the box, else inside, else below, where no other label lies. A small object says its score only, unless it
- * is pointed at. Unreadable text tells nothing: what finds no place is left out.
+ * On top of the box, else inside, else below, where no other label lies. A small object shows its score only, unless it
+ * is highlighted. A label without a free place is left out: overlapping text would be unreadable.
  */
-function paintLabels(context, rows, { lit }, { scale, x, y }, unit) {
+function paintObjectLabels(context, rows, { highlighted }, { scale, x, y }, unit) {
   const taken = [];
   const height = 18 * unit;
-  const widthOf = plateFont(context, 12, unit);
+  const widthOf = labelFont(context, 12, unit);
   for (const row of rows) {
     const [left, top, right, bottom] = row.box.map((value, i) => value * scale + (i % 2 ? y : x));
     const score = row.score.toFixed(2);
     const long = `${row.label} ${score}`;
-    const fitting = row.id === lit || widthOf(long) <= LONG_LABEL * (right - left);
+    const fitting = row.id === highlighted || widthOf(long) <= LONG_LABEL * (right - left);
     const text = fitting ? long : score;
     const width = widthOf(text);
     const at = Math.max(0, Math.min(left, context.canvas.width - width));
@@ -68,16 +68,16 @@ function paintLabels(context, rows, { lit }, { scale, x, y }, unit) {
       .find((place) => !taken.some((other) => overlaps(place, other)));
     if (!free) continue;
     taken.push(free);
-    context.globalAlpha = strength(row, lit);
-    paintPlate(context, text, free, row.colour, unit);
+    context.globalAlpha = strength(row, highlighted);
+    paintLabel(context, text, free, row.colour, unit);
   }
   context.globalAlpha = 1;
 }
 
 const widths = new Map(); // font -> text -> px: asking the browser takes longer than all the rest
 
-/** Sets the font; what it returns tells how wide a plate with a text is. */
-function plateFont(context, px, unit) {
+/** Sets the font; the returned function gives the width of a label with a text. */
+function labelFont(context, px, unit) {
   const font = `600 ${px * unit}px system-ui, sans-serif`;
   context.font = font;
   if (!widths.has(font)) widths.set(font, new Map());
@@ -91,7 +91,7 @@ function plateFont(context, px, unit) {
 const overlaps = (a, b) =>
   a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
 
-function paintPlate(context, text, { left, top, width, height }, colour, unit) {
+function paintLabel(context, text, { left, top, width, height }, colour, unit) {
   context.fillStyle = css(colour);
   context.fillRect(left, top, width, height);
   context.fillStyle = textOn(colour);
@@ -99,16 +99,16 @@ function paintPlate(context, text, { left, top, width, height }, colour, unit) {
   context.fillText(text, left + 4 * unit, top + height / 2 + 0.5 * unit);
 }
 
-/** The likeliest classes, in the image's upper left corner. */
-function paintPlates(context, { rows, lit }, view, unit) {
+/** The most likely classes, in the image's upper left corner. */
+function paintClassLabels(context, { rows, highlighted }, view, unit) {
   const height = 22 * unit;
-  const widthOf = plateFont(context, 13, unit);
-  const texts = rows.slice(0, PLATES).map((row) => `${row.label} ${row.score.toFixed(3)}`);
+  const widthOf = labelFont(context, 13, unit);
+  const texts = rows.slice(0, LABELLED_CLASSES).map((row) => `${row.label} ${row.score.toFixed(3)}`);
   const width = Math.max(...texts.map(widthOf));
   texts.forEach((text, i) => {
     const place = { left: Math.max(view.x, 0), top: Math.max(view.y, 0) + i * height, width, height };
-    context.globalAlpha = strength(rows[i], lit);
-    paintPlate(context, text, place, rows[i].colour, unit);
+    context.globalAlpha = strength(rows[i], highlighted);
+    paintLabel(context, text, place, rows[i].colour, unit);
   });
   context.globalAlpha = 1;
 }

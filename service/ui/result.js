@@ -1,59 +1,84 @@
 /**
- * An answer, and what of it is shown.
+ * Answers: their kind, their rows, and the part of them that the options leave.
  *
- * Which wishes the answer at hand serves exactly, without asking again:
- * - a HIGHER score threshold, always: rows are sorted by score, NMS is greedy and never lets a weaker box drive a
- *   stronger one out, and the cut keeps the best; so the rows above a higher threshold are the answer to it.
+ * The kind is read off the entry itself, so a task that this page has never heard of works, too:
+ *   classes   `classes`: a ranking
+ *   map       `segmentation`: a class for each pixel
+ *   objects   `detections`: boxes, some with masks
+ *   other     anything else: shown as JSON, beside the service's own annotated image
+ *
+ * Which options the answer at hand serves exactly, without another request:
+ * - a HIGHER score threshold, always: rows are sorted by score, NMS is greedy and never lets a weaker box suppress a
+ *   stronger one, and the limit keeps the best; so the rows above a higher threshold are the answer to it.
  * - fewer classes in a ranking: its beginning.
  * - hidden classes, unless the answer was cut at max_detections: classes never suppress each other, but without them
  *   others would move up.
- * Another IoU threshold is always asked for. Greedy NMS over what is left would be wrong even for a lower one: let A
- * drive out B, and B had driven out C. With the lower threshold B goes, so C should stay; but C is not here any more.
+ * Another IoU threshold always needs a request. Greedy NMS over what is left would be wrong even for a lower one: let A
+ * suppress B, which had suppressed C. With the lower threshold B goes, so C should stay; but C is not in the answer.
  */
 
 import { colourOf } from "./colour.js";
 import { Runs } from "./rle.js";
 
 const MAX_DETECTIONS = 300; // the service's own limit
+const NOT_SENT = new Set(["classes", "mask_format", "max_detections", "tile"]); // not from the form, see `parameters`
 
-/** What to ask for, from the model's defaults. One object for all tasks; `parameters` picks what applies. */
-export function defaultWish(model) {
-  const { score_threshold: score, iou_threshold: iou, top_k: top } = model.defaults;
-  return { score, iou, top, hidden: new Set() };
+/** The options that the form starts with: the model's defaults by the service's names, and the hidden classes. */
+export function defaultOptions({ defaults }) {
+  const values = Object.entries(defaults).filter(([name, value]) => !NOT_SENT.has(name) && value !== null);
+  return { ...Object.fromEntries(values), hidden: new Set() };
 }
 
-/** Query parameters of a wish. Masks come as run lengths: exact, small, and drawable as they are. */
-export function parameters(model, wish, { classes = false } = {}) {
-  const asked = { model: `${model.name}@${model.version}` };
-  if ("top_k" in model.defaults) asked.top_k = wish.top;
-  if ("score_threshold" in model.defaults) asked.score_threshold = wish.score;
-  if ("iou_threshold" in model.defaults) asked.iou_threshold = wish.iou;
-  if ("mask_format" in model.defaults) asked.mask_format = "rle";
-  const kept = model.labels.filter((label) => !wish.hidden.has(label));
+/** Query parameters of a request. Masks come as run lengths: exact, small, and drawable as they are. */
+export function parameters(model, options, { classes = false } = {}) {
+  const { hidden, ...values } = options;
+  const query = { model: `${model.name}@${model.version}`, ...values };
+  if ("mask_format" in model.defaults) query.mask_format = "rle";
+  const kept = model.labels.filter((label) => !hidden.has(label));
   const some = kept.length > 0 && kept.length < model.labels.length;
-  if (classes && some && "classes" in model.defaults) asked.classes = kept.join(",");
-  return asked;
+  if (classes && some && "classes" in model.defaults) query.classes = kept.join(",");
+  return query;
 }
 
-/** Whether the answer to `asked` holds everything that `wish` wants. */
-export function serves(asked, result, wish) {
-  if (result.kind === "classes") return wish.top <= asked.top || result.rows.length < asked.top;
-  if (result.kind === "map") return true;
-  if (wish.score < asked.score || wish.iou !== asked.iou) return false;
-  return !result.capped || sameSet(wish.hidden, asked.hidden);
+/** Whether the answer to the options `asked` holds everything that `options` want. */
+export function serves(asked, result, options) {
+  const differ = Object.keys(options).filter((name) => name !== "hidden" && options[name] !== asked[name]);
+  if (result.kind === "classes") {
+    const enough = options.top_k <= asked.top_k || result.rows.length < asked.top_k;
+    return differ.every((name) => name === "top_k" && enough);
+  }
+  if (result.kind !== "objects") return !differ.length;
+  if (!differ.every((name) => name === "score_threshold" && options[name] > asked[name])) return false;
+  return !result.capped || sameSet(options.hidden, asked.hidden);
 }
 
 const sameSet = (a, b) => a.size === b.size && [...a].every((each) => b.has(each));
 
+const all = (list, holds) => Array.isArray(list) && list.every(holds);
+const isScored = ({ label, score, class_id: id }) =>
+  typeof label === "string" && typeof score === "number" && Number.isInteger(id);
+const isBox = (box) => all(box, Number.isFinite) && box.length === 4;
+
+/** How an entry of an answer can be shown: see above. */
+export function kindOf({ classes, segmentation, detections }) {
+  if (all(classes, isScored) && classes.length) return "classes";
+  if (segmentation?.coverage && all(segmentation.labels, String) && all(segmentation.mask?.classes, isRunLengths)) return "map";
+  if (all(detections, (each) => isScored(each) && isBox(each.box))) return "objects";
+  return "other";
+}
+
+const isRunLengths = ({ label, counts, size }) => Boolean(label && size) && typeof counts === "string";
+
 /** The entry of an answer -> rows that can be drawn and listed. */
-export function readEntry(entry, model) {
-  const size = { width: entry.image.width, height: entry.image.height };
-  if (entry.classes) return { kind: "classes", ...size, rows: entry.classes.map(row) };
-  if (entry.segmentation) return { kind: "map", ...size, rows: mapRows(entry.segmentation, size) };
+export function readEntry(entry, { defaults }) {
+  const kind = kindOf(entry);
+  const about = { kind, width: entry.image.width, height: entry.image.height };
+  if (kind === "classes") return { ...about, rows: entry.classes.map(row) };
+  if (kind === "map") return { ...about, rows: mapRows(entry.segmentation, about) };
+  if (kind === "other") return { ...about, rows: [] };
   const rows = entry.detections.map(row);
-  const masks = model.task === "instance-segmentation";
-  const most = model.defaults.max_detections ?? MAX_DETECTIONS;
-  return { kind: masks ? "instances" : "boxes", ...size, rows, capped: rows.length >= most };
+  const masks = "mask_format" in defaults || rows.some(({ runs }) => runs);
+  return { ...about, rows, masks, capped: rows.length >= (defaults.max_detections ?? MAX_DETECTIONS) };
 }
 
 function row(json, id) {
@@ -73,19 +98,18 @@ function mapRows({ labels, mask, coverage }, { width, height }) {
     .sort((a, b) => b.share - a.share);
 }
 
-/** The rows that a wish leaves. A score must be GREATER than the threshold, as the service has it. */
-export function visibleRows(result, wish) {
-  if (result.kind === "classes") return result.rows.slice(0, wish.top);
-  const shown = result.rows.filter((each) => !wish.hidden.has(each.label));
-  return result.kind === "map" ? shown : shown.filter((each) => each.score > wish.score);
+/** The rows that the options leave. A score must be GREATER than the threshold, as the service has it. */
+export function visibleRows(result, { hidden, top_k: top, score_threshold: least }) {
+  if (result.kind === "classes") return result.rows.slice(0, top);
+  const shown = result.rows.filter((each) => !hidden.has(each.label));
+  return result.kind === "objects" && least !== undefined ? shown.filter(({ score }) => score > least) : shown;
 }
 
-/** The entry as the service would give it for this wish: what JSON view, downloads and copied commands agree on. */
-export function visibleEntry(entry, result, wish) {
-  if (result.kind === "map") return entry;
-  const kept = visibleRows(result, wish).map(({ id }) => id);
-  const list = result.kind === "classes" ? "classes" : "detections";
-  return { ...entry, [list]: kept.map((id) => entry[list][id]) };
+/** The entry as the service would give it for these options: JSON view, downloads and copied commands agree on it. */
+export function visibleEntry(entry, result, options) {
+  const list = { classes: "classes", objects: "detections" }[result.kind];
+  if (!list) return entry;
+  return { ...entry, [list]: visibleRows(result, options).map(({ id }) => entry[list][id]) };
 }
 
 /** The object under a pixel of the image: of several the smallest, which could not be reached otherwise. */

@@ -1,4 +1,4 @@
-/** COCO run lengths, kept as they are: a mask is never unfolded to a bitmap of the image's size. */
+/** Masks as COCO run lengths (`Runs`), which are never expanded to a bitmap of the image's size. */
 
 /** Where one mask is: half-open runs over the image's pixels, column after column. */
 export class Runs {

@@ -1,8 +1,8 @@
-/** What a visitor sets once: the API key and the theme. */
+/** Settings of the page: the API key and the theme. */
 
 import { key } from "./api.js";
 import { el } from "./dom.js";
-import { closeButton } from "./intake.js";
+import { closeButton } from "./sources.js";
 
 /** Asks for the key; `changed` is called when one was given (or taken away). */
 export function keyDialog(dialog, changed) {
@@ -25,7 +25,7 @@ export function keyDialog(dialog, changed) {
 const THEMES = ["auto", "light", "dark"];
 const THEME = "foveal-theme";
 
-/** The button goes round: as the system has it, light, dark. */
+/** The button switches from the system's theme to light, to dark, and back. */
 export function listenForTheme(button) {
   const set = (theme) => {
     document.documentElement.dataset.theme = theme;

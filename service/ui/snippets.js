@@ -1,4 +1,4 @@
-/** What can be taken along: commands that ask the same question again, and COCO results. */
+/** Commands that repeat a request (curl, Python), and COCO results. */
 
 import { address, key } from "./api.js";
 

@@ -1,8 +1,8 @@
-/** Where the time of a request went: the service's own stages, and the way there and back. */
+/** Timing of a request: the stages of the service, and the transfer there and back. */
 
 import { el } from "./dom.js";
 
-const WORDS = {
+const NAMES = {
   decode: "Decode",
   preprocess: "Preprocess",
   queue: "Wait",
@@ -23,16 +23,16 @@ export function timingView({ stages, roundTripMs, provider, batch, requestId }) 
     part.style.flexGrow = stage.ms / longest;
     strip.append(part);
     const mark = el("span", { class: `swatch stage-${stage.name}`, "aria-hidden": "true" });
-    legend.append(el("li", {}, mark, `${WORDS[stage.name]} `, el("b", {}, milliseconds(stage.ms))));
+    legend.append(el("li", {}, mark, `${NAMES[stage.name] ?? stage.name} `, el("b", {}, milliseconds(stage.ms))));
   }
   const facts = [`on ${provider}`, batch && `batch of ${batch}`, `request ${requestId}`].filter(Boolean).join(" · ");
   return [
-    el("h2", {}, `${milliseconds(roundTripMs)} in all, ${milliseconds(served)} of it at work`),
+    el("h2", {}, `${milliseconds(roundTripMs)} in all, ${milliseconds(served)} in the service`),
     strip,
     legend,
     el("p", { class: "small" }, facts),
   ];
 }
 
-const inWords = ({ name, ms }) => `${WORDS[name]} ${milliseconds(ms)}`;
+const inWords = ({ name, ms }) => `${NAMES[name] ?? name} ${milliseconds(ms)}`;
 const milliseconds = (ms) => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;

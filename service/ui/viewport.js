@@ -1,5 +1,5 @@
 /**
- * Which part of an image is on screen, and the gestures that change it. All lengths are device pixels; x and y are
+ * Viewport: the part of an image that is on screen, and the gestures that change it. All lengths are device pixels; x and y are
  * whole ones, so that a canvas can be moved instead of painted anew.
  */
 

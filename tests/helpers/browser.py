@@ -1,4 +1,4 @@
-"""A real Chromium for tests of the playground, and a helper that sees what a visitor sees.
+"""Chromium for tests of the playground, and `Visitor`: one watched visit of the page.
 
 Every page is watched: an error on the console, a violation of the content security policy or a request to another host
 fails the test that caused it.
@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-TIMEOUT_MS = 60_000  # a busy machine is no fault
+TIMEOUT_MS = 60_000  # a busy machine must not fail a test
 ANSWERED = "#exports:not([hidden])"
 
 
@@ -93,7 +93,7 @@ class Visitor:
         self.settle()
 
     def settle(self) -> None:
-        """Two frames: what was asked to be drawn is drawn."""
+        """Two animation frames: requested drawing is done."""
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def slide(self, name: str, value: float) -> None:
@@ -108,12 +108,12 @@ class Visitor:
         )
         self.settle()
 
-    def wait_until_lit(self, label: str | None) -> None:
-        """Wait until the row of an object is lit (None: no row is), and its object drawn so."""
+    def wait_until_highlighted(self, label: str | None) -> None:
+        """Wait until the row of an object is highlighted (None: no row is), and its object drawn so."""
         if label is None:
-            self.page.wait_for_selector(".line.lit", state="detached")
+            self.page.wait_for_selector(".line.highlighted", state="detached")
         else:
-            self.page.wait_for_selector(f".line.lit:has-text('{label}')")
+            self.page.wait_for_selector(f".line.highlighted:has-text('{label}')")
         self.settle()
 
     @contextmanager
@@ -139,7 +139,7 @@ class Visitor:
         return bounds["x"] + (x * scale + left) / ratio, bounds["y"] + (y * scale + top) / ratio
 
     def colour_at(self, x: float, y: float) -> npt.NDArray[np.int64]:
-        """What is really on screen, both canvases and all above them, at a CSS pixel of the page: (3,) RGB."""
+        """What is really on screen, all canvases and what lies above them, at a CSS pixel of the page: (3,) RGB."""
         shot = self.page.screenshot(clip={"x": int(x), "y": int(y), "width": 1, "height": 1})
         with Image.open(io.BytesIO(shot)) as opened:
             return np.array(opened.convert("RGB").getpixel((0, 0)))

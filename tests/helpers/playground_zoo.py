@@ -1,4 +1,4 @@
-"""A zoo with one stub model for each task, and one image for which everybody knows what they must say."""
+"""A zoo with one stub model for each task, and one image whose right results are known."""
 
 import io
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.helpers.detectors import detector_manifest, one_stage_graph, scene, t
 from tests.helpers.packages import colour_manifest, mean_colour_graph
 from tests.helpers.semantic import bright_graph, bright_manifest
 
-HW = (120, 160)  # also every canvas: boxes and maps come back to the pixel
+HW = (120, 160)  # also every model input: boxes and maps come back to the pixel
 RECTANGLES = {"red": (16, 16, 64, 64), "green": (80, 40, 144, 104), "blue": (8, 80, 56, 112)}
 LEFT_HALF = np.repeat(np.arange(28) < 14, 28).reshape(28, 28).T.astype(np.float32)  # the soft mask of every object
 

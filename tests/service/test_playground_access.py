@@ -1,4 +1,4 @@
-"""The playground for everybody: by keyboard, on a phone, in light and dark, with enough contrast."""
+"""Accessibility of the playground: keyboard, narrow screens, light and dark, contrast."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,9 @@ def test_everything_is_reached_by_tab(visitor: Visitor) -> None:
         visitor.page.keyboard.press("Tab")
         reached.add(visitor.evaluate(FOCUSED))
     controls = {"model", "model-page", "key", "theme", "overlay", "run", "example-menu", "slider-opacity"}
-    controls |= {f"slider-{name}" for name in ("score", "iou")} | {f"switch-{name}" for name in ("boxes", "masks")}
+    controls |= {f"slider-{name}" for name in ("score_threshold", "iou_threshold")} | {
+        f"switch-{name}" for name in ("boxes", "masks")
+    }
     words = {"Copy as curl", "Copy as Python", "Overlay PNG", "COCO", "Answer as JSON", "+ Add", "Fit", "×"}
     assert controls | words <= reached
 
@@ -28,7 +30,7 @@ def test_objects_and_view_follow_the_keys(visitor: Visitor) -> None:
     visitor.open("rectangles").drop_and_wait(IMAGE)
     visitor.page.locator(".line").first.focus()
     visitor.page.keyboard.press("ArrowDown")
-    visitor.wait_until_lit("green")
+    visitor.wait_until_highlighted("green")
     overlay = visitor.page.locator("#overlay")
     views = [overlay.get_attribute("data-view")]
     overlay.focus()

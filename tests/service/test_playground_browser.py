@@ -1,4 +1,4 @@
-"""The playground in a real Chromium: what is dropped is drawn, at the right pixels, and can be taken along."""
+"""The playground in a real Chromium: what is dropped is drawn, at the right pixels, and can be exported."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ def asked(visitor: Visitor) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlparse(visitor.asked[-1]).query).items()}
 
 
-# --- the four tasks: dropped, drawn, filtered, lit ---
+# --- the four tasks: dropped, drawn, filtered, highlighted ---
 
 
 def test_detection(visitor: Visitor) -> None:
@@ -47,26 +47,27 @@ def test_detection(visitor: Visitor) -> None:
     assert [row.split()[0] for row in visitor.rows()] == ["red", "green", "blue"]
     assert near(visitor.pixel(40, 40), RED)  # the image itself
     assert [near(on_edge(visitor, label), CLASS[i]) for i, label in enumerate(RECTANGLES)] == [True] * 3
+    assert "null" not in visitor.page.locator("#controls").inner_text()
 
-    visitor.slide("score", 0.75)  # blue has 0.7
+    visitor.slide("score_threshold", 0.75)  # blue has 0.7
     assert [row.split()[0] for row in visitor.rows()] == ["red", "green"]
     assert near(on_edge(visitor, "blue"), BLUE), "its box is gone"
     assert len(visitor.asked) == 1, "raising the threshold asks nobody"
     with visitor.page.expect_request(lambda request: request.method == "POST"):
-        visitor.slide("score", 0.3)  # below what was asked for
+        visitor.slide("score_threshold", 0.3)  # below what was asked for
     with visitor.page.expect_request(lambda request: request.method == "POST"):
-        visitor.slide("iou", 0.4)
+        visitor.slide("iou_threshold", 0.4)
     assert asked(visitor) == {"model": "rectangles@1", "score_threshold": "0.3", "iou_threshold": "0.4"}
 
 
-def test_hovering_lights_both_ways(visitor: Visitor) -> None:
+def test_hovering_highlights_both_ways(visitor: Visitor) -> None:
     visitor.open("rectangles").drop_and_wait(IMAGE)
     visitor.page.mouse.move(*visitor.on_screen(112, 72))  # green's middle
-    visitor.wait_until_lit("green")
+    visitor.wait_until_highlighted("green")
     assert near(on_edge(visitor, "green"), CLASS[1])
     assert near(on_edge(visitor, "red"), blend(CLASS[0], DIMMED, RED))
     visitor.page.locator(".line").first.hover()
-    visitor.wait_until_lit("red")
+    visitor.wait_until_highlighted("red")
     assert near(on_edge(visitor, "red"), CLASS[0])
     assert near(on_edge(visitor, "green"), blend(CLASS[1], DIMMED, GREEN))
 
@@ -85,15 +86,15 @@ def test_instances(visitor: Visitor) -> None:
 
     visitor.slide("opacity", 0.8)
     assert near(visitor.pixel(*inside), blend(CLASS[1], 0.8, GREEN))
-    visitor.slide("score", 0.85)
+    visitor.slide("score_threshold", 0.85)
     assert near(visitor.pixel(*inside), GREEN), "only red is above 0.85"
     assert len(visitor.asked) == 1
-    visitor.slide("score", 0.5)
+    visitor.slide("score_threshold", 0.5)
     visitor.page.mouse.move(*visitor.on_screen(30, 30))  # red's mask
-    visitor.wait_until_lit("red")
+    visitor.wait_until_highlighted("red")
     assert near(visitor.pixel(*inside), blend(CLASS[1], 0.8 * DIMMED, GREEN))
     visitor.page.mouse.move(*visitor.on_screen(60, 30))  # in red's box, but outside of its mask
-    visitor.wait_until_lit(None)
+    visitor.wait_until_highlighted(None)
 
 
 def test_semantic(visitor: Visitor) -> None:
@@ -107,13 +108,48 @@ def test_semantic(visitor: Visitor) -> None:
     visitor.slide("opacity", 0.2)
     assert near(visitor.pixel(40, 40), blend(CLASS[1], 0.2, RED))
     visitor.page.mouse.move(*visitor.on_screen(40, 40))
-    visitor.wait_until_lit("bright")
+    visitor.wait_until_highlighted("bright")
     assert near(visitor.pixel(112, 72), blend(CLASS[0], 0.2 * DIMMED, GREEN))
     visitor.page.locator(".chip", has_text="bright").click()
     visitor.page.mouse.move(5, 5)
-    visitor.wait_until_lit(None)
+    visitor.wait_until_highlighted(None)
     assert near(visitor.pixel(40, 40), RED), "the class is switched off"
     assert len(visitor.asked) == 1
+
+
+def test_a_class_that_is_switched_off_is_not_highlighted(visitor: Visitor) -> None:
+    """The focus comes back to the row when the list is replaced; that must not highlight what is not drawn."""
+    visitor.open("bright").drop_and_wait(IMAGE)
+    chip = visitor.page.locator(".chip", has_text="bright")
+    for shown in (False, True):
+        chip.focus()
+        visitor.page.keyboard.press("Space")
+        visitor.settle()
+        assert chip.get_attribute("aria-pressed") == str(shown).lower()
+        assert visitor.page.locator(".line.highlighted").count() == int(shown)
+
+
+def test_nothing_stays_highlighted_when_rows_are_replaced_under_the_pointer(visitor: Visitor) -> None:
+    """The pointer leaves before the browser has noticed that there is another row under it."""
+    visitor.open("rectangles").drop_and_wait(IMAGE)
+    for _ in range(3):
+        visitor.page.locator(".line").first.hover()
+        visitor.wait_until_highlighted("red")
+        visitor.evaluate(REPLACE_ROWS)
+        visitor.page.mouse.move(5, 5)
+        visitor.wait_until_highlighted(None)
+        assert near(on_edge(visitor, "green"), CLASS[1])
+
+
+# Draws the list anew, and keeps the page busy until the next movement of the pointer waits for it.
+REPLACE_ROWS = """() => {
+    const row = document.querySelector(".line");
+    document.querySelector("#switch-labels").click();
+    if (row.isConnected) throw new Error("expected a new row");
+    setTimeout(() => {
+        for (const end = performance.now() + 200; performance.now() < end; );
+    });
+}"""
 
 
 def test_classification(visitor: Visitor) -> None:
@@ -124,14 +160,14 @@ def test_classification(visitor: Visitor) -> None:
     best = answer[0]["class_id"]
     assert near(visitor.pixel(0.2, 0.2), CLASS[best]), "the plate of the best class, in the corner"
     visitor.page.locator(".line").nth(1).hover()
-    visitor.wait_until_lit(answer[1]["label"])
+    visitor.wait_until_highlighted(answer[1]["label"])
     assert near(visitor.pixel(0.2, 0.2), blend(CLASS[best], DIMMED, np.zeros(3)))
-    visitor.slide("top", 1)
+    visitor.slide("top_k", 1)
     assert visitor.rows() == rows[:1]
     assert len(visitor.asked) == 1
 
 
-# --- what goes wrong is told, what is shown can be taken along ---
+# --- errors and exports ---
 
 
 def test_a_broken_file_shows_the_services_words(visitor: Visitor) -> None:
@@ -150,7 +186,12 @@ def test_a_broken_file_shows_the_services_words(visitor: Visitor) -> None:
 
 @pytest.mark.parametrize(
     ("model", "slider", "value"),
-    [("rectangles", "score", 0.75), ("halves", "score", 0.75), ("colours", "top", 2), ("bright", "opacity", 0.3)],
+    [
+        ("rectangles", "score_threshold", 0.75),
+        ("halves", "score_threshold", 0.75),
+        ("colours", "top_k", 2),
+        ("bright", "opacity", 0.3),
+    ],
 )
 def test_copied_commands_give_what_is_shown(
     visitor: Visitor, tmp_path: Path, model: str, slider: str, value: float

@@ -102,7 +102,7 @@ def write_crowd(zoo: Path) -> None:
     write_package(zoo, manifest, graph)
 
 
-# Drags the image to and fro and tells how long each frame took.
+# Drags the image to and fro; gives the time of each animation frame.
 PAN = """async () => {
     const canvas = document.getElementById("overlay");
     const bounds = canvas.getBoundingClientRect();

@@ -1,4 +1,4 @@
-"""The playground around its results: what can be saved, keys, images from everywhere, what is told of a model."""
+"""The playground around its results: exports, API keys, image sources, the model page."""
 
 import hashlib
 import io
@@ -76,12 +76,12 @@ def test_run_lengths_are_read_as_pycocotools_reads_them(visitor: Visitor) -> Non
         """async (rles) => {
             const {Runs} = await import('/ui/rle.js');
             const {paintObjects} = await import('/ui/objects.js');
-            const look = {masks: true, opacity: 1};
+            const display = {masks: true, opacity: 1};
             return rles.map(({size, counts}) => {
                 const runs = new Runs({size, counts});
                 const image = new ImageData(size[1], size[0]);
                 const rows = [{id: 0, runs, colour: [9, 9, 9]}];
-                paintObjects(image, {kind: 'map', rows, lit: null, look}, {scale: 1, x: 0, y: 0}, 1);
+                paintObjects(image, {kind: 'map', rows, highlighted: null, display}, {scale: 1, x: 0, y: 0}, 1);
                 const pixels = [...Array(size[0] * size[1]).keys()];
                 return [pixels.map((i) => image.data[4 * i + 3] / 255),
                         pixels.map((i) => Number(runs.has(i % size[1], Math.floor(i / size[1]))))];
@@ -112,8 +112,8 @@ def test_a_moved_canvas_shows_what_a_new_one_would(visitor: Visitor) -> None:
 
 
 MOVES = """async ({rows, steps}) => {
-    const modules = ["sheet", "rle", "objects", "paint"].map((name) => import(`/ui/${name}.js`));
-    const [{Sheet, PixelSheet}, {Runs}, {paintObjects}, {paintPicture}] = await Promise.all(modules);
+    const modules = ["layer", "rle", "objects", "paint"].map((name) => import(`/ui/${name}.js`));
+    const [{Layer, PixelLayer}, {Runs}, {paintObjects}, {paintImage}] = await Promise.all(modules);
     const canvas = () => {
         const made = Object.assign(document.createElement("canvas"), {width: 200, height: 150});
         made.getContext("2d", {willReadFrequently: true}); // else Chromium warns
@@ -126,12 +126,12 @@ MOVES = """async ({rows, steps}) => {
     }
     const image = {levels: [source.canvas], levelFor: () => source.canvas};
     const size = {width: 160, height: 120};
-    const look = {boxes: true, masks: true, labels: false, opacity: 0.45};
-    const scene = {kind: "instances", lit: 4, look,
+    const display = {boxes: true, masks: true, labels: false, opacity: 0.45};
+    const scene = {kind: "objects", highlighted: 4, display,
                    rows: rows.map((row) => ({...row, runs: new Runs(row.mask), colour: [20 * row.id, 90, 255]}))};
     const kinds = [
-        [PixelSheet, (sheet, view, area) => paintObjects(sheet.image, scene, view, 1, area)],
-        [Sheet, (sheet, view, area) => paintPicture(sheet.context, image, size, view, area)],
+        [PixelLayer, (layer, view, area) => paintObjects(layer.imageData, scene, view, 1, area)],
+        [Layer, (layer, view, area) => paintImage(layer.context, image, size, view, area)],
     ];
     const moving = kinds.map(([Kind]) => new Kind(canvas()));
     const view = {scale: 1.7, x: -20, y: -10};
@@ -140,7 +140,7 @@ MOVES = """async ({rows, steps}) => {
         view.y += down;
         return Math.max(...kinds.map(([Kind, paint], i) => {
             const both = [moving[i], new Kind(canvas())];
-            for (const sheet of both) sheet.draw(scene, view, (area) => paint(sheet, view, area));
+            for (const layer of both) layer.draw(scene, view, (area) => paint(layer, view, area));
             const [a, b] = both.map(({context}) => context.getImageData(0, 0, 200, 150).data);
             return a.reduce((most, value, at) => Math.max(most, Math.abs(value - b[at])), 0);
         }));
@@ -201,10 +201,10 @@ def test_examples_paste_choice_and_camera(visitor: Visitor) -> None:
         "/v1/models/rectangles@1/golden/scene.png",
     )
     visitor.page.wait_for_selector("#thumbs li:nth-child(3) .badge:has-text('3')")
-    visitor.page.click(".film [data-add=camera]")
+    visitor.page.click(".image-bar [data-add=camera]")
     visitor.page.click("dialog button.primary:not([disabled])")
     visitor.page.wait_for_selector("#thumbs li:nth-child(4) .badge:not(:has-text('…'))")
-    visitor.page.click("#thumbs li:nth-child(2) .away")
+    visitor.page.click("#thumbs li:nth-child(2) .remove")
     assert visitor.page.locator("#thumbs li").count() == 3
     visitor.page.click("#example-menu")
     visitor.page.click("dialog .example")
@@ -214,7 +214,7 @@ def test_examples_paste_choice_and_camera(visitor: Visitor) -> None:
 def test_the_empty_page_offers_an_example_of_each_task(visitor: Visitor) -> None:
     visitor.open("halves")
     cards = visitor.page.locator("#examples .example")
-    assert [text.split("\n")[0] for text in cards.all_inner_texts()] == ["colours", "rectangles", "halves", "bright"]
+    assert [text.split("\n")[0] for text in cards.all_inner_texts()] == ["colours", "halves", "rectangles", "bright"]
     visitor.page.click("#examples [data-model=bright]")
     visitor.page.wait_for_selector(ANSWERED)
     assert visitor.page.locator("#model").input_value() == "bright@1", "a card chooses its model, too"

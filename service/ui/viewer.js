@@ -1,33 +1,33 @@
-/** Three canvases: the image, above it what was found, above that the words. Drawn at most once a frame. */
+/** Image viewer of three canvas layers: the image, masks and boxes, labels. Drawn at most once an animation frame. */
 
 import { $, el } from "./dom.js";
+import { Layer, PixelLayer } from "./layer.js";
 import { paintObjects } from "./objects.js";
-import { paintImage, paintWords } from "./paint.js";
+import { paintImage, paintLabels } from "./paint.js";
 import { rowAt } from "./result.js";
-import { PixelSheet, Sheet } from "./sheet.js";
 import { Viewport } from "./viewport.js";
 
 const ZOOM_STEP = 1.5;
 const STRIP_PX = 1024;
-const SCREEN_PX = 700; // an image of so many pixels a side gets lines and text of the usual size
-const NOTHING = { kind: "boxes", rows: [], lit: null, look: {} };
+const SCREEN_PX = 700; // in the saved overlay, an image with sides of this length gets lines and text as wide as on screen
+const EMPTY_SCENE = { kind: "other", rows: [], highlighted: null, display: {} };
 
-export class Stage {
+export class Viewer {
   #shown = null; // {image, size, levels}: another object whenever other pixels are to be seen
-  #scene = NOTHING;
-  #frame = 0;
+  #scene = EMPTY_SCENE;
+  #request = 0;
 
-  /** @param {(row: object | null) => void} pointedAt told which row is under the pointer, or null */
+  /** @param {(row: object | null) => void} pointedAt called with the row under the pointer, or null */
   constructor(root, pointedAt) {
     this.root = root;
-    this.sheets = {
-      image: new Sheet($("#image", root)),
-      objects: new PixelSheet($("#objects", root)),
-      words: new Sheet($("#overlay", root)),
+    this.layers = {
+      image: new Layer($("#image", root)),
+      objects: new PixelLayer($("#objects", root)),
+      labels: new Layer($("#overlay", root)),
     };
     this.readout = $("#under-pointer", root);
-    const surface = this.sheets.words.canvas;
-    this.viewport = new Viewport(surface, () => this.#ask());
+    const surface = this.layers.labels.canvas;
+    this.viewport = new Viewport(surface, () => this.#requestDraw());
     new ResizeObserver(() => this.#resize()).observe(root);
     for (const kind of ["pointermove", "click"]) { // a finger points by tapping
       surface.addEventListener(kind, (event) => this.#point(event, pointedAt));
@@ -49,7 +49,7 @@ export class Stage {
     if (same && last.levels === image.levels) return;
     this.#shown = { image, size: { width, height }, levels: image.levels };
     if (!same) this.viewport.setContent(width, height);
-    this.#ask();
+    this.#requestDraw();
   }
 
   clear() {
@@ -59,46 +59,46 @@ export class Stage {
 
   /** @param {object | null} scene see paintObjects; with `result` for what is under the pointer */
   showScene(scene) {
-    this.#scene = scene ?? NOTHING;
-    this.#ask();
+    this.#scene = scene ?? EMPTY_SCENE;
+    this.#requestDraw();
   }
 
-  /** Resolves once all that was asked for is on the canvases. */
+  /** Resolves once all requested drawing is on the canvases. */
   drawn() {
     return new Promise((done) => requestAnimationFrame(() => done()));
   }
 
-  /** @param {number | null} lit id of a row */
-  light(lit) {
-    if (this.#scene.lit === lit) return;
-    this.#scene = { ...this.#scene, lit };
-    this.#ask();
+  /** @param {number | null} highlighted id of a row */
+  highlight(highlighted) {
+    if (this.#scene.highlighted === highlighted) return;
+    this.#scene = { ...this.#scene, highlighted };
+    this.#requestDraw();
   }
 
   #resize() {
     const [width, height] = [this.root.clientWidth, this.root.clientHeight].map((px) =>
       Math.max(1, Math.round(px * devicePixelRatio)),
     );
-    for (const sheet of Object.values(this.sheets)) sheet.resize(width, height);
+    for (const layer of Object.values(this.layers)) layer.resize(width, height);
     this.viewport.setScreen(width, height);
   }
 
-  #ask() {
-    this.#frame ||= requestAnimationFrame(() => this.#draw());
+  #requestDraw() {
+    this.#request ||= requestAnimationFrame(() => this.#draw());
   }
 
   #draw() {
-    this.#frame = 0;
+    this.#request = 0;
     const [shown, scene, { scale, x, y }] = [this.#shown, this.#scene, this.viewport];
     const view = { scale, x, y };
-    const { image, objects, words } = this.sheets;
+    const { image, objects, labels } = this.layers;
     image.draw(shown, view, (area) => {
       if (shown) paintImage(image.context, shown.image, shown.size, view, area);
       else image.context.clearRect(0, 0, image.canvas.width, image.canvas.height);
     });
-    objects.draw(scene, view, (area) => paintObjects(objects.image, scene, view, devicePixelRatio, area));
-    paintWords(words.context, scene, view, devicePixelRatio);
-    words.canvas.dataset.view = [scale, x, y].join(" "); // for tests: which pixel of the image is where
+    objects.draw(scene, view, (area) => paintObjects(objects.imageData, scene, view, devicePixelRatio, area));
+    paintLabels(labels.context, scene, view, devicePixelRatio);
+    labels.canvas.dataset.view = [scale, x, y].join(" "); // for tests: which pixel of the image is where
   }
 
   #point(event, pointedAt) {
@@ -119,22 +119,22 @@ export class Stage {
   }
 }
 
-/** The image at its full size with everything drawn in, as a PNG. Objects go in strips: memory stays small. */
+/** The image at its full size with everything drawn in, as a PNG. Objects are drawn in strips, which keeps memory small. */
 export async function overlayPng(image, size, scene) {
   const unit = Math.max(1, Math.sqrt(size.width * size.height) / SCREEN_PX);
   const view = { scale: 1, x: 0, y: 0 };
-  const sheet = (height) => el("canvas", { width: size.width, height }).getContext("2d");
-  const context = sheet(size.height);
+  const canvas = (height) => el("canvas", { width: size.width, height }).getContext("2d");
+  const context = canvas(size.height);
   paintImage(context, image, size, view);
-  const strip = sheet(Math.min(size.height, STRIP_PX));
-  const image = strip.createImageData(strip.canvas.width, strip.canvas.height);
+  const strip = canvas(Math.min(size.height, STRIP_PX));
+  const imageData = strip.createImageData(strip.canvas.width, strip.canvas.height);
   for (let top = 0; top < size.height; top += STRIP_PX) {
-    paintObjects(image, scene, { ...view, y: -top }, unit);
-    strip.putImageData(image, 0, 0);
+    paintObjects(imageData, scene, { ...view, y: -top }, unit);
+    strip.putImageData(imageData, 0, 0);
     context.drawImage(strip.canvas, 0, top);
   }
-  const words = sheet(size.height);
-  paintWords(words, scene, view, unit);
-  context.drawImage(words.canvas, 0, 0);
+  const labels = canvas(size.height);
+  paintLabels(labels, scene, view, unit);
+  context.drawImage(labels.canvas, 0, 0);
   return new Promise((done) => context.canvas.toBlob(done, "image/png"));
 }

@@ -1,4 +1,4 @@
-/** How images come in: dropped, pasted, chosen, taken with the camera. */
+/** Image sources: drag and drop, the clipboard, the file dialog, the camera. */
 
 import { $, el } from "./dom.js";
 
@@ -33,7 +33,7 @@ export function listenForImages(add, dialog) {
 
 function listenForDrops(take) {
   const zone = $("#dropzone");
-  let depth = 0; // dragenter and dragleave come for every element on the way
+  let depth = 0; // dragenter and dragleave are fired for every element under the pointer
   const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
   const show = (change) => {
     depth = Math.max(0, depth + change);
@@ -61,16 +61,16 @@ async function takePhoto(dialog, take) {
   }
   const video = el("video", { autoplay: true, muted: true, playsInline: true });
   video.srcObject = stream;
-  const snap = () => {
+  const takeFrame = () => {
     const canvas = el("canvas", { width: video.videoWidth, height: video.videoHeight });
     canvas.getContext("2d").drawImage(video, 0, 0);
     const type = "image/jpeg";
     canvas.toBlob((blob) => take([new File([blob], `camera-${Date.now()}.jpg`, { type })]), type, 0.95);
     dialog.close();
   };
-  const shoot = el("button", { type: "button", class: "primary", onclick: snap, disabled: true }, "Take the image");
-  video.addEventListener("loadeddata", () => (shoot.disabled = false));
-  dialog.replaceChildren(el("h2", {}, "Camera"), video, el("p", { class: "row" }, shoot, closeButton(dialog)));
+  const shutter = el("button", { type: "button", class: "primary", onclick: takeFrame, disabled: true }, "Take the photo");
+  video.addEventListener("loadeddata", () => (shutter.disabled = false));
+  dialog.replaceChildren(el("h2", {}, "Camera"), video, el("p", { class: "row" }, shutter, closeButton(dialog)));
   dialog.addEventListener("close", () => stream.getTracks().forEach((track) => track.stop()), { once: true });
   dialog.showModal();
 }

@@ -1,6 +1,6 @@
-/** Canvases that keep what they show when the view only moves: then no more is painted than what came into sight. */
+/** Canvas layers. When the view only moves, their pixels are moved, and just the part that came into sight is painted. */
 
-export class Sheet {
+export class Layer {
   #shown = {};
 
   /** @param {HTMLCanvasElement} canvas */
@@ -17,16 +17,16 @@ export class Sheet {
   }
 
   /**
-   * @param {object | null} what painted anew whenever it is another object than the last time
+   * @param {object | null} content all is painted anew when it is another object than the last time
    * @param {{scale, x, y}} view x and y whole device pixels
    * @param {(area: {left, top, width, height}) => void} paint clears and paints that part of the canvas and no other
    */
-  draw(what, { scale, x, y }, paint) {
+  draw(content, { scale, x, y }, paint) {
     const { width, height } = this.canvas;
     const last = this.#shown;
-    this.#shown = { what, scale, x, y };
+    this.#shown = { content, scale, x, y };
     const [right, down] = [x - last.x, y - last.y]; // by which the image moved
-    const moved = last.what === what && last.scale === scale && Math.abs(right) < width && Math.abs(down) < height;
+    const moved = last.content === content && last.scale === scale && Math.abs(right) < width && Math.abs(down) < height;
     if (!moved) return paint({ left: 0, top: 0, width, height });
     if (right || down) this.move(right, down);
     if (right) paint({ left: right > 0 ? 0 : width + right, top: 0, width: Math.abs(right), height });
@@ -40,21 +40,21 @@ export class Sheet {
   }
 }
 
-/** The same for what is painted pixel by pixel, into `image`. */
-export class PixelSheet extends Sheet {
+/** A layer that is painted pixel by pixel, into `imageData`. */
+export class PixelLayer extends Layer {
   resize(width, height) {
     super.resize(width, height);
-    this.image = this.context.createImageData(width, height);
+    this.imageData = this.context.createImageData(width, height);
   }
 
   draw(...given) {
     super.draw(...given);
-    this.context.putImageData(this.image, 0, 0);
+    this.context.putImageData(this.imageData, 0, 0);
   }
 
   move(right, down) {
-    const pixels = new Uint32Array(this.image.data.buffer);
-    const by = down * this.image.width + right; // what runs over the edge lies where is painted anew
+    const pixels = new Uint32Array(this.imageData.data.buffer);
+    const by = down * this.imageData.width + right; // pixels that wrap around an edge lie in the part that is painted anew
     pixels.copyWithin(Math.max(by, 0), Math.max(-by, 0));
   }
 }

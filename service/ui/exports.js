@@ -1,19 +1,19 @@
-/** Buttons that take the shown result along: commands, files, and the answer as JSON. */
+/** Export buttons: commands that repeat the request, files, and the answer as JSON. */
 
 import { $, el, save } from "./dom.js";
-import { closeButton } from "./intake.js";
 import { parameters, visibleEntry } from "./result.js";
 import { asCoco, asCurl, asPython } from "./snippets.js";
-import { overlayPng } from "./stage.js";
+import { closeButton } from "./sources.js";
+import { overlayPng } from "./viewer.js";
 
 /**
- * @param {(text: string) => void} say
- * @param {() => {image, model, run, wish, scene} | undefined} shown what is on screen now
+ * @param {(text: string) => void} setStatus
+ * @param {() => {image, model, run, options, scene} | undefined} shown the result on screen
  * @returns {() => void} brings the JSON view up to date
  */
-export function listenForExports(dialog, say, shown) {
+export function listenForExports(dialog, setStatus, shown) {
   for (const button of document.querySelectorAll("[data-export]")) {
-    button.addEventListener("click", () => EXPORTS[button.dataset.export](shown(), { dialog, say }));
+    button.addEventListener("click", () => EXPORTS[button.dataset.export](shown(), { dialog, setStatus }));
   }
   const view = $("#json-view");
   const showJson = () => {
@@ -25,28 +25,29 @@ export function listenForExports(dialog, say, shown) {
 }
 
 const EXPORTS = {
-  curl: (now, to) => copy(asCurl(now.model.endpoint, question(now), now.image), to),
-  python: (now, to) => copy(asPython(now.model.endpoint, question(now), now.image), to),
+  curl: (now, to) => copy(asCurl(now.model.endpoint, queryOf(now), now.image), to),
+  python: (now, to) => copy(asPython(now.model.endpoint, queryOf(now), now.image), to),
   json: (now) => save(asJson(answerOf(now)), `${stem(now)}.json`),
   coco: (now) => save(asJson(asCoco(answerOf(now).results[0])), `${stem(now)}.coco.json`),
   async overlay(now) {
-    const { result } = now.run;
-    save(await overlayPng(now.image.of(result), result, now.scene), `${stem(now)}.overlay.png`);
+    const { result, annotated } = now.run; // annotated: drawn by the service
+    const png = annotated ? annotated.file : await overlayPng(now.image.of(result), result, now.scene);
+    save(png, `${stem(now)}.overlay.png`);
   },
 };
 
-const question = ({ model, wish }) => parameters(model, wish, { classes: true });
+const queryOf = ({ model, options }) => parameters(model, options, { classes: true });
 const asJson = (value) => new Blob([JSON.stringify(value)], { type: "application/json" });
 const stem = ({ image }) => image.name.replace(/\.[^.]*$/, "") || "image";
 
-function answerOf({ run: { answer, result }, wish }) {
-  return { model: answer.model, results: [visibleEntry(answer.entry, result, wish)] };
+function answerOf({ run: { answer, result }, options }) {
+  return { model: answer.model, results: [visibleEntry(answer.entry, result, options)] };
 }
 
-async function copy(text, { dialog, say }) {
+async function copy(text, { dialog, setStatus }) {
   try {
     await navigator.clipboard.writeText(text);
-    say("Copied.");
+    setStatus("Copied.");
   } catch {
     // plain http from another machine: the browser gives no clipboard
     const area = el("textarea", { rows: 8, readOnly: true, "aria-label": "Text to copy" }, text);
