@@ -87,7 +87,7 @@ def test_masks_and_mask_formats(results: dict[str, Any]) -> None:
     ]
     for result in results.values():
         for wrong in ("svg", 5, ["rle"]):
-            with pytest.raises(foveal.FovealError, match="'mask_format': expected one of .*rle.*, got "):
+            with pytest.raises(foveal.FovealError, match=r"'mask_format': expected one of .*rle.*, got "):
                 result.to_dict(mask_format=wrong)
     with pytest.raises(foveal.FovealError, match="expected one of png, rle, none, got 'polygon'"):
         results["bright"].to_dict(mask_format="polygon")

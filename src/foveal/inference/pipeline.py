@@ -99,7 +99,19 @@ class Pipeline:
         return self.batch([image], options=chosen)[0]  # type: ignore[list-item]  # to mypy, str is a list of str
 
     def options(self, options: Options | None = None) -> Options:
-        """Options that suit the model, with its defaults filled in. Raises BadRequest as `__call__`."""
+        """Options that suit the model, with its defaults filled in.
+
+        Args:
+            options: what the caller chose; None: nothing.
+
+        Raises:
+            BadRequest: an option that the task does not have, or a class that the model does not have.
+
+        Example:
+            >>> import foveal
+            >>> foveal.load("shapes").options(foveal.Options(top_k=2))
+            Options(top_k=2)
+        """
         chosen = self._merged(options, {})
         chosen.checked(applicable=self.task.option_names, labels=self.spec.labels)
         return chosen.resolved(self.spec.defaults)

@@ -76,7 +76,7 @@ class SessionSettings:
         if not isinstance(self.provider, str) or self.provider not in PROVIDERS:
             raise UnknownName.among("execution provider", self.provider, PROVIDERS)
         try:
-            THREADS.check(self.threads)
+            object.__setattr__(self, "threads", THREADS.check(self.threads))  # an int, also of NumPy's
         except ValueError as error:
             raise BadRequest(f"threads: {error}, got {self.threads!r:.60}") from None
 

@@ -59,6 +59,8 @@ class Classification(Result):
     Iterating gives one `ScoredClass` after the other; `len` is their number.
 
     Attributes:
+        label: the most likely label.
+        score: its probability, in [0, 1].
         scores: (K,) float32, probabilities in [0, 1], descending.
         class_ids: (K,) int64, index into labels.
         labels: class id -> label, of the model.
