@@ -116,7 +116,7 @@ def test_prediction_imports_neither_scoring_nor_drawn_data(zoo: Path, tmp_path: 
 def test_examples_in_docstrings_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     monkeypatch.delenv("FOVEAL_ZOO", raising=False)
-    finder, runner, said = doctest.DocTestFinder(exclude_empty=False), doctest.DocTestRunner(), []
+    finder, runner, said = doctest.DocTestFinder(exclude_empty=False), doctest.DocTestRunner(verbose=False), []
     for test in finder.find(getattr(foveal, name), name, module=False):
         runner.run(test, out=said.append)
     assert not said, "".join(said)
