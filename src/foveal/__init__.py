@@ -7,24 +7,26 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
 
     from foveal.errors import FovealError
     from foveal.inference.pipeline import Predictor
     from foveal.options import Options
     from foveal.results import Result
-    from foveal.tasks.classification import Classification
-    from foveal.tasks.detections import Detections
+    from foveal.tasks.classification import Classification, ScoredClass
+    from foveal.tasks.detections import DetectedObject, Detections
     from foveal.tasks.semantic_segmentation import SemanticMap
 
 __version__ = "0.1.0"
 __all__ = [
     "Classification",
+    "DetectedObject",
     "Detections",
     "FovealError",
     "Options",
     "Predictor",
     "Result",
+    "ScoredClass",
     "SemanticMap",
     "__version__",
     "list_models",
@@ -33,32 +35,39 @@ __all__ = [
 
 _LAZY = {
     "Classification": "foveal.tasks.classification",
+    "DetectedObject": "foveal.tasks.detections",
     "Detections": "foveal.tasks.detections",
     "FovealError": "foveal.errors",
     "Options": "foveal.options",
     "Predictor": "foveal.inference.pipeline",
     "Result": "foveal.results",
+    "ScoredClass": "foveal.tasks.classification",
     "SemanticMap": "foveal.tasks.semantic_segmentation",
 }
 
 
 def load(
-    name: "str | Path", *, zoo: "Path | str | None" = None, provider: str = "cpu", threads: int = 0
+    name: "str | os.PathLike[str]",
+    *,
+    zoo: "str | os.PathLike[str] | None" = None,
+    provider: str = "cpu",
+    threads: int = 0,
 ) -> "Predictor":
-    """Open a model package and make it ready to predict.
+    """Open a model package, check every byte of it, and make it ready to predict.
 
     Args:
         name: `name` or `name@version` of the zoo, or a package folder. Without a version: the newest.
         zoo: the zoo's folder; default FOVEAL_ZOO, else ./zoo.
-        provider: cpu, cuda, tensorrt or openvino; anything else than what was asked for is an error.
-        threads: threads inside one operator; 0: one per physical core.
+        provider: cpu, cuda, tensorrt or openvino. What does not run here is an error: nothing falls back to the CPU.
+        threads: threads inside one operator, 0..1024; 0: one per physical core.
 
     Returns:
-        A callable: image, or list of images -> result, or list of results (`Predictor.__call__`).
+        A callable: image, or list of images -> result, or list of results.
 
     Raises:
-        UnknownName: no such model; the choices are listed. BadPackage: its files are not those that were proved.
-        ProviderUnavailable: the execution provider does not run here.
+        UnknownName: no such model, version or provider; the choices are listed. BadPackage: the files are not those
+            that were proved. ProviderUnavailable: the execution provider does not run here. BadRequest: an argument of
+            the wrong type or out of range.
 
     Example:
         >>> import foveal
@@ -71,15 +80,24 @@ def load(
     from foveal.packages.package import ModelPackage
     from foveal.packages.zoo import locate
 
-    return Predictor(ModelPackage.open(locate(str(name), zoo)), SessionSettings(provider=provider, threads=threads))
+    settings = SessionSettings(provider=provider, threads=threads)
+    return Predictor(
+        ModelPackage.open(locate(_path("name", name), None if zoo is None else _path("zoo", zoo))), settings
+    )
 
 
-def list_models(pattern: str = "*", *, zoo: "Path | str | None" = None) -> list[str]:
-    """Names of the models in a zoo that `load` takes, sorted.
+def list_models(pattern: str = "*", *, zoo: "str | os.PathLike[str] | None" = None) -> list[str]:
+    """Names of the models in a zoo that `load` takes.
 
     Args:
         pattern: shell-style wildcard over the names: `*`, `?`, `[seq]`.
         zoo: the zoo's folder; default FOVEAL_ZOO, else ./zoo.
+
+    Returns:
+        The names, sorted; [] where none matches.
+
+    Raises:
+        BadPackage: the zoo is no folder. BadRequest: an argument of the wrong type.
 
     Example:
         >>> import foveal
@@ -88,12 +106,32 @@ def list_models(pattern: str = "*", *, zoo: "Path | str | None" = None) -> list[
     """
     from fnmatch import fnmatchcase
 
+    from foveal.errors import BadPackage
     from foveal.packages.zoo import versions, zoo_folder
 
-    return sorted(name for name in versions(zoo_folder(zoo)) if fnmatchcase(name, pattern))
+    folder = zoo_folder(None if zoo is None else _path("zoo", zoo))
+    if not folder.is_dir():
+        raise BadPackage(f"{folder.absolute()}: expected a zoo's folder, got none; say zoo=, or set FOVEAL_ZOO")
+    wanted = _path("pattern", pattern)
+    return sorted(name for name in versions(folder) if fnmatchcase(name, wanted))
+
+
+def _path(parameter: str, value: object) -> str:
+    import os
+
+    from foveal.errors import BadRequest
+
+    if not isinstance(value, str | os.PathLike):
+        raise BadRequest(f"{parameter}: expected text or a path, got {value!r:.60}")
+    return os.fsdecode(value)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module 'foveal' has no attribute {name!r}")
     return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Also the names that are not loaded yet, for completion."""
+    return sorted({*globals(), *__all__})

@@ -9,7 +9,22 @@ from collections.abc import Iterable
 
 
 class FovealError(Exception):
-    """Base of all user faults. `title` is the short, stable name of the fault; `str(error)` is the detail."""
+    """Base of all user faults: what a caller, a file or a machine got wrong.
+
+    `str(error)` says what was expected and what came.
+
+    Attributes:
+        title: short, stable name of the fault.
+        status: its HTTP status.
+
+    Example:
+        >>> import foveal
+        >>> try:
+        ...     foveal.load("cells")
+        ... except foveal.FovealError as error:
+        ...     print(error)
+        unknown model 'cells'; choices: aerial-scenes, blood-cells, nuclei, shapes, sign-digits
+    """
 
     title = "Foveal error"
     status = 500
@@ -96,6 +111,12 @@ class BadEnsemble(FovealError):
     """Packages whose answers cannot be averaged: other tasks, labels, model inputs or test images."""
 
     title = "Packages cannot be averaged"
+
+
+class BadResult(FovealError):
+    """Arrays that do not make a result: wrong shape or dtype, scores out of order, NaN; a bug, or a model's."""
+
+    title = "Result is not valid"
 
 
 class BadOutput(FovealError):

@@ -6,7 +6,9 @@ through the same definitions, so that all three accept and refuse the same value
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from math import inf
+from numbers import Integral, Real
+from typing import Any, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -56,7 +58,7 @@ class WholeNumber(Option):
 
     def check(self, value: Any) -> int:
         """An int, or a NumPy integer; not a bool."""
-        if isinstance(value, bool) or not hasattr(value, "__index__") or not self.low <= int(value) <= self.high:
+        if isinstance(value, bool) or not isinstance(value, Integral) or not self.low <= int(value) <= self.high:
             raise ValueError(self._expected)
         return int(value)
 
@@ -82,13 +84,20 @@ class Fraction(Option):
 
     def check(self, value: Any) -> float:
         """An int, float or NumPy scalar; NaN is refused."""
-        if isinstance(value, bool | str) or not hasattr(value, "__float__") or not 0.0 <= float(value) <= 1.0:
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= (number := _float(value)) <= 1:
             raise ValueError("expected a number 0..1")
-        return float(value)
+        return number
 
     def schema(self) -> dict[str, Any]:
         """Number with both bounds."""
         return {"type": "number", "minimum": 0, "maximum": 1}
+
+
+def _float(value: Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of more than 308 digits
+        return inf
 
 
 @dataclass(frozen=True)
@@ -103,9 +112,9 @@ class Choice(Option):
 
     def check(self, value: Any) -> str:
         """The word itself."""
-        if value not in self.choices:
+        if not isinstance(value, str) or value not in self.choices:
             raise ValueError(f"expected one of {', '.join(self.choices)}")
-        return str(value)
+        return value
 
     def schema(self) -> dict[str, Any]:
         """String enumeration."""
@@ -125,7 +134,7 @@ class Labels(Option):
         labels = (value,) if isinstance(value, str) or not isinstance(value, Iterable) else tuple(value)
         if not all(isinstance(label, str) for label in labels):
             raise ValueError("expected labels, as a list of strings")
-        return labels
+        return tuple(str(label) for label in labels)  # NumPy's strings too
 
     def schema(self) -> dict[str, Any]:
         """String."""
@@ -155,23 +164,52 @@ class Defaults(BaseModel):
     mask_format: str | None = None
 
 
-@dataclass(frozen=True, init=False)
-class Options:
-    """What a caller may choose for one prediction. None means: as the package says.
+class OptionValues(TypedDict, total=False):
+    """Keywords of `Options` and of a call of a model, for type checkers and editors."""
 
-    Every value is checked here, whoever states it.
+    top_k: int | None
+    score_threshold: float | None
+    iou_threshold: float | None
+    max_detections: int | None
+    classes: str | Iterable[str] | None
+    mask_format: str | None
+    tile: int | None
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Options:
+    """What a caller may choose for one prediction; what is left out, or None, is as the model's package says.
+
+    Most callers need none: `model("a.png", score_threshold=0.6)` makes them. Options are immutable and compare by
+    value; every value is checked here, whoever states it. Whether an option applies to a model's task, and whether the
+    model has a class, is checked when they are used.
+
+    Args:
+        top_k: classification: how many classes to return, best first; 1..100000.
+        score_threshold: detection, instances: only objects with a score strictly greater than this; 0..1.
+        iou_threshold: detection, instances: of two boxes that overlap more than this the one with the lower score is
+            dropped (NMS); 0..1.
+        max_detections: detection, instances: objects at most, applied after NMS; 1..300.
+        classes: detection, instances: labels to keep, one or several.
+        mask_format: instances: rle, polygon, png or none; semantic: png, rle or none. How masks are written to JSON,
+            for writers of entries; `to_dict` has its own.
+        tile: semantic: answer a large image in overlapping windows of so many of its pixels, for detail; 128..8192.
 
     Raises:
         BadRequest: an unknown option, or a value of the wrong type or out of range; the message lists what there is.
 
     Example:
         >>> from foveal import Options
-        >>> Options(score_threshold=0.6, classes="RBC").classes
-        ('RBC',)
+        >>> Options(score_threshold=0.6, classes="RBC")
+        Options(score_threshold=0.6, classes=('RBC',))
         >>> Options(score_threshold=5)
         Traceback (most recent call last):
         ...
         foveal.errors.BadRequest: parameter 'score_threshold': expected a number 0..1, got 5
+        >>> Options(threshold=0.5)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        foveal.errors.BadRequest: parameter 'threshold' is unknown; expected some of: classes, iou_threshold, ...
     """
 
     top_k: int | None = None
@@ -182,16 +220,23 @@ class Options:
     mask_format: str | None = None
     tile: int | None = None
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, **values: Unpack[OptionValues]) -> None:
         expect_known(values, OPTIONS)
         for name, option in OPTIONS.items():
-            value = values.get(name)
+            value: Any = values.get(name)
             if value is not None:
                 try:
                     value = option.check(value)
                 except ValueError as error:
                     raise BadRequest(f"parameter {name!r}: {error}, got {value!r:.60}") from None
             object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        return f"Options({', '.join(f'{name}={value!r}' for name, value in self.given().items())})"
+
+    def given(self) -> dict[str, Any]:
+        """The options that are set, by name."""
+        return {name: value for name in OPTIONS if (value := getattr(self, name)) is not None}
 
     @classmethod
     def parse(cls, raw: Mapping[str, str], *, applicable: Collection[str], labels: Collection[str]) -> "Options":
@@ -206,7 +251,7 @@ class Options:
             BadRequest: unknown or inapplicable name, malformed or out-of-range value.
         """
         expect_known(raw, applicable)
-        values = {}
+        values: dict[str, Any] = {}
         for name, text in raw.items():
             try:
                 values[name] = OPTIONS[name].parse(text)
@@ -220,7 +265,7 @@ class Options:
         Raises:
             BadRequest: an option that its task does not have, or a class that is none of its labels.
         """
-        expect_known({f.name for f in fields(self) if getattr(self, f.name) is not None}, applicable)
+        expect_known(self.given(), applicable)
         for label in self.classes or ():
             if label not in labels:
                 raise BadRequest(str(UnknownName.among("class", label[:80], labels)))

@@ -51,7 +51,10 @@ class Decoded:
     def of_array(cls, rgb: npt.NDArray[np.uint8]) -> "Decoded":
         """Wrap pixels that are already in memory: HWC uint8 RGB, upright."""
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
-            raise BadImage(f"expected an array (height, width, 3) of uint8 RGB, got shape {rgb.shape} {rgb.dtype}")
+            advice = "; grey or transparent pixels: pass PIL.Image.fromarray(…)" if rgb.dtype == np.uint8 else ""
+            raise BadImage(
+                f"expected an array (height, width, 3) of uint8 RGB, got shape {rgb.shape} {rgb.dtype}{advice}"
+            )
         height, width = rgb.shape[:2]
         return cls(np.ascontiguousarray(rgb), (height, width))
 
@@ -99,8 +102,10 @@ def from_pillow(image: Image.Image) -> Decoded:
     """Pixels of a Pillow image under the rules above: what `decode` gives for the same image in a file.
 
     Raises:
-        BadImage: its file is damaged, or its samples have 32 bits.
+        BadImage: its file is damaged, its samples have 32 bits, or it has no pixels.
     """
+    if not all(image.size):
+        raise BadImage(f"expected an image with pixels, got one of {image.width} x {image.height}")
     _load(image)  # a TIFF file's orientation is applied, and forgotten, here
     orientation = _orientation(image)
     rgb = _turned(_rgb_of(image), orientation)
@@ -133,7 +138,9 @@ def _open(data: bytes, max_pixels: int, max_bytes: int) -> tuple[Image.Image, He
 
 
 def _format_name(opened: Image.Image) -> str:
-    return "JPEG" if opened.format == "MPO" else str(opened.format)  # MPO: a JPEG with more images behind it
+    if opened.format is None:  # a Pillow image that came from no file
+        return f"Pillow {opened.mode}"
+    return "JPEG" if opened.format == "MPO" else opened.format  # MPO: a JPEG with more images behind it
 
 
 def _signature(data: bytes) -> str | None:

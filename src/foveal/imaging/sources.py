@@ -1,5 +1,7 @@
 """Image sources: paths, bytes, file objects, Pillow images and arrays, all made into decoded pixels (`load`)."""
 
+import io
+import os
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,7 +12,9 @@ from PIL import Image
 from foveal.errors import BadImage
 from foveal.imaging.decode import MAX_PIXELS, Decoded, DecodeTarget, decode, from_pillow
 
-ImageSource = bytes | bytearray | memoryview | Path | str | IO[bytes] | Image.Image | npt.NDArray[np.uint8] | Decoded
+ImageSource = (
+    bytes | bytearray | memoryview | os.PathLike[str] | str | IO[bytes] | Image.Image | npt.NDArray[np.uint8] | Decoded
+)
 
 
 def load(source: ImageSource, *, target_hw: DecodeTarget = None, max_pixels: int = MAX_PIXELS) -> Decoded:
@@ -18,7 +22,8 @@ def load(source: ImageSource, *, target_hw: DecodeTarget = None, max_pixels: int
 
     Args:
         source: encoded bytes, a path, a file object opened for reading bytes, a Pillow image (any mode that `decode`
-            reads from a file; its EXIF orientation is applied), or an array (height, width, 3) uint8 RGB.
+            reads from a file; its EXIF orientation is applied), or an array (height, width, 3) uint8 RGB. A file object
+            is read from where it stands, and put back there where it can seek.
         target_hw: as for `decode`; only encoded images can be decoded at a reduced size.
         max_pixels: limit on width x height of encoded images.
 
@@ -35,17 +40,32 @@ def load(source: ImageSource, *, target_hw: DecodeTarget = None, max_pixels: int
 
 
 def _encoded(source: Any) -> bytes:
-    if isinstance(source, bytes | bytearray | memoryview):
-        return bytes(source)
     try:
-        if isinstance(source, str | Path):
-            return Path(source).read_bytes()
-        if callable(getattr(source, "read", None)) and isinstance(data := source.read(), bytes):
-            return data
-    except (OSError, ValueError) as error:  # ValueError: a closed file, or a path with a null byte
+        if isinstance(source, bytes | bytearray | memoryview):
+            return bytes(source)
+        if isinstance(source, str | os.PathLike):
+            return Path(os.fsdecode(source)).read_bytes()
+        if not isinstance(source, io.TextIOBase) and callable(getattr(source, "read", None)):
+            return _read(source)
+    except (OSError, ValueError) as error:  # ValueError: closed, released, or a path with a null byte
         reason = getattr(error, "strerror", None) or error
-        raise BadImage(f"{getattr(source, 'name', source)!s:.200}: expected a readable file: {reason}") from None
+        name = getattr(source, "name", source) if hasattr(source, "read") else source
+        raise BadImage(f"{name!s:.200}: expected a readable file: {reason}") from None
     raise BadImage(
-        "expected a path, bytes, a file object opened for reading bytes, a Pillow image or an array "
-        f"(height, width, 3) of uint8 RGB, got {type(source).__name__}"
+        "expected a path, bytes, a file object opened for reading bytes, a Pillow image, an array "
+        f"(height, width, 3) of uint8 RGB, or a list of these, got {type(source).__name__}"
     )
+
+
+def _read(file: Any) -> bytes:
+    """What is left of a file object, which is put back to where it stood: it may be needed again, for drawing."""
+    seekable = callable(getattr(file, "seekable", None)) and file.seekable()
+    start = file.tell() if seekable else None
+    data = file.read()
+    if start is not None:
+        file.seek(start)
+    if not isinstance(data, bytes | bytearray):
+        raise BadImage(f"expected a file object that reads bytes, got {type(data).__name__} from it")
+    if not data and start:
+        raise BadImage(f"expected the bytes of an image, got 0 bytes: the file object stands at byte {start}, its end")
+    return bytes(data)

@@ -5,16 +5,18 @@ checkpoint and a graph that is not yet a package with it, so that what is compar
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, overload
+from itertools import islice
+from typing import Any, Unpack, overload
 
 import numpy as np
 
+from foveal.errors import BadRequest
 from foveal.imaging import tiling
 from foveal.imaging.decode import MAX_PIXELS, Decoded
 from foveal.imaging.sources import ImageSource, load
 from foveal.imaging.tiling import Window
 from foveal.inference.session import Session, SessionSettings, open_session
-from foveal.options import Options
+from foveal.options import OPTIONS, Options, OptionValues, expect_known
 from foveal.packages.manifest import Manifest, PipelineSpec
 from foveal.packages.package import ModelPackage
 from foveal.results import Result
@@ -49,36 +51,68 @@ class Pipeline:
         self._output_names = [output.name for output in session.get_outputs()]
 
     @overload
-    def __call__(self, image: ImageSource, *, options: Options | None = None, **values: Any) -> Result: ...
+    def __call__(  # type: ignore[overload-overlap]  # a class might be a path and a sequence
+        self, image: ImageSource, *, options: Options | None = None, **values: Unpack[OptionValues]
+    ) -> Result: ...
     @overload
     def __call__(
-        self, image: Sequence[ImageSource], *, options: Options | None = None, **values: Any
+        self, image: Sequence[ImageSource], *, options: Options | None = None, **values: Unpack[OptionValues]
     ) -> list[Result]: ...
     def __call__(
-        self, image: ImageSource | Sequence[ImageSource], *, options: Options | None = None, **values: Any
+        self,
+        image: ImageSource | Sequence[ImageSource],
+        *,
+        options: Options | None = None,
+        **values: Unpack[OptionValues],
     ) -> Result | list[Result]:
         """Predict for one image, or for a list or tuple of them.
 
         Args:
-            image: encoded bytes, a path, a file object, a Pillow image, an array (H, W, 3) uint8 RGB; or several.
-            options: as an object.
-            values: options by name, which win over `options`: `model(image, score_threshold=0.6)`.
+            image: encoded bytes, a path, a file object opened for reading bytes, a Pillow image of any mode (its EXIF
+                orientation is applied), an array (H, W, 3) uint8 RGB (OpenCV's are BGR: `array[..., ::-1]`); or
+                several, as a list or tuple. A file, bytes or Pillow image gives the same result to the bit; only a JPEG
+                that is much larger than the model input is decoded at a reduced size from bytes or a path.
+            options: as an object, for example to use them again.
+            values: options by name, which win over `options`: `model(image, score_threshold=0.6)`. `Options` has them
+                all; `mask_format` is for writers of entries, `to_dict` has its own.
 
         Returns:
-            The result, or one for each image, in order.
+            The result (`Classification`, `Detections` or `SemanticMap`, by the model's task); for a list one for each
+            image, in order, equal to single calls' to the bit. An empty list gives an empty list.
 
         Raises:
             BadImage: it cannot be decoded; the message says why. BadRequest: an option that is unknown, out of range or
-                not one of the task's, or a class that the model does not have.
+                not one of the task's, or a class that the model does not have; the choices are listed.
+
+        Example:
+            >>> import foveal
+            >>> model = foveal.load("blood-cells")
+            >>> found = model("examples/blood-cells.png", score_threshold=0.6, classes=["WBC", "Platelets"])
+            >>> [cell.label for cell in found]
+            ['WBC', 'WBC', 'Platelets']
+            >>> len(model(["examples/blood-cells.png", "examples/nuclei.png"]))
+            2
         """
-        chosen = self.options(options if options is not None and not values else Options(**_given(options, values)))
+        chosen = self._merged(options, values)
         if isinstance(image, list | tuple):
             return self.batch(image, options=chosen)
         return self.batch([image], options=chosen)[0]  # type: ignore[list-item]  # to mypy, str is a list of str
 
     def options(self, options: Options | None = None) -> Options:
-        """Options that suit the model, with its defaults filled in. Raises BadRequest as `__call__`."""
-        chosen = options or Options()
+        """Options that suit the model, with its defaults filled in.
+
+        Args:
+            options: what the caller chose; None: nothing.
+
+        Raises:
+            BadRequest: an option that the task does not have, or a class that the model does not have.
+
+        Example:
+            >>> import foveal
+            >>> foveal.load("shapes").options(foveal.Options(top_k=2))
+            Options(top_k=2)
+        """
+        chosen = self._merged(options, {})
         chosen.checked(applicable=self.task.option_names, labels=self.spec.labels)
         return chosen.resolved(self.spec.defaults)
 
@@ -88,12 +122,10 @@ class Pipeline:
         On CPU the session takes them one by one: a larger batch gains no throughput there (measured), and so every
         result is bit-equal to a single call's.
         """
-        chosen = (options or Options()).resolved(self.spec.defaults)
-        size = self._run_size
-        prepared = [self.prepare(image, options=chosen) for image in images]
+        chosen = self.options(options)
+        prepared = (self.prepare(image, options=chosen) for image in images)  # no more than a run's are in memory
         results: list[Result] = []
-        for start in range(0, len(prepared), size):
-            part = prepared[start : start + size]
+        while part := list(islice(prepared, self._run_size)):
             raws = self.infer(part, [chosen] * len(part))
             results += [self.finish(raw, item, chosen) for raw, item in zip(raws, part, strict=True)]
         return results
@@ -131,6 +163,16 @@ class Pipeline:
             return self.task.decode(outputs, prepared.transform, self.spec, options)
         return self.task.join(self._part_results(outputs, prepared, options), prepared.transform.image_hw)
 
+    def _merged(self, options: Options | None, values: OptionValues) -> Options:
+        """Options by name, over those of an object."""
+        if not isinstance(options, Options | None):
+            raise BadRequest(f"options: expected foveal.Options, got {type(options).__name__}")
+        named = {name for name, value in values.items() if value is not None or name not in OPTIONS}
+        expect_known(named, self.task.option_names)  # before Options: the message lists those of the task
+        if not values:
+            return options or Options()
+        return Options(**{**(options.given() if options is not None else {}), **values})
+
     @property
     def _run_size(self) -> int:
         return 1 if self.provider == "cpu" else self.spec.max_batch
@@ -156,7 +198,25 @@ class Pipeline:
 
 
 class Predictor(Pipeline):
-    """A package, ready to predict: what `foveal.load` returns."""
+    """A model, ready to predict: what `foveal.load` returns. Call it with an image.
+
+    It holds no state between calls: options are an argument of each.
+
+    Attributes:
+        labels: class id -> label.
+        provider: what it really runs on: cpu, cuda, tensorrt or openvino.
+        manifest: everything that is known about the package: task, metrics, data, licences.
+
+    Example:
+        >>> import foveal
+        >>> model = foveal.load("blood-cells")
+        >>> model
+        <foveal model blood-cells@1: object-detection, 3 labels, on cpu>
+        >>> model.labels, model.manifest.licences.weights != ""
+        (('Platelets', 'RBC', 'WBC'), True)
+        >>> model.options()  # what a call without options uses
+        Options(score_threshold=0.3391, iou_threshold=0.5, max_detections=300)
+    """
 
     def __init__(self, package: ModelPackage, settings: SessionSettings | None = None) -> None:
         self.package = package
@@ -175,8 +235,3 @@ class Predictor(Pipeline):
 
     def __repr__(self) -> str:
         return f"<foveal model {self.package.ref}: {self.spec.task}, {len(self.labels)} labels, on {self.provider}>"
-
-
-def _given(options: Options | None, values: dict[str, Any]) -> dict[str, Any]:
-    """Options by name, over those of an object."""
-    return (vars(options) if options is not None else {}) | values

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 import numpy.typing as npt
 import onnxruntime as ort
 
-from foveal.errors import BadPackage, ProviderUnavailable, UnknownName
+from foveal.errors import BadPackage, BadRequest, ProviderUnavailable, UnknownName
+from foveal.options import WholeNumber
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -15,6 +16,7 @@ PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
 }
+THREADS = WholeNumber("threads inside one operator", 0, 1024)
 
 
 # One arena of CPU memory for all sessions of the process. What a run has freed serves the next one, of whichever model,
@@ -71,8 +73,12 @@ class SessionSettings:
     strict: bool = True  # refuse to fall back to the CPU in silence
 
     def __post_init__(self) -> None:
-        if self.provider not in PROVIDERS:
+        if not isinstance(self.provider, str) or self.provider not in PROVIDERS:
             raise UnknownName.among("execution provider", self.provider, PROVIDERS)
+        try:
+            object.__setattr__(self, "threads", THREADS.check(self.threads))  # an int, also of NumPy's
+        except ValueError as error:
+            raise BadRequest(f"threads: {error}, got {self.threads!r:.60}") from None
 
 
 def open_session(model: bytes, settings: SessionSettings) -> tuple[ort.InferenceSession, str]:

@@ -25,13 +25,17 @@ def locate(model: str, folder: Path | str | None = None) -> Path:
     """`name`, `name@version` or a package folder -> the folder.
 
     Raises:
-        UnknownName: no such model or version; the choices are listed.
+        UnknownName: no such model or version; the choices are listed. BadPackage: a folder that holds no package.
     """
-    if (Path(model) / SUMS).is_file():
+    if os.path.isfile(Path(model) / SUMS):  # unlike Path.is_file it takes any text
         return Path(model)
     root = zoo_folder(folder)
     available = versions(root)
     name, _, version = model.partition("@")
+    if name not in available and os.path.isdir(model):
+        raise BadPackage(f"{model}: expected a package folder, with {SUMS} in it, usually <zoo>/<name>/<version>")
+    if name not in available and not available:
+        raise UnknownName(f"unknown model {name!r}; choices: none, for {root.absolute()} holds no models; name a zoo")
     if name not in available:
         raise UnknownName.among("model", name, available)
     if not version:

@@ -12,9 +12,19 @@ import numpy.typing as npt
 
 from foveal.imaging.drawing import colour_of, draw_lines
 from foveal.imaging.preprocess import ImageTransform
-from foveal.options import Options
+from foveal.options import MASK_FORMATS, Options
 from foveal.packages.manifest import GoldenTolerance, PipelineSpec
-from foveal.results import FloatArray, IntArray, JsonObject, Result, UInt8Array, expect_scored, optional
+from foveal.results import (
+    FloatArray,
+    IntArray,
+    JsonObject,
+    Result,
+    UInt8Array,
+    chosen_mask_format,
+    expect_scored,
+    optional,
+    size_in_words,
+)
 from foveal.tasks.arrow import pyarrow, scored, struct
 from foveal.tasks.base import Array, Outputs, Task
 from foveal.tasks.schemas import Entry, Schema, Score
@@ -24,19 +34,49 @@ DRAWN_CLASSES = 5
 
 @dataclass(frozen=True)
 class ScoredClass:
-    """One class of a classification."""
+    """One class of a `Classification`.
+
+    Attributes:
+        label: its name.
+        class_id: its index into the model's labels.
+        score: its probability, in [0, 1].
+
+    Example:
+        >>> import foveal
+        >>> next(iter(foveal.load("shapes")("examples/shapes.png"))).label
+        'star'
+    """
 
     label: str
     class_id: int
     score: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Classification(Result):
-    """The most likely classes of one image, best first (as many as `top_k` asked for)."""
+    """The most likely classes of one image, best first: as many as `top_k` asked for.
 
-    scores: FloatArray  # (K,) probabilities in [0, 1], descending
-    class_ids: IntArray  # (K,) index into labels
+    Iterating gives one `ScoredClass` after the other; `len` is their number.
+
+    Attributes:
+        label: the most likely label.
+        score: its probability, in [0, 1].
+        scores: (K,) float32, probabilities in [0, 1], descending.
+        class_ids: (K,) int64, index into labels.
+        labels: class id -> label, of the model.
+        image_hw: (height, width) of the original image.
+
+    Example:
+        >>> import foveal
+        >>> result = foveal.load("shapes")("examples/shapes.png", top_k=2)
+        >>> result
+        <Classification: star 0.900, heart 0.096; image 256 x 192 px>
+        >>> [scored.label for scored in result]
+        ['star', 'heart']
+    """
+
+    scores: FloatArray
+    class_ids: IntArray
     labels: tuple[str, ...]
     image_hw: tuple[int, int]
 
@@ -50,6 +90,11 @@ class Classification(Result):
         """Best first."""
         for class_id, score in zip(self.class_ids.tolist(), self.scores.tolist(), strict=True):
             yield ScoredClass(self.labels[class_id], class_id, score)
+
+    def __repr__(self) -> str:
+        best = [f"{scored.label} {scored.score:.3f}" for scored, _ in zip(self, range(DRAWN_CLASSES), strict=False)]
+        more = f", {len(self) - len(best)} more" if len(self) > len(best) else ""
+        return f"<Classification: {', '.join(best)}{more}; {size_in_words(self.image_hw)}>"
 
     @property
     def label(self) -> str:
@@ -67,7 +112,8 @@ class Classification(Result):
         return self.score
 
     def to_dict(self, *, mask_format: str | None = None) -> JsonObject:
-        """{"classes": [{"label", "class_id", "score"}, …]}, best first."""
+        """{"classes": [{"label", "class_id", "score"}, …]}, best first; see `Result.to_dict`."""
+        chosen_mask_format(mask_format, MASK_FORMATS, "none")  # has no effect, but a wrong one is a mistake
         rows = zip(self.class_ids, self.scores, strict=True)
         return {
             "classes": [
@@ -92,8 +138,16 @@ class Classification(Result):
     def to_supervision(self) -> Any:
         """As supervision.Classifications.
 
+        Returns:
+            Its class_id (K,) and confidence (K,).
+
         Raises:
             FovealError: supervision is not installed.
+
+        Example:
+            >>> import foveal
+            >>> foveal.load("shapes")("examples/shapes.png", top_k=2).to_supervision().class_id.tolist()
+            [4, 1]
         """
         sv = optional("supervision", "to_supervision")
         return sv.Classifications(class_id=self.class_ids.copy(), confidence=self.scores.copy())

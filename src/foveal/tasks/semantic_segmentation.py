@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from foveal.errors import BadRequest
 from foveal.imaging import class_map as maps
 from foveal.imaging.drawing import colour_of, draw_class_map, draw_lines
 from foveal.imaging.preprocess import ImageTransform
 from foveal.imaging.tiling import Window
 from foveal.options import Options
 from foveal.packages.manifest import GoldenTolerance, PipelineSpec
-from foveal.results import JsonObject, Result, UInt8Array, expect
+from foveal.results import JsonObject, Result, UInt8Array, chosen_mask_format, expect, optional, size_in_words
 from foveal.tasks.arrow import mask_member, pyarrow, run_lengths, struct
 from foveal.tasks.base import Outputs, Task
 from foveal.tasks.schemas import Entry, PngMask, Schema, Score
@@ -28,11 +27,24 @@ from foveal.tasks.schemas import Entry, PngMask, Schema, Score
 MASK_FORMATS = ("png", "rle", "none")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SemanticMap(Result):
-    """One class for every pixel of the original image."""
+    """One class for every pixel of the original image.
 
-    class_map: npt.NDArray[np.uint8]  # (H, W) index into labels
+    Attributes:
+        class_map: (H, W) uint8, index into labels; the image's size and orientation.
+        labels: class id -> label, of the model.
+        image_hw: (height, width) of the original image.
+
+    Example:
+        >>> import foveal
+        >>> ground = foveal.load("aerial-scenes")("examples/aerial-scenes.png")
+        >>> ground.class_map.shape == ground.image_hw
+        True
+        >>> water = ground.class_map == ground.labels.index("water")  # (H, W) of bool
+    """
+
+    class_map: npt.NDArray[np.uint8]
     labels: tuple[str, ...]
     image_hw: tuple[int, int]
 
@@ -43,8 +55,22 @@ class SemanticMap(Result):
         highest = int(self.class_map.max()) if self.class_map.size else 0
         expect(highest < len(self.labels), f"class_map: expected ids below {len(self.labels)}, got {highest}")
 
+    def __repr__(self) -> str:
+        shares = ", ".join(f"{label} {share:.1%}" for label, share in self._ranked())
+        return f"<SemanticMap: {shares}; {size_in_words(self.image_hw)}>"
+
     def coverage(self) -> dict[str, float]:
-        """Fraction of the image's pixels for each label; sums to 1."""
+        """Fraction of the image's pixels for each label.
+
+        Returns:
+            Label -> [0, 1], in the order of the labels, also those that do not occur; sums to 1.
+
+        Example:
+            >>> import foveal
+            >>> ground = foveal.load("aerial-scenes")("examples/aerial-scenes.png")
+            >>> round(sum(ground.coverage().values()), 9)
+            1.0
+        """
         counts = np.bincount(self.class_map.ravel(), minlength=len(self.labels))
         return {label: float(n) / self.class_map.size for label, n in zip(self.labels, counts, strict=True)}
 
@@ -54,9 +80,7 @@ class SemanticMap(Result):
         Raises:
             BadRequest: mask_format=polygon, which is for instances.
         """
-        mask_format = mask_format or "png"
-        if mask_format not in MASK_FORMATS:
-            raise BadRequest(f"parameter 'mask_format': expected one of {', '.join(MASK_FORMATS)}, got {mask_format!r}")
+        mask_format = chosen_mask_format(mask_format, MASK_FORMATS, "png")
         rendered: JsonObject = {"labels": list(self.labels)}
         if mask_format == "png":
             rendered["mask"] = maps.png(self.class_map)
@@ -77,9 +101,42 @@ class SemanticMap(Result):
     def paint(self, drawn: UInt8Array) -> None:
         """The class map laid over the image, and a legend of the classes that occur, largest first."""
         draw_class_map(drawn, self.class_map, len(self.labels))
-        coverage = sorted(self.coverage().items(), key=lambda item: -item[1])
-        lines = [f"{label} {share:.1%}" for label, share in coverage if share > 0]
-        draw_lines(drawn, lines, [colour_of(self.labels.index(label)) for label, share in coverage if share > 0])
+        ranked = self._ranked()
+        lines = [f"{label} {share:.1%}" for label, share in ranked]
+        draw_lines(drawn, lines, [colour_of(self.labels.index(label)) for label, _ in ranked])
+
+    def to_supervision(self) -> Any:
+        """As supervision.Detections: one "object" for each class that occurs, with its mask.
+
+        Returns:
+            mask (K, H, W) bool, at full size; class_id (K,) ascending; data["class_name"] (K,); xyxy (K, 4), the box
+            around all pixels of the class. There is no confidence.
+
+        Raises:
+            FovealError: supervision is not installed.
+
+        Example:
+            >>> import foveal
+            >>> ground = foveal.load("aerial-scenes")("examples/aerial-scenes.png")
+            >>> bool(ground.to_supervision().mask.any(axis=0).all())
+            True
+        """
+        sv = optional("supervision", "to_supervision")
+        class_ids = np.unique(self.class_map).astype(np.int64)
+        masks = self.class_map[None] == class_ids[:, None, None]
+        (x1, x2), (y1, y2) = _extent(masks.any(axis=1)), _extent(masks.any(axis=2))
+        boxes = np.stack([x1, y1, x2, y2], axis=1).astype(np.float32)
+        names = np.array([self.labels[i] for i in class_ids], dtype=str)
+        return sv.Detections(xyxy=boxes, mask=masks, class_id=class_ids, data={"class_name": names})
+
+    def _ranked(self) -> list[tuple[str, float]]:
+        """Labels that occur with their shares, largest first."""
+        return sorted(((label, share) for label, share in self.coverage().items() if share), key=lambda item: -item[1])
+
+
+def _extent(seen: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Of rows of truth values (K, N), each with a true one: where the first stands, and one behind the last."""
+    return seen.argmax(axis=1), seen.shape[1] - seen[:, ::-1].argmax(axis=1)
 
 
 class ClassRle(Schema):
