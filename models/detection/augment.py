@@ -150,7 +150,7 @@ def _to_tensors(scene: Scene) -> dict[str, Tensor]:
     boxes = torch.from_numpy(np.ascontiguousarray(scene.boxes_xyxy))
     tensors = {
         "image": tv_tensors.Image(torch.tensor(scene.rgb).permute(2, 0, 1)),
-        "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", input_size=(height, width)),
+        "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(height, width)),
         "labels": torch.from_numpy(scene.class_ids),
     }
     if scene.masks is not None:
