@@ -1,4 +1,4 @@
-"""What a step found out, in words and numbers, with images."""
+"""Findings of a diagnosis (`Finding`, `Diagnosis`), in words and numbers, with figures."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal

@@ -10,7 +10,7 @@ from foveal.models.diagnose.findings import Diagnosis, Finding
 
 STEPS = {
     1: "The loss before anything is learnt",
-    2: "A handful of samples by heart",
+    2: "Overfitting a handful of samples",
     3: "Learning-rate range test",
     4: "Coarse search, on log scales",
     5: "Finer search around the winners",

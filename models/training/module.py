@@ -1,4 +1,4 @@
-"""What happens inside the training loop that Lightning runs: freezing, the step, averaging, scoring an epoch."""
+"""The steps of the training loop (`TrainingModule`): freezing, the loss, averaging, scoring an epoch."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,17 +14,17 @@ from foveal.models.data.dataset import DataSet
 from foveal.models.data.distributed import ALONE, World
 from foveal.models.data.loading import derived_seed
 from foveal.models.recipe import Recipe
-from foveal.models.tasks import TaskTrainer
 from foveal.models.training.optimizers import configure, decays
 from foveal.models.training.plots import draw_curves
 from foveal.models.training.run_folder import Row, RunFolder, stale
+from foveal.models.training.task import TaskTrainer
 
 Log = Callable[[str], None]
 CURVES_EVERY_S = 20  # drawing takes half a second: no reason to do it after each short epoch
 
 
-class LossLost(BadRecipe):
-    """The loss is no number any more."""
+class LossDiverged(BadRecipe):
+    """The loss became infinite or NaN."""
 
 
 class TrainingModule(LightningModule):
@@ -93,7 +93,7 @@ class TrainingModule(LightningModule):
             losses["l1"] = self._recipe.l1 * l1_norm(self.network)
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
-            raise LossLost(
+            raise LossDiverged(
                 f"the loss became {total.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}: "
                 "expected a finite number; try a lower lr_head and lr_backbone, more warmup_epochs, or clip_norm"
             )
@@ -120,7 +120,7 @@ class TrainingModule(LightningModule):
         self._predictions += self._task.predict(self.evaluated, batch)
 
     def on_train_epoch_end(self) -> None:
-        """Score the epoch (its validation has run), write it down, say it."""
+        """Score the epoch (its validation has run), record and log it."""
         rates = {f"lr_{g['name'].split(',')[0]}": g["lr"] for g in self.trainer.optimizers[0].param_groups}
         row: Row = {"epoch": self.current_epoch + 1, **_mean(self._processes.gathered(self._losses)), **rates}
         if val := self._data.splits.val:
@@ -169,7 +169,7 @@ def l1_norm(network: nn.Module) -> Tensor:
 
 
 def ema(decay: float) -> Callable[..., None]:
-    """EMA whose first steps forget faster, min(decay, (1 + n) / (10 + n)), as TensorFlow's: no ballast of the start."""
+    """EMA whose decay starts low, min(decay, (1 + n) / (10 + n)), as TensorFlow's: it forgets the initial weights."""
 
     def update(averaged: Any, current: Any, count: Any) -> None:
         n = int(count)

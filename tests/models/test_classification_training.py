@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from foveal.errors import BadRecipe
-from foveal.models.classification.trainer import ClassificationRecipe, ClassificationTrainer, augmentation
+from foveal.models.classification.augmentation import augmentation
+from foveal.models.classification.recipe import ClassificationRecipe
+from foveal.models.classification.trainer import ClassificationTrainer
 from foveal.models.data.dataset import Sample
 from foveal.models.data.loading import SampleKey
 from tests.helpers.images import draw_folders
