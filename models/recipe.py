@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from foveal.errors import BadRecipe
 
-PRESETS = Path(__file__).parent / "presets"  # <task>/<size of the data set>.toml
+READY = Path(__file__).parent / "presets"  # <task>/<size of the data set>.toml
 Side = Annotated[int, Field(ge=1)]  # px
 
 
@@ -167,7 +167,7 @@ class Recipe(BaseModel):
 
     @classmethod
     def _file(cls, path: Path) -> Path:
-        preset = PRESETS / str(cls.model_fields["task"].default) / f"{path}.toml"
+        preset = READY / str(cls.model_fields["task"].default) / f"{path}.toml"
         return preset if not path.exists() and preset.exists() else path
 
     @classmethod

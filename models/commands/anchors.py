@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def anchors(
     data: Annotated[Path, typer.Argument(metavar="DIR", help="A detection data set.")],
-    task: Annotated[str, typer.Option(help="object-detection | instance-segmentation")] = "object-detection",
+    task: Annotated[str | None, typer.Option(help="Of the recipe; default: object-detection.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML file with some of the recipe's fields.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="name=value; wins over the recipe file.")] = None,
     image: Annotated[Path | None, typer.Option(help="PNG to draw: objects green, best anchors red.")] = None,
@@ -35,11 +35,10 @@ def anchors(
     from foveal.models.diagnose.anchor_trial import candidates, compare, in_words
     from foveal.models.readers import reader_of
 
-    reader = reader_of(task)
-    resolved = reader.recipe_type.load(recipe, set_ or [])
+    resolved = (reader_of(task).recipe_type if task else DetectionRecipe).load(recipe, set_ or [])
     if not isinstance(resolved, DetectionRecipe):
-        raise typer.BadParameter(f"--task: expected object-detection or instance-segmentation, got {task}")
-    dataset = reader.load(data, resolved)
+        raise typer.BadParameter(f"--task: expected a task whose networks have anchors, got {task}")
+    dataset = reader_of(resolved.task).load(data, resolved)
     pair = candidates(resolved, dataset)
     names = ("now", "tuned")
     if image is not None:

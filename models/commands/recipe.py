@@ -10,7 +10,7 @@ import typer
 
 
 def show(
-    task: Annotated[str, typer.Option(help="classification, object-detection, …")] = "classification",
+    task: Annotated[str | None, typer.Option(help="Default: classification.")] = None,
     recipe: Annotated[
         Path | None, typer.Option(help="A TOML file, or a preset: small, medium or large (data sets).")
     ] = None,
@@ -18,9 +18,9 @@ def show(
     json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Print the resolved recipe: every field with what it means, its default and the value a training would use."""
-    from foveal.models.readers import reader_of
+    from foveal.models.readers import READERS, reader_of
 
-    resolved = reader_of(task).recipe_type.load(recipe, set_ or [])
+    resolved = reader_of(task or next(iter(READERS))).recipe_type.load(recipe, set_ or [])
     if json_:
         typer.echo(json.dumps(resolved.model_dump(mode="json")))
         return

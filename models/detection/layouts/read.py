@@ -7,14 +7,14 @@ from pathlib import Path
 from foveal.errors import BadData
 from foveal.imaging.decode import decode
 from foveal.metrics.truth import ObjectTruth
-from foveal.models.data.dataset import SPLITS, DataSet, Sample, Splits, fingerprint, imbalance_note, make_splits
+from foveal.models.data.dataset import SPLITS, DataSet, Sample, Splits, fingerprint, imbalance_note, listed, make_splits
 from foveal.models.detection.layouts.base import Reading
 from foveal.models.detection.layouts.coco import read_coco
 from foveal.models.detection.layouts.idmaps import read_idmaps
 from foveal.models.detection.layouts.truth import describe
 from foveal.models.detection.layouts.voc import read_voc
 from foveal.models.detection.layouts.yolo import read_yolo
-from foveal.models.detection.recipe import DetectionRecipe
+from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 
 LAYOUTS = ("COCO JSON", "Pascal VOC", "YOLO txt", "instance-id maps")
 
@@ -49,9 +49,16 @@ def read_objects(root: Path, instance_label: str = "object") -> Reading:
 
 
 def load_objects(root: Path, recipe: DetectionRecipe) -> DataSet[ObjectTruth]:
-    """Read and split. The layout's own split is used where it is complete, else one is made as the recipe says."""
+    """Read and split. The layout's own split is used where it is complete, else one is made as the recipe says.
+
+    Raises:
+        BadData: as `read_objects`; or objects without masks, which instance segmentation cannot learn from.
+    """
     reading = read_objects(root, recipe.instance_label)
     samples = reading.samples
+    without = [s.name for s in samples if len(s.truth) and s.truth.masks is None]
+    if isinstance(recipe, InstanceRecipe) and without:
+        raise BadData(f"{root}: expected a mask for each object, got boxes only in {listed(without)}")
     splits, how = _splits(samples, reading, recipe)
     counts = Counter(reading.labels[i] for s in samples for i in s.truth.class_ids)
     boxes = sum(counts.values())
