@@ -20,7 +20,7 @@ def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, log: 
     Args:
         recipe: of the task's own type.
         data_root: the data set.
-        out: the run folder (training/run_folder.py says what is in it).
+        out: the run folder (its files: training/run_folder.py).
         workers: processes that prepare samples beside the training process; the result does not depend on it.
         log: gets a line for a person now and then.
 
@@ -28,8 +28,8 @@ def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, log: 
         The content of result.json.
 
     Raises:
-        BadData, BadRecipe, BadCheckpoint, BadOutput: what the user can mend; what `foveal export` would refuse the
-            finished run for is among it.
+        BadData, BadRecipe, BadCheckpoint, BadOutput: the user's faults, among them all that `foveal export` would
+            refuse the finished run for.
     """
     with world() as processes:
         task, data = trainer_of(recipe.task), load_data(recipe, data_root)

@@ -29,14 +29,14 @@ class DetectionRecipe(Recipe):
 
     frozen_levels: int = Field(1, ge=0, le=4, description="backbone levels that are never trained, finest first")
     pyramid_levels: tuple[Level, ...] = Field(
-        (), description="backbone levels that are used, without gaps up to c5; empty: as the architecture says"
+        (), description="backbone levels that are used, without gaps up to c5; empty: the architecture's own"
     )
     pyramid_channels: int = Field(64, ge=16, multiple_of=8, description="width of every pyramid level")
     anchor_sizes_px: tuple[float, ...] = Field(
-        (), description="one a level, finest first, added levels included; empty: as the architecture says"
+        (), description="one a level, finest first, added levels included; empty: the architecture's own"
     )
     anchor_scales: tuple[float, ...] = Field(
-        (), description="factors: every level has its size times each of them; empty: as the architecture says"
+        (), description="factors: every level has its size times each of them; empty: the architecture's own"
     )
     anchor_ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), description="height / width")
     canonical_px: float = Field(112.0, gt=0, description="box side pooled at stride 16 (FPN paper: 224)")

@@ -102,7 +102,7 @@ def _rate(curves: Curves) -> Fault:
 
 
 def _labels(curves: Curves) -> Fault:
-    """Dev no better than chance: what was learnt, if anything, does not carry over."""
+    """Dev no better than chance: what was learnt does not generalise."""
     chance = curves.chance_error
     if chance is None or curves.dev_error < chance - 2 * _sigma(chance, curves.dev_count):
         return None
@@ -118,7 +118,7 @@ def _fit(curves: Curves) -> Fault:
     if len(losses) == 1:
         return (
             "under-trained",
-            f"bias {bias:.3f} after a single epoch, which cannot tell where it would go: more epochs",
+            f"bias {bias:.3f} after a single epoch, too few to judge by: more epochs",
         )
     if losses[-1] < (1 - STILL_FALLING) * losses[-1 - max(1, len(losses) // 4)]:
         return "under-trained", f"bias {bias:.3f}, and the loss is still falling: more epochs or a higher rate"

@@ -29,7 +29,7 @@ def diagnose(
         log: gets each finding as it is made.
 
     Raises:
-        BadData, BadRecipe, BadCheckpoint: what the user can mend.
+        BadData, BadRecipe, BadCheckpoint: the user's faults.
     """
     parts = TrainingParts.of(recipe, data_root)
     findings: list[Finding] = []

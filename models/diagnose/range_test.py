@@ -67,7 +67,7 @@ def read_curve(rates: Sequence[float], losses: Sequence[float]) -> RangeTest:
     lowest = int(np.argmin(smooth))
     slopes = np.gradient(smooth, np.log(rates)) if len(smooth) > 1 else np.zeros(1)
     steepest = int(np.argmin(slopes[: lowest + 1]))
-    halfway = (smooth[0] + smooth[lowest]) / 2  # half of what was learnt is lost again
+    halfway = (smooth[0] + smooth[lowest]) / 2  # half of the decrease is undone
     back_up = np.flatnonzero(smooth[lowest:] > halfway)
     too_high = float(rates[lowest + int(back_up[0])]) if len(back_up) else None
     return RangeTest(tuple(rates), tuple(smooth.tolist()), float(rates[steepest]), too_high)

@@ -15,11 +15,11 @@ FIRST_SAMPLES = 64
 TOLERANCE = 0.25  # of the theoretical value
 FEW = 12
 OVERFIT_STEPS = 120
-OVERFIT_RATE = 1e-3  # Adam's, whatever the recipe says: this step asks about network and data alone
+OVERFIT_RATE = 1e-3  # Adam's, whatever the recipe's: this step is about network and data alone
 
 
 def initial_loss(parts: TrainingParts, network: Any = None) -> Finding:
-    """Step 1: the loss before anything is learnt, against that of equally likely classes."""
+    """Step 1: the loss before training, against that of equally likely classes."""
     network = without_randomness(copy.deepcopy(parts.network() if network is None else network))
     recipe, samples = parts.recipe.unregularised(), evenly_spaced(parts.data.splits.train, FIRST_SAMPLES)
     items, size = parts.fixed(samples), parts.recipe.batch_size

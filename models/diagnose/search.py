@@ -1,8 +1,9 @@
 """Steps 4 and 5 of a diagnosis: a coarse random search on log scales, then a finer one around its winners.
 
-Random beats a grid, since few fields matter and nobody knows which: Bergstra, Bengio, JMLR 13, 2012. The fine search is
-Optuna's TPE (Bergstra et al., NeurIPS 2011) in the box that the coarse winners span. A trial is a short training by
-the training loop itself. Trials live in an Optuna journal file, so that a killed search goes on where it was.
+Random beats a grid, since few fields matter and which is unknown beforehand: Bergstra, Bengio, JMLR 13, 2012. The fine
+search is Optuna's TPE (Bergstra et al., NeurIPS 2011) in the box that the coarse winners span. A trial is a short
+training by the training loop itself. Trials live in an Optuna journal file, so that a killed search goes
+on where it was.
 """
 
 import math

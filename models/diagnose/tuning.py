@@ -28,7 +28,7 @@ def tune(recipe: Recipe, data_root: Path, out: Path, plan: Plan, *, log: Log = l
         The best trial: fields, metric, phase.
 
     Raises:
-        BadData, BadRecipe, BadCheckpoint, BadOutput: what the user can mend.
+        BadData, BadRecipe, BadCheckpoint, BadOutput: the user's faults.
     """
     parts = TrainingParts.of(recipe, data_root)
     out.mkdir(parents=True, exist_ok=True)

@@ -73,7 +73,7 @@ class Layout:
     name: str
     classes: tuple[str, ...]  # id 0 first
     samples: tuple[Sample[Ids], ...]
-    split_of: Mapping[str, str]  # sample name -> split; empty: the layout does not say
+    split_of: Mapping[str, str]  # sample name -> split; empty: the layout has none
     faults: tuple[str, ...] = ()  # found while reading
 
 

@@ -1,4 +1,4 @@
-"""The training loop, one for all tasks: what a sample, a loss or a metric is, the `TaskTrainer` says.
+"""The training loop, one for all tasks; the `TaskTrainer` defines samples, losses and metrics.
 
 Fine-tuning in four steps: 1 a source model, 2 all of it but the head, 3 a new head, 4 head fast and backbone slow
 (`frozen_epochs` with the head alone, then two learning rates). Lightning runs the loop; this file says what happens in
@@ -53,13 +53,13 @@ def train_epochs(
         recipe: of the task's own type.
         data: what is trained on.
         data_root: where it was read from, for the run folder.
-        out: the run folder (run_folder.py says what is in it).
+        out: the run folder (its files: run_folder.py).
         workers: processes that prepare samples beside the training process; the result does not depend on it.
         log: gets a line for a person now and then.
         processes: those that train together.
 
     Raises:
-        BadData, BadRecipe, BadCheckpoint, BadOutput: what the user can mend.
+        BadData, BadRecipe, BadCheckpoint, BadOutput: the user's faults.
     """
     for note in data.notes:
         log(note)

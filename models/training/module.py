@@ -65,13 +65,13 @@ class TrainingModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Forget rows of an epoch that a killed run recorded but did not save for resuming."""
+        """Drop rows of an epoch that a killed run recorded but did not save for resuming."""
         self._averaged_at = self.trainer.global_step
         self._folder.keep_epochs(self.current_epoch)
         self._stop_when_stale()
 
     def on_train_epoch_start(self) -> None:
-        """Freeze or thaw; seed dropout and the like, so that resuming needs no random state."""
+        """Freeze or unfreeze; seed dropout and the like, so that resuming needs no random state."""
         self._epoch_started = time.perf_counter()
         others = [self._processes.rank] if not self._processes.is_first else []  # each its own dropout
         torch.manual_seed(derived_seed(self._recipe.seed, self.current_epoch, *others))
@@ -140,7 +140,7 @@ class TrainingModule(LightningModule):
         return self._task.backbone(self.network)
 
     def _stop_when_stale(self) -> None:
-        """Early stopping; what it knows is in metrics.csv, so a resumed run decides as an uninterrupted one."""
+        """Early stopping; it depends on metrics.csv alone, so a resumed run decides as an uninterrupted one."""
         if stale(self._folder.rows, f"val_{self._task.best_metric}", self._recipe.patience):
             self.trainer.should_stop = True
 

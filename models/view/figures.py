@@ -43,7 +43,7 @@ class Counted:
             **({} if objects is None else {"object_px": {k: _range(px) for k, px in objects.items() if len(px)}}),
             "mean_rgb": self.colours.mean.round(4).tolist(),
             "std_rgb": self.colours.std.round(4).tolist(),
-            "principal_spread": self.colours.spread.round(4).tolist(),
+            "principal_spread": self.colours.component_std.round(4).tolist(),
             "principal_rgb": self.colours.directions.T.round(4).tolist(),
             "notes": list(self.data.notes),
         }
@@ -111,10 +111,13 @@ class Counted:
     def _draw_colours(self, axes: Axes) -> None:
         colours = self.colours
         for i in range(3):
-            shades = colours.mean[None] + np.linspace(-2, 2, 64)[:, None] * (colours.spread * colours.directions)[:, i]
+            shades = (
+                colours.mean[None]
+                + np.linspace(-2, 2, 64)[:, None] * (colours.component_std * colours.directions)[:, i]
+            )
             axes.imshow(shades.clip(0, 1)[None], extent=(-2, 2, 2.5 - i, 3.4 - i), aspect="auto")
         axes.set(xlim=(-2, 2), ylim=(0.4, 3.5), yticks=[2.95, 1.95, 0.95], xlabel="standard deviations from the mean")
-        axes.set_yticklabels([f"{spread:.3f}" for spread in colours.spread])
+        axes.set_yticklabels([f"{spread:.3f}" for spread in colours.component_std])
         axes.set_title("principal colours, by their spread")
 
 

@@ -107,9 +107,9 @@ def test_colours_are_numpys_mean_and_covariance() -> None:
     flat = pixels.reshape(-1, 3) / 255
     np.testing.assert_allclose(found.mean, flat.mean(axis=0))
     np.testing.assert_allclose(found.std, flat.std(axis=0))
-    again = found.directions @ np.diag(found.spread**2) @ found.directions.T
+    again = found.directions @ np.diag(found.component_std**2) @ found.directions.T
     np.testing.assert_allclose(again, np.cov(flat.T, bias=True), atol=1e-12)
-    assert found.spread[0] > found.spread[1] > found.spread[2] > 0
+    assert found.component_std[0] > found.component_std[1] > found.component_std[2] > 0
 
 
 def test_shifts_along_components_spread_as_asked() -> None:
