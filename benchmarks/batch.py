@@ -26,8 +26,8 @@ from PIL import Image
 
 from foveal.batch.job import Job
 from foveal.batch.local import default_threads
+from foveal.batch.output import to_file
 from foveal.batch.sources import Source
-from foveal.commands.predict import to_file
 from foveal.formats import Entry, entry_bytes
 from foveal.imaging.decode import EXTENSIONS
 from foveal.inference.pipeline import Predictor

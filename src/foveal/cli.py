@@ -1,4 +1,4 @@
-"""The front door: names each command and where it lives; loads it only when it is called.
+"""Command-line entry point: names each command and loads it only when it is called.
 
 `foveal --help` therefore never imports NumPy, ONNX Runtime or torch (a test holds that).
 """

@@ -1,4 +1,4 @@
-"""Everything a user can get wrong, as one small family of exceptions.
+"""Exceptions (`FovealError`): everything a user can get wrong, with its HTTP status.
 
 A message says what was expected and what came. `assert` is for Foveal's own bugs; a fault of the user, of a file or of
 a request is a FovealError. `status` is the HTTP status of the fault: it stands in an error's JSON entry, which the CLI

@@ -1,4 +1,4 @@
-"""A progress bar on stderr for long work; silent when stderr is no terminal."""
+"""Progress bar (`track`) on stderr for long work; silent when stderr is no terminal."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Iterator, Sequence
@@ -19,9 +18,9 @@ import foveal
 from foveal.batch import local
 from foveal.batch.job import Job, Piece
 from foveal.batch.journal import JournaledFile
+from foveal.batch.output import to_file
 from foveal.batch.sources import Source, expand, shard
 from foveal.batch.tally import Tally
-from foveal.commands.predict import to_file
 from foveal.errors import BadOutput, BadRequest
 from foveal.formats import FORMATS
 from foveal.inference.pipeline import Predictor
@@ -30,6 +29,7 @@ from foveal.options import Options
 from foveal.packages.package import ModelPackage
 from foveal.packages.zoo import locate
 from tests.helpers import packages
+from tests.helpers.commandline import predict_command as command
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,12 +125,6 @@ def test_csv_has_a_row_a_class_and_the_error_in_its_column(predictor: Predictor,
     assert lines[3].startswith(f"{names[1]},,,,,")
 
 
-def command(zoo: Path, out: Path, folder: Path, *more: str) -> list[str]:
-    code = "from foveal.cli import main; main()"
-    fixed = ["predict", str(folder), "--model", "colours", "--zoo", str(zoo), "--out", str(out)]
-    return [sys.executable, "-c", code, *fixed, *more]
-
-
 def test_kill_and_resume_gives_the_file_of_an_uninterrupted_run(tmp_path: Path) -> None:
     """kill -9 at random moments, resumed each time. The graph is made slow, so that the kills hit the work."""
     zoo, folder = tmp_path / "zoo", tmp_path / "images"
@@ -223,7 +217,7 @@ def test_the_summary_counts_what_was_found(zoo: Path, folder: Path, tmp_path: Pa
     done = subprocess.run(command(zoo, tmp_path / "out", folder), capture_output=True, text=True)
     first, found, failed = done.stderr.splitlines()
     assert re.fullmatch(r"foveal: 7 images in \d+\.\d s, \d+\.\d images/s", first)
-    assert found == "foveal: images by likeliest class: red 6"
+    assert found == "foveal: images by most likely class: red 6"
     assert failed.startswith(f"foveal: 1 of 7 images failed; the first: {folder}/3.png: ")
 
 

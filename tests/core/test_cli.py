@@ -89,7 +89,7 @@ def test_user_faults_exit_2_with_what_was_expected(zoo: Path, arguments: list[st
 def test_models_lists_the_zoo(zoo: Path) -> None:
     assert "colours@1" in foveal("models", "--zoo", zoo).stdout
     (row,) = json.loads(foveal("models", "--zoo", zoo, "--json").stdout)
-    assert row["labels"] == ["red", "green", "blue"]
+    assert row["pipeline"]["labels"] == ["red", "green", "blue"]
     assert row["digest"].startswith("sha256:")
 
 

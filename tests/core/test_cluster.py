@@ -23,12 +23,12 @@ import pytest
 from foveal.batch import cluster
 from foveal.batch.image_files import ImageFiles
 from foveal.batch.job import Job, Piece
+from foveal.batch.output import to_file
 from foveal.batch.sources import Source, expand
-from foveal.commands.predict import to_file
 from foveal.errors import BadOutput, BadRequest
 from foveal.options import Options
 from foveal.packages.package import ModelPackage
-from tests.core.test_batch import command
+from tests.helpers.commandline import predict_command as command
 from tests.helpers.packages import write_colours
 
 IMAGES = 400  # more than six parts

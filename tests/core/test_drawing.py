@@ -7,7 +7,7 @@ import pytest
 from foveal.errors import UnknownName
 from foveal.imaging import drawing
 from foveal.imaging.decode import decode, read_header
-from foveal.tasks.classification import Classification
+from foveal.tasks.classification import DRAWN_CLASSES, Classification
 from foveal.tasks.detections import Detections, InstanceMasks
 from foveal.tasks.semantic_segmentation import SemanticMap
 
@@ -56,7 +56,7 @@ def test_labels_stay_in_the_image_and_off_each_other(image_hw: tuple[int, int], 
         [0, height - 5, 5, height],
         [width - 5, height - 5, width, height],
     ]
-    drawing.overlay(grey(image_hw), detections(image_hw, [*corners, *random_boxes(image_hw, 20)]))
+    detections(image_hw, [*corners, *random_boxes(image_hw, 20)]).overlay(grey(image_hw))
     assert plates
     covered = np.zeros(image_hw, int)
     for left, top, right, bottom in plates:
@@ -67,14 +67,14 @@ def test_labels_stay_in_the_image_and_off_each_other(image_hw: tuple[int, int], 
 
 
 def test_a_single_label_sits_on_its_box(plates: Any) -> None:
-    drawing.overlay(grey((480, 640)), detections((480, 640), [[100, 200, 300, 400]]))
+    detections((480, 640), [[100, 200, 300, 400]]).overlay(grey((480, 640)))
     ((left, _, _, bottom),) = plates
     assert (left, bottom) == (100, 200)
 
 
 @pytest.mark.parametrize("image_hw", [(1, 1), (8, 200), (200, 3)])
 def test_images_too_small_for_text_still_get_their_boxes(image_hw: tuple[int, int], plates: Any) -> None:
-    drawn = drawing.overlay(grey(image_hw), detections(image_hw, [[0, 0, image_hw[1], image_hw[0]]]))
+    drawn = detections(image_hw, [[0, 0, image_hw[1], image_hw[0]]]).overlay(grey(image_hw))
     assert not plates
     assert drawn[0, 0].tolist() == list(drawing.colour_of(0))
 
@@ -99,7 +99,7 @@ def test_neighbouring_classes_look_different() -> None:
 
 
 def test_boxes_frame_the_pixels_inside_their_edges() -> None:
-    drawn = drawing.overlay(grey((100, 100)), detections((100, 100), [[20, 30, 60, 70]]))
+    drawn = detections((100, 100), [[20, 30, 60, 70]]).overlay(grey((100, 100)))
     rows, columns = np.nonzero((drawn[35:] != GREY).any(axis=2))  # below the label
     assert (columns.min(), columns.max(), rows.max() + 35) == (20, 59, 69)
     assert (drawn[45:55, 30:50] == GREY).all()
@@ -109,7 +109,7 @@ def test_masks_are_translucent_and_keep_their_holes() -> None:
     yy, xx = np.mgrid[:28, :28]
     radius = np.hypot(yy - 13.5, xx - 13.5)
     ring = (radius < 13) & (radius > 5)
-    drawn = drawing.overlay(grey((300, 300)), detections((300, 300), [[50, 50, 250, 250]], ring))
+    drawn = detections((300, 300), [[50, 50, 250, 250]], ring).overlay(grey((300, 300)))
     assert drawn[150, 150].tolist() == [GREY] * 3
     mixed = GREY * (1 - drawing.MASK_OPACITY) + np.array(drawing.colour_of(0)) * drawing.MASK_OPACITY
     assert np.abs(drawn[150, 90] - mixed).max() <= 1
@@ -117,28 +117,28 @@ def test_masks_are_translucent_and_keep_their_holes() -> None:
 
 def test_the_image_itself_is_left_alone_and_an_empty_result_draws_nothing() -> None:
     rgb = grey((50, 70))
-    drawn = drawing.overlay(rgb, detections((50, 70), []))
+    drawn = detections((50, 70), []).overlay(rgb)
     assert drawn is not rgb
     assert (drawn == GREY).all()
-    drawing.overlay(rgb, detections((50, 70), [[0, 0, 50, 50]]))
+    detections((50, 70), [[0, 0, 50, 50]]).overlay(rgb)
     assert (rgb == GREY).all()
 
 
 def test_class_map_with_legend_of_what_occurs(plates: Any) -> None:
     class_map = np.zeros((300, 400), np.uint8)
     class_map[200:] = 2
-    drawn = drawing.overlay(grey((300, 400)), SemanticMap(class_map, ("sky", "sea", "sand"), (300, 400)))
+    drawn = SemanticMap(class_map, ("sky", "sea", "sand"), (300, 400)).overlay(grey((300, 400)))
     assert len(plates) == 2
     for row, class_id in ((150, 0), (290, 2)):
         mixed = GREY * (1 - drawing.MAP_OPACITY) + np.array(drawing.colour_of(class_id)) * drawing.MAP_OPACITY
         assert np.abs(drawn[row, 399] - mixed).max() <= 1
 
 
-def test_panel_of_the_likeliest_classes(plates: Any) -> None:
+def test_panel_of_the_most_likely_classes(plates: Any) -> None:
     scores = np.linspace(0.3, 0.05, 8, dtype=np.float32)
     result = Classification(scores, np.arange(8), tuple("abcdefgh"), (300, 400))
-    drawing.overlay(grey((300, 400)), result)
-    assert len(plates) == drawing.PANEL_ROWS
+    result.overlay(grey((300, 400)))
+    assert len(plates) == DRAWN_CLASSES
 
 
 def test_encoding() -> None:

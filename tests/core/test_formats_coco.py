@@ -13,10 +13,11 @@ from pycocotools.cocoeval import COCOeval
 from foveal.errors import BadData, BadImage, BadRequest
 from foveal.formats import FORMATS, Entry
 from foveal.formats.coco import CocoIds, CocoResults
-from foveal.formats.id_maps import id_map_png, instance_map
+from foveal.formats.id_maps import id_map_png
 from foveal.metrics import SCORING
 from foveal.options import Options
 from foveal.packages.package import ModelPackage
+from foveal.tasks import TASKS
 from tests.helpers.commandline import foveal
 from tests.helpers.detectors import RGB, detector_manifest, pipeline, scene, two_stage_graph
 from tests.helpers.packages import colour_manifest, golden_files
@@ -89,24 +90,26 @@ def test_faults_name_what_was_expected(truth_file: Path, tmp_path: Path) -> None
     ids = CocoIds.read(truth_file)
     with pytest.raises(BadData, match=r"expected one image called 'c.png', got 0"):
         ids.image_id("folder/c.png")
+    spec = detector_manifest(BOXES, input_hw=INPUT_HW, labels=("mauve", "red", "blue")).pipeline
     with pytest.raises(BadData, match=r"got none for \['mauve'\]"):
-        CocoResults(
-            detector_manifest(BOXES, input_hw=INPUT_HW, labels=("mauve", "red", "blue")).pipeline, Options(), ids
-        )
+        CocoResults(spec, Options(), ids)
     with pytest.raises(BadData, match="expected a COCO data set"):
         CocoIds.read(tmp_path / "nothing.json")
-    with pytest.raises(BadRequest, match="format 'coco': expected a model of object-detection"):
+    with pytest.raises(
+        BadRequest, match="format 'coco': expected a model of instance-segmentation or object-detection"
+    ):
         FORMATS["coco"](colour_manifest().pipeline, Options())
 
 
 def test_instance_map_numbers_objects_and_the_better_one_lies_on_top() -> None:
     result = pipeline(MASKS, input_hw=INPUT_HW)(scene((70, 90), {"red": (5, 7, 30, 20), "blue": (20, 12, 50, 60)}))
-    ids = instance_map(result)
+    task = TASKS["instance-segmentation"]
+    ids = task.id_map(result)
     first, second = (result.bitmap(i).full() > 0 for i in range(2))
     assert (first & second).any(), "the objects should overlap"
     assert ((ids == 1) == first).all()
     assert ((ids == 2) == (second & ~first)).all()
-    read = cv2.imdecode(np.frombuffer(id_map_png(result), np.uint8), cv2.IMREAD_UNCHANGED)
+    read = cv2.imdecode(np.frombuffer(id_map_png(result, task), np.uint8), cv2.IMREAD_UNCHANGED)
     assert read.dtype == np.uint16
     assert (read == ids).all()
 
@@ -115,7 +118,7 @@ def test_instance_map_numbers_objects_and_the_better_one_lies_on_top() -> None:
 def test_ap_by_pycocotools_alone_is_what_evaluate_says(model: bytes, kind: str, tmp_path: Path) -> None:
     """`predict --format coco` and `evaluate` on a data set whose truth lies a little beside what the stub finds."""
     data, package = tmp_path / "data", tmp_path / "rectangles"
-    draw_beside(data, images=12)
+    draw_beside(data, photos=12)
     manifest = detector_manifest(model, input_hw=INPUT_HW)
     ModelPackage.write(package, manifest=manifest, model=model, card="#", golden=golden_files(manifest, model))
     complete = SCORING[manifest.task].options

@@ -12,8 +12,8 @@ from foveal.imaging import masks
 from foveal.options import Options
 from foveal.packages.manifest import GoldenTolerance
 from foveal.tasks import TASKS
-from tests.core.test_object_detection import photo
 from tests.helpers.detectors import pipeline, scene, two_stage_graph
+from tests.helpers.images import stored_turned as photo
 
 INPUT_HW = (64, 64)
 yy, xx = np.mgrid[:28, :28]
@@ -101,7 +101,7 @@ def test_masks_keep_their_boxes_through_order_classes_and_cut() -> None:
         "masks": np.stack([np.full((28, 28), value, np.float32) for value in (0.1, 0.2, 0.3)]),
     }
     options = Options(classes=("red", "blue"), max_detections=2).resolved(run.spec.defaults)
-    result = TASK.decode(outputs, transform, run.manifest.pipeline, options)
+    result = TASK.decode(outputs, transform, run.spec, options)
     assert result.boxes_xyxy[:, 0].tolist() == [40, 0]
     assert result.masks.soft[:, 0, 0].tolist() == np.float32([0.3, 0.1]).tolist()
 
@@ -109,8 +109,8 @@ def test_masks_keep_their_boxes_through_order_classes_and_cut() -> None:
 def test_csv_counts_and_measures() -> None:
     result = pipeline(MODELS["ring"], input_hw=INPUT_HW)(scene(INPUT_HW, {"red": (10, 20, 50, 60)}))
     rendered = entry(result)
-    (row,) = TASK.csv_rows(rendered)
-    assert set(row) == set(TASK.csv_columns)
+    (row,) = result.rows()
+    assert set(row) == set(TASK.columns)
     assert row["area_px"] == rendered["detections"][0]["area_px"]
 
 

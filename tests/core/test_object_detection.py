@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
 
 from foveal.errors import BadPackage
 from foveal.formats import Entry, entry_object
@@ -15,7 +14,7 @@ from foveal.packages.manifest import GoldenTolerance
 from foveal.tasks import TASKS, Prepared
 from foveal.tasks.object_detection import MAX_CANDIDATES, graph_family
 from tests.helpers.detectors import SCORES, detector_manifest, one_stage_graph, pipeline, scene, two_stage_graph
-from tests.helpers.packages import encoded
+from tests.helpers.images import stored_turned as photo
 
 INPUT_HW = (64, 64)
 FAMILIES = {"one-stage": one_stage_graph(INPUT_HW), "two-stage": two_stage_graph(INPUT_HW)}
@@ -44,10 +43,8 @@ def raw(rows: list[tuple[list[float], float, int]]) -> dict[str, Any]:
 def decode(
     outputs: dict[str, Any], family: str = "one-stage", transform: ImageTransform | None = None, **options: Any
 ) -> Any:
-    manifest = detector_manifest(FAMILIES[family], input_hw=INPUT_HW)
-    return TASK.decode(
-        outputs, transform or transform_of(), manifest.pipeline, Options(**options).resolved(manifest.pipeline.defaults)
-    )
+    spec = detector_manifest(FAMILIES[family], input_hw=INPUT_HW).pipeline
+    return TASK.decode(outputs, transform or transform_of(), spec, Options(**options).resolved(spec.defaults))
 
 
 def test_the_family_is_told_by_input_names_and_nothing_else() -> None:
@@ -80,26 +77,6 @@ def test_boxes_land_in_original_pixels_at_any_size(family: str, image_hw: tuple[
     )  # one model-input pixel, in original ones
     assert len(result) == 1
     assert (np.abs(result.boxes_xyxy[0] - np.array(box)) <= np.maximum(pixel, 0.51)).all(), result.boxes_xyxy
-
-
-STORED = {  # how a camera stores upright pixels under each EXIF orientation: the inverse of what a viewer does
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-
-
-def photo(upright: Any, orientation: int, container: str) -> bytes:
-    """An encoded image whose pixels lie as `orientation` says."""
-    image, turn, exif = Image.fromarray(upright), STORED[orientation], Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    exact = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(container, {})
-    return encoded(image if turn is None else image.transpose(turn), container, exif=exif, **exact)
 
 
 @pytest.mark.parametrize("container", ["PNG", "JPEG", "TIFF", "WEBP"])
@@ -181,7 +158,7 @@ def test_render_rounds_and_csv_is_flat() -> None:
     assert rendered == {
         "detections": [{"label": "blue", "class_id": 2, "score": 0.123457, "box": [0.33, 0.67, 10.0, 20.0]}]
     }
-    (row,) = TASK.csv_rows(rendered)
+    (row,) = result.rows()
     assert row == {
         "rank": 1,
         "label": "blue",
@@ -192,7 +169,7 @@ def test_render_rounds_and_csv_is_flat() -> None:
         "x2": 10.0,
         "y2": 20.0,
     }
-    assert set(row) == set(TASK.csv_columns)
+    assert set(row) == set(TASK.columns)
 
 
 def test_golden_differences_match_sets_and_name_what_differs() -> None:
@@ -231,11 +208,9 @@ def test_score_threshold_0_stays_bounded_in_time_and_memory() -> None:
 
 
 def test_feeds_of_both_families() -> None:
-    manifest = detector_manifest(FAMILIES["two-stage"], input_hw=INPUT_HW)
+    spec = detector_manifest(FAMILIES["two-stage"], input_hw=INPUT_HW).pipeline
     prepared = Prepared(np.zeros((*INPUT_HW, 3), np.uint8), ImageTransform((10, 20), INPUT_HW, (32, 64), (3.2, 3.2)))
-    feeds = TASK.feeds(
-        [prepared] * 2, [Options(score_threshold=t, iou_threshold=0.5) for t in (0.1, 0.2)], manifest.pipeline
-    )
+    feeds = TASK.feeds([prepared] * 2, [Options(score_threshold=t, iou_threshold=0.5) for t in (0.1, 0.2)], spec)
     assert feeds["images"].shape == (2, *INPUT_HW, 3)
     assert feeds["content_hw"].tolist() == [[32, 64], [32, 64]]
     assert feeds["score_threshold"].tolist() == np.float32([0.1, 0.2]).tolist()

@@ -63,7 +63,7 @@ def reseal(package: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"schema_version": 1', '"schema_version": 2', "schema_version"),
+        ('"schema_version": 2', '"schema_version": 1', "schema_version"),
         ('"name": "colours"', '"name": "Bad Name"', "name"),
         ('"red"', '"green"', "no label twice"),
         ('"opset": 18', '"opset": 18, "surprise": 1', "surprise"),

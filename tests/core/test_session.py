@@ -9,7 +9,7 @@ import psutil
 
 from foveal.inference.session import Session, SessionSettings, open_session
 
-MEGABYTES = 48  # of each float tensor inside the graph; glibc would give so much back to the kernel after each run
+MEGABYTES = 48  # of each float tensor inside the graph; glibc would give so much back after each run
 
 
 def greedy_session() -> Session:

@@ -15,6 +15,7 @@ from foveal.imaging.tiling import windows_over
 from foveal.inference.pipeline import Pipeline
 from foveal.options import Options
 from foveal.synth import rectangles
+from foveal.tasks import TASKS
 from foveal.tasks.semantic_segmentation import SemanticMap
 from tests.core.test_semantic import predictor
 
@@ -60,7 +61,8 @@ def test_join_takes_each_pixel_from_the_window_that_keeps_it() -> None:
         ]
         shown[inner] = whole[rows.kept_start : rows.kept_stop, columns.kept_start : columns.kept_stop]
         maps.append(SemanticMap(shown, tuple("abcde"), (128, 128)))
-    assert np.array_equal(tiling.join(iter(maps), windows, (200, 300)).class_map, whole)
+    joined = TASKS["semantic-segmentation"].join(zip(windows, maps, strict=True), (200, 300))
+    assert np.array_equal(joined.class_map, whole)
 
 
 @pytest.fixture(scope="module")

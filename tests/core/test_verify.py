@@ -54,8 +54,8 @@ def test_a_manifest_with_another_input_is_refused() -> None:
     with pytest.raises(BadPackage, match=r"inputs of model\.onnx"):
         check_graph(predictor(wrong, graph))
     inputs = packages.colour_manifest().pipeline.inputs
-    with pytest.raises(BadPackage, match="first input of model inputs"):
-        check_graph(predictor(wrong.model_copy(update={"inputs": inputs}), graph))
+    with pytest.raises(BadPackage, match="expected as first input"):
+        check_graph(predictor(packages.with_pipeline(wrong, inputs=inputs), graph))
 
 
 def test_a_graph_that_is_wrong_in_batches_is_refused() -> None:

@@ -25,11 +25,9 @@ LOGITS = hnp.arrays(np.float32, st.integers(2, 9), elements=st.floats(-60, 60, w
 
 def decoded(logits: np.ndarray, temperature: float | None) -> Classification:
     labels = tuple("abcdefghi"[: len(logits)])
-    manifest = colour_manifest(labels=labels, calibration={"temperature": temperature})
+    spec = colour_manifest(labels=labels, calibration={"temperature": temperature}).pipeline
     transform = ImageTransform(image_hw=(4, 4), input_hw=(4, 4), content_hw=(4, 4), scale_xy=(1.0, 1.0))
-    return ClassificationTask().decode(
-        {"logits": logits}, transform, manifest.pipeline, Options(top_k=100).resolved(manifest.pipeline.defaults)
-    )
+    return ClassificationTask().decode({"logits": logits}, transform, spec, Options(top_k=100).resolved(spec.defaults))
 
 
 @given(logits=LOGITS, temperature=st.floats(0.02, 64))

@@ -13,7 +13,7 @@ from foveal import synth
 from foveal.inference.pipeline import Predictor
 from foveal.options import MAX_DETECTIONS, Options
 from foveal.synth.scene import Scene
-from tests.core.test_object_detection import photo
+from tests.helpers.images import stored_turned as photo
 from tests.helpers.packages import encoded
 
 ZOO = Path(__file__).parents[2] / "zoo"

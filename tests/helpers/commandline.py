@@ -1,5 +1,8 @@
 """Commands as a user types them, in this process."""
 
+import sys
+from pathlib import Path
+
 from typer.testing import CliRunner
 
 from foveal import cli
@@ -12,3 +15,9 @@ def foveal(*words: object) -> tuple[int, str, str]:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.stdout, result.stderr
+
+
+def predict_command(zoo: Path, out: Path, folder: Path, *more: str) -> list[str]:
+    code = "from foveal.cli import main; main()"
+    fixed = ["predict", str(folder), "--model", "colours", "--zoo", str(zoo), "--out", str(out)]
+    return [sys.executable, "-c", code, *fixed, *more]

@@ -93,6 +93,11 @@ def colour_manifest(*, input_hw: tuple[int, int] = (8, 8), **changes: Any) -> Ma
     return Manifest(**(fields | changes))
 
 
+def with_pipeline(manifest: Manifest, **changes: Any) -> Manifest:
+    """The manifest with other fields in its pipeline; not validated again."""
+    return manifest.model_copy(update={"pipeline": manifest.pipeline.model_copy(update=changes)})
+
+
 def write_colours(
     zoo: Path,
     name: str = "colours",

@@ -12,9 +12,9 @@ from foveal.inference.pipeline import Predictor
 from foveal.inference.verify import golden_entry
 from foveal.packages.manifest import Manifest
 from foveal.packages.package import ModelPackage
-from tests.core.test_semantic import bright_graph, bright_manifest
 from tests.helpers.detectors import detector_manifest, one_stage_graph, scene, two_stage_graph
 from tests.helpers.packages import colour_manifest, mean_colour_graph
+from tests.helpers.semantic import bright_graph, bright_manifest
 
 HW = (120, 160)  # also every canvas: boxes and maps come back to the pixel
 RECTANGLES = {"red": (16, 16, 64, 64), "green": (80, 40, 144, 104), "blue": (8, 80, 56, 112)}

@@ -39,7 +39,7 @@ def test_kubernetes_hardening() -> None:
 
 
 def exported_metrics() -> set[str]:
-    return set(re.findall(r'"(foveal_\w+)"', (ROOT / "service" / "metrics.py").read_text()))
+    return set(re.findall(r'"(foveal_\w+)"', (ROOT / "service" / "observability" / "metrics.py").read_text()))
 
 
 def test_dashboard_and_autoscaler_ask_for_metrics_that_exist() -> None:

@@ -1,4 +1,4 @@
-"""The engine `ray`: a job's images shared out over the processors of a Ray cluster (https://ray.io).
+"""The engine `ray`: a job's images distributed over the processors of a Ray cluster (https://ray.io).
 
 Images go out in parts of PART; a worker is a Ray actor that holds the job's session and gives back the bytes of a
 part. Parts are handed on in input order, whichever is done first, and never more than AHEAD a worker are kept, so the

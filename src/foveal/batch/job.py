@@ -1,4 +1,4 @@
-"""A batch job: everything that shapes its output, and the bytes that it gives. Where it runs is an engine's matter.
+"""Batch jobs (`Job`): everything that shapes an output, and the bytes that it gives, wherever it runs.
 
 A job can be pickled, and the bytes of an image depend on the job and that image alone: engines may share out the
 images as they like, and what they give, joined in input order, is the same file.

@@ -1,4 +1,4 @@
-"""Output that survives a kill: what is on disk, and how far that got, are written so that a resume loses nothing.
+"""Journaled output (`JournaledFile`): a file that can be continued after a kill.
 
 Beside OUT lies OUT.journal while the work runs: what the entries so far came to, how many bytes of OUT they fill, and a
 fingerprint of the job. Resuming cuts OUT back to those bytes (a torn line goes) and continues with the next entry, so

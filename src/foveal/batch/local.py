@@ -1,4 +1,4 @@
-"""Many images -> entries, in input order: each thread reads, decodes, infers and finishes an image of its own.
+"""The local engine: many images -> entries, in input order, on the threads of this machine.
 
 The session is shared; its runs go side by side, each on its share of the cores. That beats one run on all of them: no
 core waits for another inside an operator, and reading overlaps computing by itself (docs/BENCHMARKS.md). Bits are the

@@ -1,4 +1,4 @@
-"""Where images come from: files, folders, globs, lists of names and tar archives -> named, readable sources."""
+"""Sources of a batch job: files, folders, globs, lists of names and tar archives -> named, readable images."""
 
 import os
 import sys

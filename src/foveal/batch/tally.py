@@ -1,4 +1,4 @@
-"""What a batch job has come to so far: how many images, how many failed, what was found."""
+"""Tally of a batch job (`Tally`): how many images, how many failed, what was found."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any

@@ -1,1 +1,1 @@
-"""Commands of the core. Heavy imports stand inside the functions, so that `--help` stays instant."""
+"""Commands of the core. Heavy imports stand inside the functions, so that `--help` stays fast."""

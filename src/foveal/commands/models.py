@@ -1,14 +1,15 @@
-"""`foveal models`: what is in the zoo."""
+"""`foveal models`: the models of the zoo."""
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from foveal.commands.parameters import Zoo
+
 
 def models(
-    zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
+    zoo: Zoo = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array instead of a table.")] = False,
 ) -> None:
     """List the models of the zoo: verified packages only, each with its task, input and measured quality."""

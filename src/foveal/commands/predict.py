@@ -2,64 +2,77 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from foveal.commands.parameters import Provider, Zoo
+
 if TYPE_CHECKING:
-    from foveal.batch.job import Job, Piece
+    from foveal.batch.job import Job
+    from foveal.batch.output import Engine
     from foveal.batch.sources import Source
     from foveal.batch.tally import Tally
-    from foveal.formats import Framed
     from foveal.options import Options
     from foveal.packages.package import ModelPackage
 
-    Engine = Callable[[Sequence[Source]], Iterator[Piece]]
+Text = str | None  # options of a prediction come as text: foveal.options parses them, for HTTP and here
+Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, globs, .tar, @LIST or - (stdin).")]
+Model = Annotated[str, typer.Option(help="NAME, NAME@VERSION or a package folder.")]
+Format = Annotated[str, typer.Option("--format", help="jsonl | csv | coco | parquet")]
+Out = Annotated[Path | None, typer.Option(help="Write here instead of stdout.")]
+Overlay = Annotated[Path | None, typer.Option(help="Folder for annotated images (JPEG).")]
+Maps = Annotated[Path | None, typer.Option(help="Folder for PNGs of instance or class ids.")]
+CocoTruth = Annotated[Path | None, typer.Option(help="Format coco: a data set whose ids to use.")]
+Resume = Annotated[bool, typer.Option(help="Continue --out after a kill; nothing lost or doubled.")]
+Shard = Annotated[str | None, typer.Option(metavar="I/N", help="Only every N-th image, from the I-th.")]
+FailFast = Annotated[bool, typer.Option(help="Stop at the first image that fails.")]
+TopK = Annotated[Text, typer.Option(help="Classification: number of classes, best first.")]
+ScoreThreshold = Annotated[Text, typer.Option(help="Keep detections with a score strictly greater, 0..1.")]
+IouThreshold = Annotated[Text, typer.Option(help="NMS overlap, 0..1.")]
+MaxDetections = Annotated[Text, typer.Option(help="At most so many detections, 1..300.")]
+Classes = Annotated[Text, typer.Option(help="Comma list: only these labels.")]
+MaskFormat = Annotated[Text, typer.Option(help="rle | polygon | png | none")]
+Tile = Annotated[Text, typer.Option(help="Class maps: windows of so many px, for large images.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Images a run of the session takes; 1 is best on CPU.")]
+Threads = Annotated[int | None, typer.Option(min=1, max=64, help="Runs side by side; default one a core, at most 8.")]
+EngineName = Annotated[str, typer.Option(help="local | ray: here, or shared out over a Ray cluster.")]
+RayAddress = Annotated[
+    str | None, typer.Option(help="HOST:PORT, auto (RAY_ADDRESS or this machine's Ray) or local (start one).")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Ray: how many; default one a processor.")]
 
 
 def predict(
-    paths: Annotated[
-        list[str], typer.Argument(metavar="PATH", help="Files, folders, globs, .tar, @LIST or - (stdin).")
-    ],
-    model: Annotated[str, typer.Option(help="NAME, NAME@VERSION or a package folder.")],
-    zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
-    format_: Annotated[str, typer.Option("--format", help="jsonl | csv | coco | parquet")] = "jsonl",
-    out: Annotated[Path | None, typer.Option(help="Write here instead of stdout.")] = None,
-    overlay: Annotated[Path | None, typer.Option(help="Folder for annotated images (JPEG).")] = None,
-    maps: Annotated[Path | None, typer.Option(help="Folder for PNGs of instance or class ids.")] = None,
-    coco_truth: Annotated[Path | None, typer.Option(help="Format coco: a data set whose ids to use.")] = None,
-    resume: Annotated[bool, typer.Option(help="Continue --out after a kill; nothing lost or doubled.")] = False,
-    shard: Annotated[str | None, typer.Option(metavar="I/N", help="Only every N-th image, from the I-th.")] = None,
-    fail_fast: Annotated[bool, typer.Option(help="Stop at the first image that fails.")] = False,
-    top_k: Annotated[str | None, typer.Option(help="Classification: number of classes, best first.")] = None,
-    score_threshold: Annotated[
-        str | None, typer.Option(help="Keep detections with a score strictly greater, 0..1.")
-    ] = None,
-    iou_threshold: Annotated[str | None, typer.Option(help="NMS overlap, 0..1.")] = None,
-    max_detections: Annotated[str | None, typer.Option(help="At most so many detections, 1..300.")] = None,
-    classes: Annotated[str | None, typer.Option(help="Comma list: only these labels.")] = None,
-    mask_format: Annotated[str | None, typer.Option(help="rle | polygon | png | none")] = None,
-    tile: Annotated[str | None, typer.Option(help="Class maps: windows of so many px, for large images.")] = None,
-    provider: Annotated[str, typer.Option(help="cpu | cuda | tensorrt | openvino")] = "cpu",
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="ImageFiles a run of the session takes; 1 is best on CPU.")
-    ] = 1,
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Runs side by side; default one a core, at most 8.")
-    ] = None,
-    engine: Annotated[str, typer.Option(help="local | ray: here, or shared out over a Ray cluster.")] = "local",
-    ray_address: Annotated[
-        str | None, typer.Option(help="HOST:PORT, auto (RAY_ADDRESS or this machine's Ray) or local (start one).")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Ray: how many; default one a processor.")] = None,
+    paths: Paths,
+    model: Model,
+    zoo: Zoo = None,
+    format_: Format = "jsonl",
+    out: Out = None,
+    overlay: Overlay = None,
+    maps: Maps = None,
+    coco_truth: CocoTruth = None,
+    resume: Resume = False,
+    shard: Shard = None,
+    fail_fast: FailFast = False,
+    top_k: TopK = None,
+    score_threshold: ScoreThreshold = None,
+    iou_threshold: IouThreshold = None,
+    max_detections: MaxDetections = None,
+    classes: Classes = None,
+    mask_format: MaskFormat = None,
+    tile: Tile = None,
+    provider: Provider = "cpu",
+    batch_size: BatchSize = 1,
+    threads: Threads = None,
+    engine: EngineName = "local",
+    ray_address: RayAddress = None,
+    workers: Workers = None,
 ) -> None:
     """Run a model over files, folders, globs, tar archives and lists of names.
 
@@ -68,27 +81,12 @@ def predict(
     from foveal.batch.image_files import ImageFiles
     from foveal.batch.job import Job
     from foveal.batch.local import default_threads
-    from foveal.batch.sources import expand
-    from foveal.batch.sources import shard as take_shard
-    from foveal.errors import BadRequest, UnknownName
-    from foveal.formats import FORMATS
     from foveal.formats.coco import CocoIds
     from foveal.inference.session import SessionSettings
-    from foveal.packages.package import ModelPackage
-    from foveal.packages.zoo import locate
 
-    if format_ not in FORMATS:
-        raise UnknownName.among("format", format_, FORMATS)
-    if resume and out is None:
-        raise BadRequest("--resume: expected --out FILE beside it; stdout cannot be continued")
-    if coco_truth is not None and format_ != "coco":
-        raise BadRequest(f"--coco-truth: expected --format coco, got {format_}")
-    sources = expand(paths) if shard is None else take_shard(expand(paths), shard)
-    settings = SessionSettings(provider=provider)
-    package = ModelPackage.open(locate(model, zoo))
-    if batch_size > package.manifest.pipeline.max_batch:
-        raise BadRequest(f"--batch-size: expected at most {package.manifest.pipeline.max_batch}, got {batch_size}")
-    raw = {
+    _check(format_, out, coco_truth, resume=resume)
+    sources, package = _sources(paths, shard), _package(model, zoo, batch_size)
+    given = {
         "top_k": top_k,
         "score_threshold": score_threshold,
         "iou_threshold": iou_threshold,
@@ -99,8 +97,8 @@ def predict(
     }
     job = Job(
         package,
-        _options(package, raw),
-        settings,
+        _options(package, given),
+        SessionSettings(provider=provider),
         format=format_,
         coco_ids=None if coco_truth is None else CocoIds.read(coco_truth),
         images=ImageFiles(overlay, maps),
@@ -108,10 +106,50 @@ def predict(
         threads=threads or default_threads(),
         fail_fast=fail_fast,
     )
-    job.images.check(package.manifest.task)
-    run = _engine(job, engine, ray_address, workers)
+    _run(job, sources, _engine(job, engine, ray_address, workers), out, resume=resume)
+
+
+def _check(format_: str, out: Path | None, coco_truth: Path | None, *, resume: bool) -> None:
+    """Refuse flags that do not go together, before anything is opened."""
+    from foveal.errors import BadRequest, UnknownName
+    from foveal.formats import FORMATS
+
+    if format_ not in FORMATS:
+        raise UnknownName.among("format", format_, FORMATS)
+    if resume and out is None:
+        raise BadRequest("--resume: expected --out FILE beside it; stdout cannot be continued")
+    if coco_truth is not None and format_ != "coco":
+        raise BadRequest(f"--coco-truth: expected --format coco, got {format_}")
+
+
+def _sources(paths: Sequence[str], which: str | None) -> list[Source]:
+    from foveal.batch.sources import expand, shard
+
+    return expand(paths) if which is None else shard(expand(paths), which)
+
+
+def _package(model: str, zoo: Path | None, batch_size: int) -> ModelPackage:
+    from foveal.errors import BadRequest
+    from foveal.packages.package import ModelPackage
+    from foveal.packages.zoo import locate
+
+    package = ModelPackage.open(locate(model, zoo))
+    largest = package.manifest.pipeline.max_batch
+    if batch_size > largest:
+        raise BadRequest(f"--batch-size: expected at most {largest}, got {batch_size}")
+    return package
+
+
+def _run(job: Job, sources: Sequence[Source], run: Engine, out: Path | None, *, resume: bool) -> None:
+    """Do the work and say what it came to; exit code 1 when images failed."""
+    from foveal.batch.output import to_file, to_stream
+
+    job.images.check(job.package.manifest.task)
     start = perf_counter()
-    tally, skipped = _to_stdout(job, sources, run) if out is None else to_file(job, sources, run, out, resume=resume)
+    if out is None:
+        tally, skipped = to_stream(job, sources, run, sys.stdout.buffer), 0
+    else:
+        tally, skipped = to_file(job, sources, run, out, resume=resume)
     for line in _summary(job, tally, skipped, perf_counter() - start):
         typer.echo(f"foveal: {line}", err=True)
     if tally.failed:
@@ -141,65 +179,6 @@ def _engine(job: Job, name: str, ray_address: str | None, workers: int | None) -
     if ray_address is not None or workers is not None:
         raise BadRequest("--ray-address, --workers: expected --engine ray beside them")
     return partial(job.pieces, job.predictor())
-
-
-def _to_stdout(job: Job, sources: Sequence[Source], run: Engine) -> tuple[Tally, int]:
-    """As `to_file`, on stdout."""
-    from foveal.batch.tally import Tally
-    from foveal.formats import Framed
-
-    writer, stream, tally = job.writer(), sys.stdout.buffer, Tally()
-    if isinstance(writer, Framed):
-        with TemporaryDirectory(prefix="foveal-") as folder:
-            tally, _ = to_file(job, sources, run, Path(folder, "out"), resume=False)
-            with Path(folder, "out").open("rb") as file:
-                shutil.copyfileobj(file, stream)
-    else:
-        stream.write(writer.header())
-        for piece in _tracked(run, sources):
-            stream.write(piece.data)
-            tally += piece.tally
-    stream.flush()
-    return tally, 0
-
-
-def to_file(job: Job, sources: Sequence[Source], run: Engine, out: Path, *, resume: bool) -> tuple[Tally, int]:
-    """Write a file that can be resumed after a kill.
-
-    Returns:
-        What all of it came to, also what was there before a resume; and how many images that was.
-    """
-    from foveal.batch.journal import JournaledFile
-    from foveal.formats import Framed
-
-    writer = job.writer()
-    grown = out.with_name(out.name + ".lines") if isinstance(writer, Framed) else out
-    with JournaledFile(grown, job=job.fingerprint(sources), resume=resume) as file:
-        skipped = file.tally.images
-        if file.empty:
-            file.append(writer.header())
-        for piece in _tracked(run, sources[skipped:]):
-            file.append(piece.data, piece.tally)
-        if isinstance(writer, Framed):
-            file.save()
-            _assemble(writer, grown, out)
-    if grown != out:
-        grown.unlink()
-    return file.tally, skipped
-
-
-def _tracked(run: Engine, sources: Sequence[Source]) -> Iterator[Piece]:
-    from foveal.progress import track
-
-    return track(run(sources), total=len(sources), what="predict", size=lambda piece: piece.tally.images)
-
-
-def _assemble(writer: Framed, lines: Path, out: Path) -> None:
-    """The finished file appears at once or not at all."""
-    temporary = out.with_name(out.name + ".tmp")
-    with lines.open("rb") as read, temporary.open("wb") as written:
-        writer.assemble(read, written)
-    os.replace(temporary, out)
 
 
 def _summary(job: Job, tally: Tally, skipped: int, seconds: float) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`foveal data synth`: a drawn data set with exact ground truth, to walk the whole road offline."""
+"""`foveal data synth`: a drawn data set with exact ground truth."""
 
 from __future__ import annotations
 

@@ -1,17 +1,18 @@
-"""`foveal verify`: prove a package again, as far as that goes without torch."""
+"""`foveal verify`: verification of a package, as far as that goes without torch."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from foveal.commands.parameters import PackageName, Provider, Zoo
+
 
 def verify(
-    package: Annotated[str, typer.Argument(metavar="PACKAGE", help="NAME, NAME@VERSION or a package folder.")],
-    zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
-    provider: Annotated[str, typer.Option(help="cpu | cuda | tensorrt | openvino")] = "cpu",
+    package: PackageName,
+    zoo: Zoo = None,
+    provider: Provider = "cpu",
 ) -> None:
     """Prove a package again: every file's sha256, the manifest, the graph, batches and golden results.
 

@@ -1,4 +1,4 @@
-"""What an output format must be able to do."""
+"""Protocols of output formats (`Writer`, `Framed`)."""
 
 from typing import BinaryIO, Protocol, runtime_checkable
 

@@ -1,4 +1,4 @@
-"""Class maps: from the model input to the image's own size, and to bytes."""
+"""Class maps: from the model input to the size of the image, and to PNG or RLE."""
 
 import base64
 from collections.abc import Mapping, Sequence

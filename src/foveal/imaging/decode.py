@@ -1,4 +1,4 @@
-"""bytes -> HWC uint8 RGB. The ONLY decoder: training, evaluation, CLI and service all read images here.
+"""Image decoding (`decode`): bytes -> HWC uint8 RGB. The only decoder: training, evaluation, CLI and service use it.
 
 Rules, the same for every container:
 - The bytes decide the format, never a file name or a declared type.

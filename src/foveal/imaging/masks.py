@@ -1,4 +1,4 @@
-"""Instance masks, one at a time and only inside their box: soft m x m -> bitmap -> RLE, polygons or PNG.
+"""Instance masks: soft m x m -> bitmap -> RLE, polygons or PNG, one at a time and only inside their box.
 
 A crowded full-HD image costs milliseconds and megabytes here, since a full-size bitmap is never made except for a
 1-bit PNG. Geometry is torchvision's `paste_masks_in_image` (Mask R-CNN, He et al. 2017; padding by one mask pixel

@@ -1,4 +1,4 @@
-"""ONE preprocessing for training, evaluation, export and serving: geometry there and back.
+"""Preprocessing (`Preprocess`) for training, evaluation, export and serving, and its inverse (`ImageTransform`).
 
 `Preprocess` says how an image of any size becomes the uint8 model input that a graph reads; `ImageTransform` remembers
 what was done to one image, so that boxes and maps come back to its original pixels. Normalisation (mean, std) happens
@@ -111,7 +111,7 @@ class Preprocess(BaseModel):
         return self.resized_hw(image_hw) if self.reduced_decode else None
 
     def apply(self, image: Decoded) -> tuple[UInt8Array, ImageTransform]:
-        """Image -> (model input HWC uint8 RGB, Frame). Geometry follows the ORIGINAL size, however it was decoded."""
+        """Image -> (model input HWC uint8 RGB, transform). Geometry follows the original size, however decoded."""
         if self.mode == "center_crop":
             return self._crop(image)
         resized_hw = self.resized_hw(image.image_hw)

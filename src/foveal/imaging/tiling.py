@@ -1,4 +1,4 @@
-"""Sliding windows: a large image is answered in overlapping parts, so that it keeps its detail on a small model input.
+"""Sliding windows (`Window`): a large image is predicted in overlapping parts, so that it keeps its detail.
 
 Each window is treated as if it were an image. Near its border a network sees too little around a pixel, so windows
 overlap by a quarter of their side, and each pixel of the answer comes from the window in which it lies deepest: the

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions: settings in, and what really runs read back."""
+"""ONNX Runtime sessions (`open_session`): settings in, and what really runs read back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ PROVIDERS = {
 
 
 # One arena of CPU memory for all sessions of the process. What a run has freed serves the next one, of whichever model,
-# and the kernel is not asked for it page by page, which took an eighth of a large run; with an arena for each session,
-# ONNX Runtime's own way, every model would keep its peak for ever.
+# and the operating system is not asked for it page by page, which took an eighth of a large run; with an arena for each
+# session, ONNX Runtime's own way, every model would keep its peak for ever.
 ort.create_and_register_allocator(
     ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT), None
 )

@@ -1,4 +1,4 @@
-"""What a package can prove about itself without torch: its graph, its batches and its golden results.
+"""Verification of a package without torch: its graph, its batches and its golden results.
 
 The service turns ready on `check_golden`, and `foveal verify` runs all three; the golden check goes through the WHOLE
 pipeline, from the PNG's bytes to the rendered JSON.
@@ -46,7 +46,7 @@ def check_graph(predictor: Predictor) -> None:
             raise BadPackage(f"{ref}: {kind}s of model.onnx: expected {_listed(expected)}, got {_listed(got)}")
     model_input = ("uint8", (*spec.preprocess.input_hw, 3))
     if (spec.inputs[0].dtype, spec.inputs[0].shape[1:]) != model_input:
-        raise BadPackage(f"{ref}: expected a first input of model inputs {model_input}, got {_listed(spec.inputs)}")
+        raise BadPackage(f"{ref}: expected as first input {model_input}, got {_listed(spec.inputs)}")
 
 
 def check_batches(predictor: Predictor) -> None:

@@ -1,4 +1,4 @@
-"""Scores from (result, truth) pairs, so that checkpoints and packages are scored by the same code.
+"""Scoring registry (`SCORING`): scores from (result, truth) pairs, the same code for checkpoints and packages.
 
 One line a task; its scorer is imported when it is asked for, so that COCO's tools load only for detections.
 """

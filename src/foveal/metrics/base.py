@@ -1,4 +1,4 @@
-"""What scoring one model on one split gives, whatever the task."""
+"""Scores (`Scores`): what scoring one model on one split gives, whatever the task."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""95 % intervals, so that a figure from 60 images does not look like one from 60 000."""
+"""Bootstrap 95 % intervals of metrics."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""What goes wrong at one confidence: kinds of errors, counting errors, and how well outlines sit.
+"""Errors of a detector at one score threshold: kinds of errors, counting errors, quality of outlines.
 
 Kinds of errors are those of TIDE (Bolya et al., ECCV 2020, section 2.2; the idea is Hoiem et al., ECCV 2012), counted
 instead of weighted. A detection that is not right has exactly one kind; IoU >= 0.5 finds an object, < 0.1 sees none:

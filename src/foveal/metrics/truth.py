@@ -1,4 +1,4 @@
-"""What is true about the objects of one image: boxes, classes, crowds, and masks as COCO run lengths."""
+"""Ground truth of the objects of one image (`ObjectTruth`): boxes, classes, crowds, masks as COCO run lengths."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Model packages: the only thing handed from one stage to the next.
+"""Model packages (`ModelPackage`): folders of a proved model, the only thing handed from stage to stage.
 
 A package is a folder `model.onnx manifest.json CARD.md golden/ SHA256SUMS`. SHA256SUMS lists every other file and is
 written last; its own sha256 is the package's digest. Opening checks every byte, and refuses files that are not listed.

@@ -1,4 +1,4 @@
-"""Textures and the photographic effects that are laid over a finished drawing."""
+"""Textures and photographic effects for finished drawings."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Where things go."""
+"""Placement of objects in a drawn scene."""
 
 from collections.abc import Iterable, Sequence
 

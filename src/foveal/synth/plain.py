@@ -1,4 +1,4 @@
-"""Flat rectangles on a flat ground: for tests that must know every pixel beforehand."""
+"""Plain scenes: flat rectangles on a flat ground, for tests that must know every pixel beforehand."""
 
 import numpy as np
 

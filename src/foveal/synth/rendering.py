@@ -1,4 +1,4 @@
-"""Things on a ground -> image and truth.
+"""Rendering of scenes: objects on a ground -> image and ground truth.
 
 A drawing happens in two passes. The first finds which thing owns which pixel, and leaves out the things of which too
 little would be seen, so that no truth is unlearnable. The second paints what is left, far to near.

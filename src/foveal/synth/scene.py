@@ -1,4 +1,4 @@
-"""A drawn image and the truth about it.
+"""Scenes (`Scene`): a drawn image and its ground truth.
 
 The truth is what can be SEEN in the drawing: a pixel belongs to the topmost outline that contains the pixel's centre.
 Edges are blended into what lies below (a pixel whose centre is inside shows at least half of its owner), so images

@@ -1,4 +1,4 @@
-"""The styles by name, and `draw`: seed and index -> Scene."""
+"""Styles by name (`STYLES`), and `draw`: seed and index -> Scene."""
 
 import zlib
 from collections.abc import Callable

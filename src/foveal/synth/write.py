@@ -1,4 +1,4 @@
-"""Scenes as a data set on disk, in the layouts that Foveal reads.
+"""Drawn data sets on disk, in the layouts that Foveal reads.
 
 Image i goes to the same split and looks the same whatever the number of images: of ten in a row seven train, two
 validate, the last tests. For classification the ten are rounds over all classes, so that every split has them all.
