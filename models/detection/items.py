@@ -15,7 +15,7 @@ from foveal.metrics.truth import ObjectTruth
 from foveal.models.data.dataset import Sample
 from foveal.models.data.loading import SampleKey, seeded
 from foveal.models.data.model_inputs import ModelInputs
-from foveal.models.detection.augment import Augmentation, Scene, usable
+from foveal.models.detection.augmentation import Augmentation, Scene, usable
 from foveal.models.detection.layouts.truth import UInt8Array, bitmaps
 from foveal.models.detection.mosaic import copy_paste, mosaic
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
