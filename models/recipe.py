@@ -160,6 +160,15 @@ class Recipe(BaseModel):
         for name in fields:
             if name not in cls.model_fields:
                 raise BadRecipe(f"unknown recipe field {name!r}; choices: {', '.join(sorted(cls.model_fields))}")
+        return cls.of(fields)
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """The recipe with these fields and defaults for the others.
+
+        Raises:
+            BadRecipe: wrong type or range, or fields that do not go together.
+        """
         try:
             return cls.model_validate(fields)
         except ValidationError as error:

@@ -59,7 +59,7 @@ def read_data(task: str, recipe: Mapping[str, Any], root: Path, split_file: Path
     fields = {name: value for name, value in recipe.items() if name in reader.recipe_type.model_fields}
     if fields.get("split_file") and split_file is None:
         raise BadData(f"the model's recipe splits by {fields['split_file']}: give it as --split-file")
-    resolved = reader.recipe_type.model_validate({**fields, "split_file": split_file and str(split_file)})
+    resolved = reader.recipe_type.of({**fields, "split_file": split_file and str(split_file)})
     return reader.load(root, resolved)
 
 

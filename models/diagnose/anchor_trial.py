@@ -82,7 +82,7 @@ def with_tuned_anchors(recipe: DetectionRecipe, sides: Array) -> DetectionRecipe
         "anchor_sizes_px": tuple(round(float(size) / middle, 1) for size in sorted(squares)),
         "anchor_ratios": tuple(sorted(round(float(height / width), 2) for width, height in equal_areas)),
     }
-    return type(recipe).model_validate({**recipe.model_dump(), **found})
+    return type(recipe).of({**recipe.model_dump(), **found})
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def compare(
     for seed in range(seeds):
         for name, one, into in zip(("now", "tuned"), pair, scores, strict=True):
             changes = {"epochs": epochs, "seed": one.recipe.seed + seed}
-            recipe = type(one.recipe).model_validate({**one.recipe.model_dump(), **changes})
+            recipe = type(one.recipe).of({**one.recipe.model_dump(), **changes})
             log(f"{name} anchors, seed {recipe.seed}:")
             into.append(short_run(recipe, data_root, out / f"{name}-{recipe.seed}", log))
     metric = trainer_of(pair[0].recipe.task).best_metric
