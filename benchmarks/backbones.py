@@ -30,9 +30,10 @@ from foveal.export.tasks import exporter_of
 from foveal.inference.pipeline import Pipeline
 from foveal.inference.session import SessionSettings, open_session
 from foveal.models.backbones import BACKBONES
-from foveal.models.classification.trainer import ClassificationRecipe
-from foveal.models.training.checkpoint import Checkpoint, load_run
-from foveal.models.training.loop import train
+from foveal.models.classification.recipe import ClassificationRecipe
+from foveal.models.readers import reader_of
+from foveal.models.runs import load_run, train
+from foveal.models.training.checkpoint import Checkpoint
 from foveal.models.training.run_folder import data_root, read_info
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "sign-digits.toml"  # the split comes from here
@@ -66,7 +67,7 @@ def measure(name: str, weights: str, data: Path, run: Path) -> dict[str, Any]:
         train(short_recipe(name, weights), data, run, log=lambda line: print(line, flush=True))
     checkpoint = load_run(run)
     exporter = exporter_of(checkpoint.task)
-    test = checkpoint.trainer.load_data(data_root(run), checkpoint.recipe).splits.test
+    test = reader_of(checkpoint.task).load(data_root(run), checkpoint.recipe).splits.test
     draft = describe(checkpoint, name="row", number=1, max_batch=MAX_BATCH)
     reference = Pipeline(draft, exporter.reference(checkpoint), "torch")
     graph = Pipeline(draft, *open_session(exporter.trace(checkpoint), SessionSettings(threads=1)))

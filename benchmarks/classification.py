@@ -21,7 +21,7 @@ import torch
 
 from foveal.export.tasks import exporter_of
 from foveal.inference.session import SessionSettings, open_session
-from foveal.models.training.checkpoint import load_run
+from foveal.models.runs import load_run
 
 ORT, EAGER, CHANNELS_LAST = "ONNX Runtime", "torch eager", "torch eager, channels last"
 Way = Callable[[np.ndarray], np.ndarray]

@@ -66,7 +66,7 @@ def graph(run: Path, rounds: int) -> dict[str, Any]:
 
     from foveal.export.segmentation import ClassMap
     from foveal.export.tasks import exporter_of
-    from foveal.models.training.checkpoint import load_run
+    from foveal.models.runs import load_run
 
     torch.set_num_threads(1)
     checkpoint = load_run(run)

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 
 from foveal.metrics.semantic import score_segmentation
-from foveal.models.segmentation.trainer import result_of
-from foveal.models.training.checkpoint import load_run
+from foveal.models.readers import reader_of
+from foveal.models.runs import load_run
+from foveal.models.segmentation.scoring import result_of
 from foveal.models.training.run_folder import data_root
 from foveal.tasks.semantic_segmentation import SemanticMap
 
@@ -28,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
     checkpoint = load_run(arguments.run)
     recipe, labels = checkpoint.recipe, checkpoint.labels
-    data = checkpoint.trainer.load_data(arguments.data or data_root(arguments.run), recipe)
+    data = reader_of(checkpoint.task).load(arguments.data or data_root(arguments.run), recipe)
     samples = data.splits[arguments.split]
     nearest, bilinear = [], []
     for sample, (model_input, _) in zip(samples, checkpoint.trainer.eval_set(samples, recipe), strict=True):  # type: ignore[call-overload]

@@ -31,7 +31,7 @@ def export(
     When the graph or its metrics are not those of the trained model nothing is written, and the exit code is 1.
     """
     from foveal.export.build import Target, build
-    from foveal.models.training.checkpoint import load_run
+    from foveal.models.runs import load_run
 
     target = Target.of(out)
     checkpoint = load_run(run)
@@ -109,7 +109,7 @@ def _subject(model: str, zoo: Path | None, provider: str) -> _Subject:
         return _Subject(predictor, predictor.manifest.recipe, predictor.manifest.data.fingerprint)
     from foveal.export.build import pipeline_spec
     from foveal.export.tasks import exporter_of
-    from foveal.models.training.checkpoint import load_run
+    from foveal.models.runs import load_run
 
     checkpoint = load_run(Path(model))
     reference = exporter_of(checkpoint.task).reference(checkpoint)
@@ -120,7 +120,8 @@ def _subject(model: str, zoo: Path | None, provider: str) -> _Subject:
 def _splits(run: Path, checkpoint: Checkpoint, data: Path | None) -> Splits[Any]:
     """Those of the very data set that the run was trained with."""
     from foveal.errors import BadData
-    from foveal.models.tasks import load_data
+    from foveal.models.readers import load_data
+    from foveal.models.training.exportable import check_exportable
     from foveal.models.training.run_folder import data_root
 
     dataset = load_data(checkpoint.recipe, data or data_root(run))
@@ -128,8 +129,7 @@ def _splits(run: Path, checkpoint: Checkpoint, data: Path | None) -> Splits[Any]
         raise BadData(
             f"{data or data_root(run)}: expected the data set of training, {checkpoint.data.fingerprint}, got another"
         )
-    if not dataset.splits.test:
-        raise BadData(f"{dataset.name}: expected held-out images in split 'test', got none")
+    check_exportable(checkpoint.trainer, checkpoint.recipe, dataset)
     return dataset.splits
 
 

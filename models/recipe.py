@@ -1,4 +1,4 @@
-"""The recipe: every number that training depends on, in one flat TOML file; `--set name=value` overrides a field.
+"""The recipe (`Recipe`): all that a training depends on, in one flat TOML file; `--set name=value` overrides a field.
 
 The resolved recipe is written into the run folder, comments included, and can be given back with `--recipe`.
 """
@@ -6,10 +6,10 @@ The resolved recipe is written into the run folder, comments included, and can b
 import json
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticUndefined
@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from foveal.errors import BadRecipe
 
 READY = Path(__file__).parent / "presets"  # <task>/<size of the data set>.toml
+Side = Annotated[int, Field(ge=1)]  # px
 
 
 class Recipe(BaseModel):
@@ -24,18 +25,18 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    task: str = Field(description="what the model answers")
-    architecture: str = Field(description="which network of the task")
+    task: str = Field(description="name of the task")
+    architecture: str = Field(description="network of the task")
     backbone: str = Field("mobilenet_v2", description="backbone of the network, a name of the backbone registry")
     weights: str = Field(
-        "imagenet", description="where the backbone starts: imagenet, none, a state_dict file, or an earlier run"
+        "imagenet", description="initial weights of the backbone: imagenet, none, a state_dict file or a run folder"
     )
     weights_licence: str | None = Field(None, description="licence of a weights file; published weights know theirs")
     data_licence: str = Field("not stated", description="licence of the data set; it ends up on the package's card")
-    input_hw: tuple[int, int] = Field((224, 224), description="height and width in px of what the network reads")
+    input_hw: tuple[Side, Side] = Field((224, 224), description="height and width of the model input in px")
 
     group_by: str | None = Field(
-        None, description="pattern of the file name; equal captures (related photos) never straddle two splits"
+        None, description="pattern of the file name; samples with equal captures (related photos) stay in one split"
     )
     group_block: int | None = Field(
         None, ge=1, description="with group_by: the capture is a number; numbers n // group_block are one group"
@@ -48,8 +49,8 @@ class Recipe(BaseModel):
     test_fraction: float = Field(0.15, ge=0, lt=1, description="of all samples; scored once")
     train_on_val: bool = Field(
         False,
-        description="learn val too, once it has chosen recipe and epochs in an earlier run: nothing is left to pick a "
-        "checkpoint, the last epoch counts",
+        description="train on val too, once an earlier run has chosen recipe and epochs: no split is left to pick a "
+        "checkpoint, so the last epoch counts",
     )
 
     epochs: int = Field(20, ge=1, description="passes over the training split")
@@ -63,21 +64,25 @@ class Recipe(BaseModel):
         "sgd) or by its root (sqrt, for the Adam family); needs warm-up",
     )
     optimizer: Literal["sgd", "adagrad", "adadelta", "rmsprop", "adam", "adamw"] = Field(
-        "adamw", description="how gradients become steps; momentum=0 makes sgd plain, nesterov=false Polyak's momentum"
+        "adamw", description="optimiser; sgd without momentum by momentum=0, with Polyak's by nesterov=false"
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd and rmsprop; beta1 of adam and adamw")
     nesterov: bool = Field(True, description="sgd: take the gradient where momentum leads (Nesterov 1983)")
     lr_head: float = Field(1e-3, gt=0, description="peak learning rate of the new layers")
     lr_backbone: float = Field(1e-4, ge=0, description="peak learning rate of the backbone; 0 keeps it frozen")
     weight_decay: float = Field(
-        1e-4, ge=0, description="L2 on weights, decoupled in adamw; never on biases and norms; with l1: elastic net"
+        1e-4,
+        ge=0,
+        description="L2 on weights, decoupled in adamw; never on biases and norms; with l1: elastic net",
     )
     l1: float = Field(0.0, ge=0, description="times the sum of |weight|, added to the loss; same weights as the decay")
     schedule: Literal["constant", "step", "exponential", "linear", "cosine", "inverse-sqrt", "one-cycle"] = Field(
         "cosine", description="the learning rate after warm-up; step: a tenth at 60 % and again at 85 %"
     )
     lr_final: float = Field(0.01, gt=0, le=1, description="exponential: share of the peak rate left at the end")
-    warmup_epochs: float = Field(0.5, ge=0, description="linear ramp, for the backbone again when it thaws")
+    warmup_epochs: float = Field(
+        0.5, ge=0, description="linear ramp of the rate, and again for the backbone once it is unfrozen"
+    )
     clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient; longer ones are shortened")
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="average of the weights over steps, used for evaluation; none: the last weights"
@@ -97,11 +102,20 @@ class Recipe(BaseModel):
     )
     init: Literal["default", "xavier", "he"] = Field(
         "default",
-        description="how a backbone without weights starts: as its authors have it, Xavier (Glorot, Bengio 2010) or He "
+        description="initialisation of a backbone without weights: its authors', Xavier (Glorot, Bengio 2010) or He "
         "(He et al. 2015); heads always start near their theoretical loss",
     )
     freeze_batchnorm: bool = Field(False, description="keep the backbone's BatchNorm statistics (small batches)")
     seed: int = Field(0, ge=0, lt=2**31, description="of split, initialisation, order and augmentation")
+
+    # fields that vary images or hold learning back -> the value that does neither; tasks add their own
+    UNREGULARISED: ClassVar[Mapping[str, Any]] = {
+        **dict.fromkeys(("weight_decay", "l1", "warmup_epochs"), 0.0),
+        **dict.fromkeys(("ema_decay", "swa_start", "patience"), None),
+        "frozen_epochs": 0,
+        "lr_scaling": "none",
+        "schedule": "constant",
+    }
 
     @property
     def lr_scale(self) -> float:
@@ -121,12 +135,16 @@ class Recipe(BaseModel):
             raise ValueError(f"init: expected weights = none with {self.init!r}, got weights {self.weights!r}")
         return self
 
+    def unregularised(self) -> Self:
+        """The recipe without augmentation, regularisation and schedule."""
+        return self.model_copy(update=dict(self.UNREGULARISED))
+
     @classmethod
     def load(cls, path: Path | None = None, overrides: Sequence[str] = ()) -> Self:
         """Read a recipe.
 
         Args:
-            path: a TOML file with some of the fields, or the name of one of the task's ready recipes (small, medium,
+            path: a TOML file with some of the fields, or the name of one of the task's presets (small, medium,
                 large); None: all defaults.
             overrides: `name=value`, the value as in TOML (quotes may be left off); they win over the file.
 
@@ -142,6 +160,15 @@ class Recipe(BaseModel):
         for name in fields:
             if name not in cls.model_fields:
                 raise BadRecipe(f"unknown recipe field {name!r}; choices: {', '.join(sorted(cls.model_fields))}")
+        return cls.of(fields)
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """The recipe with these fields and defaults for the others.
+
+        Raises:
+            BadRecipe: wrong type or range, or fields that do not go together.
+        """
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
@@ -149,8 +176,8 @@ class Recipe(BaseModel):
 
     @classmethod
     def _file(cls, path: Path) -> Path:
-        ready = READY / str(cls.model_fields["task"].default) / f"{path}.toml"
-        return ready if not path.exists() and ready.exists() else path
+        preset = READY / str(cls.model_fields["task"].default) / f"{path}.toml"
+        return preset if not path.exists() and preset.exists() else path
 
     @classmethod
     def _value(cls, name: str, text: str) -> Any:

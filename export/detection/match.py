@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal.imaging import masks
+from foveal.imaging.boxes import box_iou
 from foveal.options import MAX_DETECTIONS, Options
 from foveal.tasks.base import Outputs
 
@@ -174,16 +175,6 @@ def _lost_to(mine: _Side, theirs: _Side, their_known: BoolArray, iou_threshold: 
     consequence = (iou > iou_threshold) & (lead > 0) & excused
     lost: BoolArray = (same & (overlap_tie | rivals | consequence)).any(axis=1)
     return lost
-
-
-def box_iou(a: FloatArray, b: FloatArray) -> FloatArray:
-    """(A, 4), (B, 4) xyxy -> (A, B) intersection over union; 0 for boxes without area."""
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inter = np.maximum(high - low, 0).prod(axis=2)
-    area_a, area_b = ((box[:, 2:] - box[:, :2]).prod(axis=1) for box in (a, b))
-    union = area_a[:, None] + area_b[None] - inter
-    iou: FloatArray = np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
-    return iou
 
 
 def pasted_iou(expected: Outputs, got: Outputs, pairs: IntArray, near: float) -> FloatArray:

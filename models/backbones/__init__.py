@@ -1,4 +1,4 @@
-"""Backbones by name; one line an entry."""
+"""Backbones by name (`BACKBONES`); one line an entry."""
 
 from foveal.errors import BadRecipe, UnknownName
 from foveal.models.backbones.alexnet import ALEXNET

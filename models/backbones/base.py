@@ -1,4 +1,4 @@
-"""What a backbone is: a torchvision network without its head, and where feature maps leave it."""
+"""The description of a backbone (`BackboneSpec`): a torchvision network without its head, and its feature maps."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""LeNet-5, as first taught and in today's dress.
+"""LeNet-5, as published and with today's layers.
 
 It introduced the convolutional network as it still is: learned local filters shared over all places, subsampling
 between them, and ever more, ever smaller maps, trained end to end from pixels. LeCun, Bottou, Bengio, Haffner,

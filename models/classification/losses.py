@@ -1,4 +1,4 @@
-"""Losses of our own; each is checked against numerical gradients in tests."""
+"""The focal loss over a softmax (`focal_loss`); tests hold it to numerical gradients."""
 
 import torch.nn.functional as F
 from torch import Tensor

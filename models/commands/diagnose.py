@@ -21,13 +21,13 @@ def diagnose(
     recipe: RecipeFile = None,
     set_: Set = None,
     out: Annotated[Path, typer.Option(help="The report, one HTML file.")] = Path("diagnosis.html"),
-    epochs: Annotated[int, typer.Option(min=1, help="Of the short training that step 6 reads.")] = 6,
+    epochs: Annotated[int, typer.Option(min=1, help="Of the short training of step 6.")] = 6,
     trials: Annotated[int, typer.Option(min=0, help="Of steps 4 and 5, one epoch each; 0 leaves them out.")] = 6,
-    optimal_error: Annotated[float, typer.Option(min=0, max=1, help="Nobody does better: bias counts from it.")] = 0.0,
+    optimal_error: Annotated[float, typer.Option(min=0, max=1, help="Lowest possible error, 0 of bias.")] = 0.0,
     json_: Json = False,
 ) -> None:
-    """Look at a training before it is a long one, in six steps. Exit code 0 healthy, 1 faults found."""
-    from foveal.models.diagnose.diagnose import diagnose as run_steps
+    """Check a training in six steps before it becomes a long one. Exit code 0 healthy, 1 faults found."""
+    from foveal.models.diagnose.diagnosis import diagnose as run_steps
     from foveal.models.diagnose.report import to_html
     from foveal.models.diagnose.search import Plan
 
@@ -46,15 +46,15 @@ def tune(
     out: Annotated[Path, typer.Option(help="Folder for best.toml and the trials; an interrupted search goes on.")],
     recipe: RecipeFile = None,
     set_: Set = None,
-    coarse: Annotated[int, typer.Option(min=1, help="Trials drawn at random on log scales.")] = 12,
+    coarse: Annotated[int, typer.Option(min=1, help="Random trials, on log scales.")] = 12,
     fine: Annotated[int, typer.Option(min=0, help="Trials around the winners.")] = 8,
     epochs: Annotated[int, typer.Option(min=1, help="Of a trial.")] = 2,
     jobs: Annotated[int, typer.Option(min=1, help="Trials at a time, each in a process of its own.")] = 1,
     json_: Json = False,
 ) -> None:
     """Search learning rates and weight decay, and write the best recipe."""
-    from foveal.models.diagnose.diagnose import tune as run_search
     from foveal.models.diagnose.search import Plan
+    from foveal.models.diagnose.tuning import tune as run_search
 
     plan = Plan(coarse=coarse, fine=fine, epochs=epochs, jobs=jobs)
     resolved = _recipe(task, recipe, set_ or [])
@@ -63,6 +63,6 @@ def tune(
 
 
 def _recipe(task: str, recipe: Path | None, overrides: list[str]) -> Any:
-    from foveal.models.tasks import trainer_of
+    from foveal.models.readers import reader_of
 
-    return trainer_of(task).recipe_type.load(recipe, overrides)
+    return reader_of(task).recipe_type.load(recipe, overrides)

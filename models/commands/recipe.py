@@ -10,17 +10,17 @@ import typer
 
 
 def show(
-    task: Annotated[str, typer.Option(help="classification, object-detection, …")] = "classification",
+    task: Annotated[str | None, typer.Option(help="Default: classification.")] = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="A TOML file, or a ready recipe: small, medium or large (data sets).")
+        Path | None, typer.Option(help="A TOML file, or a preset: small, medium or large (data sets).")
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="name=value; wins over the recipe file.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Print the resolved recipe: every field with what it means, its default and the value a training would use."""
-    from foveal.models.tasks import trainer_of
+    from foveal.models.readers import READERS, reader_of
 
-    resolved = trainer_of(task).recipe_type.load(recipe, set_ or [])
+    resolved = reader_of(task or next(iter(READERS))).recipe_type.load(recipe, set_ or [])
     if json_:
         typer.echo(json.dumps(resolved.model_dump(mode="json")))
         return

@@ -29,20 +29,20 @@ def train(
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare images; never changes the result.")] = 0,
 ) -> None:
     """Fine-tune a network on your images. Prints the best epoch's metrics; progress goes to stderr."""
-    from foveal.models.tasks import trainer_of
-    from foveal.models.training.loop import train as run_training
+    from foveal.models.readers import reader_of
+    from foveal.models.runs import train as run_training
     from foveal.models.training.run_folder import read_info
 
     if from_ is not None:
         if weights is not None:
             raise typer.BadParameter(f"expected --from or --weights, got both ({from_}, {weights})")
-        read_info(from_)  # says what a run folder is, if it is none
+        read_info(from_)  # raises unless it is a run folder
     shorthands = {"weights": from_ or weights, "group_by": group_by, "split_file": split}
     overrides = [
         *(set_ or []),
         *(f"{name}={json.dumps(str(value))}" for name, value in shorthands.items() if value is not None),
     ]
-    resolved = trainer_of(task).recipe_type.load(recipe, overrides)
+    resolved = reader_of(task).recipe_type.load(recipe, overrides)
     result = run_training(resolved, data, out, workers=workers, log=lambda line: typer.echo(line, err=True))
     for name in ("val", "test"):
         if name in result:

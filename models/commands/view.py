@@ -18,11 +18,11 @@ def view(
     count: Annotated[int, typer.Option(min=1, max=120, help="Images on each contact sheet.")] = 24,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as one JSON object.")] = False,
 ) -> None:
-    """Draw a data set's images with their truth, plain and augmented, and count classes, sizes and colours."""
-    from foveal.models.tasks import trainer_of
-    from foveal.models.view.sheets import view as look
+    """Draw a data set's images with their truth, with and without augmentation; count classes, sizes and colours."""
+    from foveal.models.readers import reader_of
+    from foveal.models.view.sheets import view as write_sheets
 
-    figures = look(trainer_of(task).recipe_type.load(recipe, set_ or []), data, out, count=count)
+    figures = write_sheets(reader_of(task).recipe_type.load(recipe, set_ or []), data, out, count=count)
     if as_json:
         typer.echo(json.dumps(figures))
         return

@@ -1,4 +1,4 @@
-"""The colours of a data set: mean, spread, principal components, and AlexNet's augmentation along them."""
+"""The colours of a data set: mean, standard deviation, principal components, and AlexNet's augmentation along them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Colours:
 
     mean: FloatArray  # (3,) RGB
     std: FloatArray  # (3,) RGB
-    spread: FloatArray  # (3,) standard deviation along each principal component, descending
+    component_std: FloatArray  # (3,) standard deviation along each principal component, descending
     directions: FloatArray  # (3, 3): column i is the unit vector of component i in RGB, its largest entry positive
 
 
@@ -40,7 +40,7 @@ def colours_of(model_inputs: Iterable[UInt8Array]) -> Colours:
 
 
 class ColourJitterAlongComponents(nn.Module):
-    """One random colour is added to a whole image, drawn as the data set's colours spread.
+    """One random colour is added to a whole image, distributed as the data set's colours.
 
     Krizhevsky, Sutskever, Hinton, NeurIPS 2012, section 4.1: light that changes in brightness and in tint. The paper
     scales by eigenvalues of the covariance; here by their roots, so that `sigma` has the same meaning for any image
@@ -49,7 +49,9 @@ class ColourJitterAlongComponents(nn.Module):
 
     def __init__(self, colours: Colours, sigma: float) -> None:
         super().__init__()
-        self._axes = torch.from_numpy(colours.directions * colours.spread * 255 * sigma).float()  # (RGB, component)
+        self._axes = torch.from_numpy(
+            colours.directions * colours.component_std * 255 * sigma
+        ).float()  # (RGB, component)
 
     def forward(self, planes: Tensor) -> Tensor:
         """(3, H, W) uint8 -> the same, lighter or darker and tinted."""

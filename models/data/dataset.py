@@ -1,4 +1,4 @@
-"""Data sets of any task: samples, leak-free splits, fingerprint. What a sample's truth is, the task knows."""
+"""Data sets of any task (`DataSet`): samples, splits without leakage, fingerprint; truths are of the task's type."""
 
 import csv
 import hashlib
@@ -53,7 +53,7 @@ class Splits(Generic[T]):
 
 @dataclass(frozen=True)
 class DataSet(Generic[T]):
-    """A data set as it was read. `notes` say in words what a user should know (layout, imbalance, left-out files)."""
+    """A data set as it was read. `notes` are for the user: layout, imbalance, left-out files."""
 
     name: str
     layout: str
@@ -78,7 +78,7 @@ def make_splits(samples: Sequence[Sample[T]], recipe: Recipe, strata: Callable[[
     Args:
         samples: all samples.
         recipe: its fields split_file, group_by, group_block, group_guard, val_fraction, test_fraction and seed.
-        strata: truth -> what should be spread evenly, e.g. {"cat": 1}, or boxes by class.
+        strata: truth -> what every split should have its share of, e.g. {"cat": 1}, or boxes by class.
 
     Raises:
         BadData: a pattern or a CSV that does not fit the names, or a split that stays empty.
@@ -205,12 +205,12 @@ def with_test(splits: Splits[T], test: Sequence[Sample[T]]) -> Splits[T]:
 
 
 def imbalance_note(counts: Mapping[str, int]) -> str:
-    """Samples by class in words; says so when the rarest class has less than a third of the commonest."""
+    """Samples by class in words, as imbalance when the rarest class has less than a third of the commonest."""
     few, many = min(counts, key=lambda c: counts[c]), max(counts, key=lambda c: counts[c])
-    spread = f"{counts[few]} ({few}) to {counts[many]} ({many}) samples a class"
+    extent = f"{counts[few]} ({few}) to {counts[many]} ({many}) samples a class"
     if counts[few] * 3 >= counts[many]:
-        return spread
-    return f"class imbalance: {spread}, a ratio of {counts[many] / max(1, counts[few]):.1f}"
+        return extent
+    return f"class imbalance: {extent}, a ratio of {counts[many] / max(1, counts[few]):.1f}"
 
 
 def listed(names: Sequence[str]) -> str:

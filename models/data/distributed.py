@@ -28,7 +28,7 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Who writes and speaks."""
+        """Only this process writes and logs."""
         return self.rank == 0
 
     def share(self, items: Sequence[T]) -> Sequence[T]:

@@ -19,7 +19,7 @@ from foveal.models.data.distributed import ALONE, World
 
 @dataclass(frozen=True)
 class SampleKey:
-    """One sample to be drawn: which one, and the seed of its augmentation."""
+    """One sample of an epoch: which one, and the seed of its augmentation."""
 
     index: int
     seed: int
@@ -42,14 +42,14 @@ def derived_seed(*parts: int) -> int:
 class SampleKeySampler(Sampler[SampleKey]):
     """A seeded permutation of `count` samples, another one each epoch. Lightning calls `set_epoch`.
 
-    Of several processes each draws its share: the same number, so that none waits for another.
+    Of several processes each has its share: the same number, so that none waits for another.
     """
 
     def __init__(self, count: int, seed: int, world: World = ALONE) -> None:
         self._count, self._seed, self._world, self._epoch = count, seed, world, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Which epoch the next iteration draws."""
+        """Set the epoch of the next iteration."""
         self._epoch = epoch
 
     def __len__(self) -> int:
@@ -72,10 +72,10 @@ def train_loader(
     workers: int,
     world: World = ALONE,
 ) -> Any:
-    """Draws in seeded order; the rest that fills no batch is left to other epochs (BatchNorm dislikes tiny batches).
+    """Samples in seeded order; the rest that fills no batch is left to other epochs (BatchNorm needs larger ones).
 
     Args:
-        dataset: answers draws.
+        dataset: `dataset[SampleKey]`.
         count: of samples.
         batch_size: over all processes; each has an equal share of every batch.
         collate: items -> batch.

@@ -1,4 +1,4 @@
-"""Samples as model inputs, made by the core's decoder and Preprocess: what evaluation sees IS what production sees."""
+"""Model inputs of samples (`ModelInputs`), made by the core's decoder and Preprocess as in production."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,13 +1,13 @@
-"""Anchor-based detection written out in plain NumPy: the whole idea in one file to read, and the oracle of fast paths.
+"""Anchors in NumPy: anchor-based detection as one file to read, and an oracle for the tensor code of training.
 
 A detector with anchors answers, at every position of a feature map and for a few boxes of fixed shape put there (the
 anchors), two questions: is there an object, of which class; and by how much must the anchor move and stretch to fit it?
 This file is about the boxes, in the order in which they come up:
 
     1. `cell_anchors`, `grid_anchors`     which anchors there are
-    2. `iou`, `assign`                    which anchor learns which object
+    2. `imaging.boxes.box_iou`, `assign`  which anchor learns which object
     3. `encode`, `decode`                 what "move and stretch" means in numbers
-    4. `nms`                              many anchors find the same object: keep one
+    4. `imaging.boxes.nms`                many anchors find the same object: keep one
 
 Networks and losses are torchvision's; tests hold these functions and torchvision's to the same numbers. Boxes are
 x1, y1, x2, y2 in pixels, continuous edges; arrays are float64 or float32 and keep their type.
@@ -22,9 +22,9 @@ import numpy.typing as npt
 Array = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
 
-BACKGROUND = -1  # matches no object: learns "nothing here"
-BETWEEN = -2  # too near for background, too far for an object: learns nothing
-MAX_LOG_STRETCH = math.log(1000 / 16)  # decode: no box grows more than 62.5-fold, whatever a network says
+BACKGROUND = -1  # matches no object: its target is "no object"
+BETWEEN = -2  # overlap between the two thresholds: not in the loss
+MAX_LOG_STRETCH = math.log(1000 / 16)  # decode: no box grows more than 62.5-fold, whatever a network outputs
 
 
 def cell_anchors(sizes_px: Sequence[float], ratios: Sequence[float]) -> Array:
@@ -70,21 +70,6 @@ def grid_anchors(cell: Array, grid_hw: tuple[int, int], stride_px: int) -> Array
     return grid
 
 
-def iou(a: Array, b: Array) -> Array:
-    """Intersection over union (Jaccard, 1901) of every box of a with every box of b.
-
-    Returns:
-        (len(a), len(b)) in [0, 1]; 0 where both boxes are empty.
-    """
-    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
-    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    overlap = np.clip(bottom_right - top_left, 0, None).prod(-1)
-    area_a, area_b = ((box[:, 2:] - box[:, :2]).prod(-1) for box in (a, b))
-    union = area_a[:, None] + area_b[None] - overlap
-    ratio: Array = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
-    return ratio
-
-
 def assign(overlaps: Array, *, positive: float, negative: float, every_object: bool) -> IntArray:
     """Which object each anchor learns: the one it overlaps most, if it overlaps enough.
 
@@ -109,7 +94,7 @@ def assign(overlaps: Array, *, positive: float, negative: float, every_object: b
 
 
 def encode(boxes: Array, anchors: Array, weights: Sequence[float] = (1, 1, 1, 1)) -> Array:
-    """What a network should say so that `decode` gives `boxes`: R-CNN's offsets (Girshick et al., CVPR 2014).
+    """A network's target, with which `decode` gives `boxes`: R-CNN's offsets (Girshick et al., CVPR 2014).
 
     The centre moves in units of the anchor's size, and sizes are compared as logarithms, so that the same numbers mean
     the same for small and large objects. `weights` (x, y, w, h) bring the offsets to about unit variance, as a
@@ -137,26 +122,6 @@ def decode(offsets: Array, anchors: Array, weights: Sequence[float] = (1, 1, 1, 
     size = np.exp(np.minimum(offsets[..., 2:], MAX_LOG_STRETCH)) * anchor_size
     boxes: Array = np.concatenate((centre - size / 2, centre + size / 2), -1)
     return boxes
-
-
-def nms(boxes: Array, scores: Array, iou_threshold: float) -> IntArray:
-    """Greedy non-maximum suppression: take the best box, drop what overlaps it too much, go on with the rest.
-
-    Args:
-        boxes: (N, 4) of one class.
-        scores: (N,).
-        iou_threshold: a box goes when its IoU with a kept one is above it.
-
-    Returns:
-        Indices of the kept boxes, best first; equal scores in the order given.
-    """
-    waiting = np.argsort(-scores, kind="stable")
-    kept = []
-    while len(waiting):
-        best, others = waiting[0], waiting[1:]
-        kept.append(best)
-        waiting = others[iou(boxes[best][None], boxes[others])[0] <= iou_threshold]
-    return np.asarray(kept, np.int64)
 
 
 def _centre_size(boxes: Array) -> tuple[Array, Array]:

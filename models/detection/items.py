@@ -1,4 +1,4 @@
-"""Samples as model inputs with targets: for training augmented, for evaluation exactly as production prepares them."""
+"""Samples as model inputs with targets: augmented for training, as in production for evaluation."""
 
 from collections.abc import Sequence
 from typing import TypedDict
@@ -15,7 +15,7 @@ from foveal.metrics.truth import ObjectTruth
 from foveal.models.data.dataset import Sample
 from foveal.models.data.loading import SampleKey, seeded
 from foveal.models.data.model_inputs import ModelInputs
-from foveal.models.detection.augment import Augmentation, Scene, usable
+from foveal.models.detection.augmentation import Augmentation, Scene, usable
 from foveal.models.detection.layouts.truth import UInt8Array, bitmaps
 from foveal.models.detection.mosaic import copy_paste, mosaic
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
@@ -58,7 +58,7 @@ class EvalItems(Dataset[Item]):
     """Model inputs as production makes them."""
 
     def __init__(self, samples: Sequence[Sample[ObjectTruth]], preprocess: Preprocess) -> None:
-        self._inputes = ModelInputs(samples, preprocess)
+        self._inputs = ModelInputs(samples, preprocess)
         self._content_hw = [preprocess.resized_hw(sample.truth.image_hw) for sample in samples]
 
     def __len__(self) -> int:
@@ -66,11 +66,11 @@ class EvalItems(Dataset[Item]):
 
     def __getitem__(self, index: int) -> Item:
         content_hw = torch.tensor(self._content_hw[index], dtype=torch.float32)
-        return {"image": torch.from_numpy(self._inputes[index]), "content_hw": content_hw}
+        return {"image": torch.from_numpy(self._inputs[index]), "content_hw": content_hw}
 
 
 class TrainItems(Dataset[Item]):
-    """Augmented by each draw's own seed, then letterboxed by the same Preprocess."""
+    """Augmented, then letterboxed by the same Preprocess; an item is a function of its key."""
 
     def __init__(self, samples: Sequence[Sample[ObjectTruth]], preprocess: Preprocess, recipe: DetectionRecipe) -> None:
         self._samples, self._preprocess, self._recipe = samples, preprocess, recipe
@@ -86,7 +86,7 @@ class TrainItems(Dataset[Item]):
         return training_item(scene, self._preprocess)
 
     def _composed(self, key: SampleKey) -> Scene:
-        """The drawn image, or a mosaic of it and three others, perhaps with objects of another one pasted on."""
+        """The sample's image, or a mosaic of it and three others, perhaps with objects of another one pasted on."""
         recipe = self._recipe
         composing = key.epoch < recipe.epochs - recipe.plain_epochs
         scene = self._scene(key.index)
@@ -101,6 +101,16 @@ class TrainItems(Dataset[Item]):
 
     def _scene(self, index: int) -> Scene:
         return load_scene(self._samples[index], self._preprocess, masks=self._masks)
+
+
+class UnaugmentedItems(Dataset[Item]):
+    """Items of training without augmentation."""
+
+    def __init__(self, samples: Sequence[Sample[ObjectTruth]], preprocess: Preprocess, *, masks: bool) -> None:
+        self._samples, self._preprocess, self._masks = samples, preprocess, masks
+
+    def __getitem__(self, index: int) -> Item:
+        return training_item(load_scene(self._samples[index], self._preprocess, masks=self._masks), self._preprocess)
 
 
 def load_scene(sample: Sample[ObjectTruth], preprocess: Preprocess, *, masks: bool) -> Scene:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from foveal.models.detection.augment import MIN_VISIBLE, Scene, usable
+from foveal.models.detection.augmentation import MIN_VISIBLE, Scene, usable
 from foveal.models.detection.layouts.truth import UInt8Array
 from foveal.results import FloatArray
 

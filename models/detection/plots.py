@@ -1,4 +1,4 @@
-"""Images of a detector on the val split: precision against recall, and F1 against the confidence."""
+"""Figures of a detector on the val split: precision against recall, and F1 against the confidence."""
 
 from pathlib import Path
 

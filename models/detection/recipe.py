@@ -1,10 +1,11 @@
 """The recipes of object detection and instance segmentation."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from foveal.models.recipe import Recipe
+from foveal.models.recipe import Recipe, Side
 
 Level = Literal["c2", "c3", "c4", "c5"]
 
@@ -12,12 +13,12 @@ Level = Literal["c2", "c3", "c4", "c5"]
 class DetectionRecipe(Recipe):
     """Fields of object detection. Sizes are model-input pixels; the defaults suit small backbones on CPUs."""
 
-    task: Literal["object-detection"] = Field("object-detection", description="what the model answers")
+    task: Literal["object-detection"] = Field("object-detection", description="name of the task")
     architecture: str = Field(
         "fasterrcnn",
         description="fasterrcnn, retinanet, ssdlite, ssd; or one of torchvision's networks, whole, with weights coco",
     )
-    input_hw: tuple[int, int] = Field((320, 416), description="letterboxed; multiples of 32")
+    input_hw: tuple[Side, Side] = Field((320, 416), description="letterboxed; multiples of 32")
     batch_size: int = Field(4, ge=1, description="samples a step")
     frozen_epochs: int = Field(0, ge=0, description="first epochs in which only the new layers learn")
     lr_backbone: float = Field(2e-4, ge=0, description="peak learning rate of the backbone; 0 keeps it frozen")
@@ -28,14 +29,14 @@ class DetectionRecipe(Recipe):
 
     frozen_levels: int = Field(1, ge=0, le=4, description="backbone levels that are never trained, finest first")
     pyramid_levels: tuple[Level, ...] = Field(
-        (), description="backbone levels that are used, without gaps up to c5; empty: as the architecture says"
+        (), description="backbone levels that are used, without gaps up to c5; empty: the architecture's own"
     )
     pyramid_channels: int = Field(64, ge=16, multiple_of=8, description="width of every pyramid level")
     anchor_sizes_px: tuple[float, ...] = Field(
-        (), description="one a level, finest first, added levels included; empty: as the architecture says"
+        (), description="one a level, finest first, added levels included; empty: the architecture's own"
     )
     anchor_scales: tuple[float, ...] = Field(
-        (), description="factors: every level has its size times each of them; empty: as the architecture says"
+        (), description="factors: every level has its size times each of them; empty: the architecture's own"
     )
     anchor_ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), description="height / width")
     canonical_px: float = Field(112.0, gt=0, description="box side pooled at stride 16 (FPN paper: 224)")
@@ -64,8 +65,17 @@ class DetectionRecipe(Recipe):
     invert: float = Field(0.0, ge=0, le=1, description="share of images turned into their negative")
     grayscale: float = Field(0.0, ge=0, le=1, description="share of images without colour")
 
-    stratify_by_look: bool = Field(False, description="seeded splits: spread kinds of image (by colours) evenly too")
+    stratify_by_appearance: bool = Field(
+        False, description="seeded splits: stratify by kind of image (mean colour and size) too"
+    )
     instance_label: str = Field("object", description="name of the one class of instance-id maps")
+
+    UNREGULARISED: ClassVar[Mapping[str, Any]] = {
+        **Recipe.UNREGULARISED,
+        **dict.fromkeys(("brightness", "saturation", "hue", "invert", "grayscale"), 0.0),
+        **dict.fromkeys(("crop", "scale_jitter", "zoom_out", "mosaic"), 0.0),
+        **dict.fromkeys(("flip", "rotate_90"), False),
+    }
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -78,10 +88,10 @@ class InstanceRecipe(DetectionRecipe):
     """Fields of instance segmentation."""
 
     task: Literal["instance-segmentation"] = Field(  # type: ignore[assignment]
-        "instance-segmentation", description="what the model answers"
+        "instance-segmentation", description="name of the task"
     )
     architecture: str = Field("maskrcnn", description="maskrcnn, or maskrcnn_resnet50_fpn_v2 with weights coco")
-    input_hw: tuple[int, int] = Field((448, 448), description="letterboxed; multiples of 32")
+    input_hw: tuple[Side, Side] = Field((448, 448), description="letterboxed; multiples of 32")
     batch_size: int = Field(2, ge=1, description="samples a step")
     ema_decay: float | None = Field(0.99, gt=0, lt=1, description="average of the weights over steps")
     pyramid_channels: int = Field(96, ge=16, multiple_of=8, description="width of every pyramid level")
@@ -89,3 +99,5 @@ class InstanceRecipe(DetectionRecipe):
     mask_head_depth: int = Field(2, ge=1, le=8, description="3x3 convolutions before the mask head's upsampling")
     rotate_90: bool = Field(True, description="turn by a random multiple of 90 degrees")
     copy_paste: float = Field(0.0, ge=0, le=1, description="share of images with objects of another one pasted on")
+
+    UNREGULARISED: ClassVar[Mapping[str, Any]] = {**DetectionRecipe.UNREGULARISED, "copy_paste": 0.0}

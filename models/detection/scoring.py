@@ -1,4 +1,4 @@
-"""Network outputs -> the core's Detections -> COCO figures, by the code that scores packages."""
+"""Predictions of training as the core's Detections, and their COCO figures by the code that scores packages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,19 +1,25 @@
-"""The plugs of object detection and instance segmentation into the training loop."""
+"""Training of object detection and instance segmentation (`DetectionTrainer`, `InstanceTrainer`)."""
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from foveal.imaging.drawing import colour_of
 from foveal.imaging.preprocess import Preprocess
 from foveal.metrics import scoring
 from foveal.metrics.truth import ObjectTruth
-from foveal.models.data.dataset import DataSet, Sample
-from foveal.models.detection.items import Batch, EvalItems, Item, TrainItems, collate
-from foveal.models.detection.layouts.read import load_objects
+from foveal.models.data.dataset import Sample
+from foveal.models.data.panels import Panel, tint
+from foveal.models.detection.items import Batch, EvalItems, Item, TrainItems, UnaugmentedItems, collate
 from foveal.models.detection.networks import architectures
 from foveal.models.detection.networks.onestage import OneStageDetector
 from foveal.models.detection.networks.published import published_layers
@@ -21,19 +27,17 @@ from foveal.models.detection.networks.rcnn import TwoStageDetector
 from foveal.models.detection.plots import draw_precision_recall
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 from foveal.models.detection.scoring import Found, coco_scores, detections_of
-from foveal.models.training.run_folder import read_info
+from foveal.models.training.task import TaskTrainer
 
 
-class DetectionTrainer:
-    """Detection's plug; foveal.models.tasks.TaskTrainer says what each method is for."""
+class DetectionTrainer(TaskTrainer):
+    """Boxes; `TaskTrainer` says what each method is for."""
 
     name: str = "object-detection"
     recipe_type: type[DetectionRecipe] = DetectionRecipe
     best_metric = "AP50"
-
-    def load_data(self, root: Path, recipe: DetectionRecipe) -> DataSet[ObjectTruth]:
-        """COCO, VOC, YOLO or instance-id maps."""
-        return load_objects(root, recipe)
+    unit = "objects"
+    memorised_loss = 0.5  # each step samples other proposals, and boxes take long
 
     def architecture(self, recipe: DetectionRecipe) -> str:
         """Detector and backbone."""
@@ -59,11 +63,11 @@ class DetectionTrainer:
         return TrainItems(samples, self.preprocess(recipe), recipe)
 
     def eval_set(self, samples: Sequence[Sample[ObjectTruth]], recipe: DetectionRecipe) -> Dataset[Any]:
-        """Plain model inputs."""
+        """Model inputs as in production."""
         return EvalItems(samples, self.preprocess(recipe))
 
     def collate(self, items: list[Item]) -> Batch:
-        """See model inputs.collate."""
+        """As items.collate."""
         return collate(items)
 
     def loss(self, network: nn.Module, batch: Batch, recipe: DetectionRecipe) -> Mapping[str, Tensor]:
@@ -87,12 +91,47 @@ class DetectionTrainer:
         return coco_scores(results, [sample.truth for sample in samples], labels)
 
     def report(
-        self, folder: Path, predictions: Sequence[Found], samples: Sequence[Sample[ObjectTruth]], labels: Sequence[str]
+        self,
+        folder: Path,
+        predictions: Sequence[Found],
+        samples: Sequence[Sample[ObjectTruth]],
+        labels: Sequence[str],
+        recipe: DetectionRecipe,
     ) -> None:
         """precision_recall.png."""
-        results = detections_of(predictions, samples, labels, read_info(folder).preprocess)
+        results = detections_of(predictions, samples, labels, self.preprocess(recipe))
         scores = scoring(self.name).score(results, [sample.truth for sample in samples], tuple(labels))
         draw_precision_recall(folder / "precision_recall.png", scores)
+
+    def unaugmented_set(self, samples: Sequence[Sample[ObjectTruth]], recipe: DetectionRecipe) -> Dataset[Any]:
+        """Model inputs with targets; those of evaluation carry no truth."""
+        return UnaugmentedItems(samples, self.preprocess(recipe), masks=isinstance(recipe, InstanceRecipe))
+
+    def panel(self, item: Item, labels: Sequence[str]) -> Panel:
+        """Boxes, and masks where there are any, in the colour of their class."""
+        rgb, target = np.asarray(item["image"]).copy(), item["target"]
+        class_ids = np.asarray(target["labels"]) - 1  # torchvision counts from 1
+        for mask, class_id in zip(target.get("masks", ()), class_ids, strict=False):
+            tint(rgb, np.asarray(mask).astype(bool), int(class_id))
+        for box, class_id in zip(np.asarray(target["boxes"]).round().astype(int).tolist(), class_ids, strict=True):
+            cv2.rectangle(rgb, box[:2], box[2:], colour_of(int(class_id)), max(1, rgb.shape[0] // 200))
+        counts = Counter(labels[int(i)] for i in class_ids)
+        return rgb, ", ".join(f"{count} {label}" for label, count in counts.items()) or "nothing"
+
+    def count(self, truth: ObjectTruth, labels: Sequence[str]) -> Counter[str]:
+        """Objects of each class, crowds included."""
+        return Counter(labels[int(i)] for i in truth.class_ids)
+
+    def object_sides_px(self, truth: ObjectTruth, labels: Sequence[str]) -> Mapping[str, npt.NDArray[np.float64]]:
+        """Of masks where there are any, else of boxes; crowds are left out."""
+        sides, class_ids = np.sqrt(truth.areas())[~truth.crowd], truth.class_ids[~truth.crowd]
+        return {label: sides[class_ids == i] for i, label in enumerate(labels)}
+
+    def initial_loss(self, recipe: DetectionRecipe, classes: int) -> dict[str, float]:
+        """Of two-stage heads; one-stage heads start near their prior, and their loss depends on the objects' number."""
+        if recipe.architecture not in ("fasterrcnn", "maskrcnn"):
+            return {}
+        return {"objectness": math.log(2), "classifier": math.log(classes + 1)}
 
 
 class InstanceTrainer(DetectionTrainer):

@@ -1,1 +1,1 @@
-"""Six steps before a long training (after Karpathy's recipe and the CS231n notes), each a module that says in words."""
+"""Diagnosis of a training in six steps (after Karpathy's recipe and the CS231n notes), tuning, anchor trials."""

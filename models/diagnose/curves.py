@@ -1,17 +1,15 @@
-"""Step 6: a short training read in words: bias or variance, under-trained, too high a rate, labels that do not fit.
+"""Step 6 of a diagnosis: a short training, judged for bias, variance, its rate and its labels.
 
 Bias is the training error beyond the optimal one, variance what the dev error adds to it (Ng, "Machine Learning
-Yearning", 2018). Both errors are taken in evaluation mode, on plain model inputs, of the same weights.
+Yearning", 2018). Both errors are taken in evaluation mode, without augmentation, of the same weights.
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from foveal.models.backbones.weights import read_state_dict
@@ -19,16 +17,15 @@ from foveal.models.data.dataset import Sample
 from foveal.models.data.loading import eval_loader
 from foveal.models.diagnose.figures import SHEET_COLUMNS, contact_sheet, curves_figure
 from foveal.models.diagnose.findings import Finding, Illustration
-from foveal.models.diagnose.parts import TrainingParts, spread
+from foveal.models.diagnose.parts import TrainingParts, evenly_spaced
 from foveal.models.training.loop import fit
-from foveal.models.training.module import LossLost
+from foveal.models.training.module import LossDiverged
 from foveal.models.training.run_folder import Row, RunFolder
-from foveal.models.view.sheets import LOOKS
 
-SCORED = 400  # training samples whose error is measured
-HIGH = 0.1  # of bias and of variance
+MAX_SCORED = 400  # training samples whose error is measured
+HIGH_ERROR = 0.1  # of bias and of variance
 STILL_FALLING = 0.1  # share of the loss lost in the last quarter of the epochs
-SURE = 0.8  # probability from which on an answer against a training label is a doubt about the label
+CONFIDENT = 0.8  # probability from which on an answer against a training label makes the label doubtful
 DOUBTFUL = 0.03  # share of doubtful training labels that is a fault
 SHEET_ROWS = 4
 
@@ -43,21 +40,23 @@ class Curves:
     train_count: int
     dev_count: int
     optimal_error: float = 0.0
-    chance_error: float | None = None  # of always saying the commonest class; classification only
-    doubtful: float | None = None  # share of training labels that the network is sure are others
+    chance_error: float | None = None  # of always giving the commonest answer; None: not defined for the task
+    doubtful: float | None = None  # share of training labels that the network confidently contradicts
 
 
-def learn(parts: TrainingParts, folder: Path, *, optimal_error: float) -> tuple[list[Finding], list[Illustration]]:
-    """Train by the recipe, then read what came out."""
+def judge_training(
+    parts: TrainingParts, folder: Path, *, optimal_error: float
+) -> tuple[list[Finding], list[Illustration]]:
+    """Train by the recipe, then judge what came out."""
     folder.mkdir(parents=True, exist_ok=True)
     network, recipe, run = parts.network(), parts.recipe, RunFolder(folder)
     try:
         fit(parts.task, network, parts.data, recipe, run, resume=False)
-    except LossLost as error:
+    except LossDiverged as error:
         return [Finding(step=6, name="rate too high", verdict="fault", words=str(error))], []
     network.load_state_dict(read_state_dict(folder / "last.pt"))
     network.cpu().eval()
-    train, dev = spread(parts.data.splits.train, SCORED), parts.data.splits.val
+    train, dev = evenly_spaced(parts.data.splits.train, MAX_SCORED), parts.data.splits.val
     on_train, on_dev = _predictions(parts, network, train), _predictions(parts, network, dev)
     curves = Curves(
         rows=tuple(run.rows),
@@ -66,14 +65,14 @@ def learn(parts: TrainingParts, folder: Path, *, optimal_error: float) -> tuple[
         train_count=len(train),
         dev_count=len(dev),
         optimal_error=optimal_error,
-        chance_error=_chance(parts, dev),
-        doubtful=_doubtful(parts, on_train, train),
+        chance_error=parts.task.chance_error(dev),
+        doubtful=parts.task.confident_mistakes(on_train, train, confidence=CONFIDENT),
     )
     images = [Illustration(6, "Losses and val metric", curves_figure(run.rows, f"val_{parts.task.best_metric}"))]
-    return read(curves), [*images, _top_losses(parts, network, [*train, *dev])]
+    return judge_curves(curves), [*images, _top_losses(parts, network, [*train, *dev])]
 
 
-def read(curves: Curves) -> list[Finding]:
+def judge_curves(curves: Curves) -> list[Finding]:
     """The training in words; one finding that is ok when nothing is wrong."""
     values = {
         "train_error": curves.train_error,
@@ -103,7 +102,7 @@ def _rate(curves: Curves) -> Fault:
 
 
 def _labels(curves: Curves) -> Fault:
-    """Dev no better than chance: what was learnt, if anything, does not carry over."""
+    """Dev no better than chance: what was learnt does not generalise."""
     chance = curves.chance_error
     if chance is None or curves.dev_error < chance - 2 * _sigma(chance, curves.dev_count):
         return None
@@ -113,13 +112,13 @@ def _labels(curves: Curves) -> Fault:
 
 def _fit(curves: Curves) -> Fault:
     bias = curves.train_error - curves.optimal_error
-    if bias <= HIGH:
+    if bias <= HIGH_ERROR:
         return None
     losses = [row["loss"] for row in curves.rows]
     if len(losses) == 1:
         return (
             "under-trained",
-            f"bias {bias:.3f} after a single epoch, which cannot tell where it would go: more epochs",
+            f"bias {bias:.3f} after a single epoch, too few to judge by: more epochs",
         )
     if losses[-1] < (1 - STILL_FALLING) * losses[-1 - max(1, len(losses) // 4)]:
         return "under-trained", f"bias {bias:.3f}, and the loss is still falling: more epochs or a higher rate"
@@ -128,7 +127,7 @@ def _fit(curves: Curves) -> Fault:
 
 def _variance(curves: Curves) -> Fault:
     variance = curves.dev_error - curves.train_error
-    if variance <= max(HIGH, 2 * _sigma(curves.dev_error, curves.dev_count)):
+    if variance <= max(HIGH_ERROR, 2 * _sigma(curves.dev_error, curves.dev_count)):
         return None
     return "variance", f"variance {variance:.3f}: more data, more augmentation, more regularisation, a smaller network"
 
@@ -137,7 +136,7 @@ def _noise(curves: Curves) -> Fault:
     if curves.doubtful is None or curves.doubtful <= DOUBTFUL:
         return None
     share = f"{curves.doubtful:.1%} of training labels"
-    return "label noise", f"the network is sure that {share} are others; look at the contact sheet"
+    return "label noise", f"the network confidently contradicts {share}; look at the contact sheet"
 
 
 def _sigma(error: float, count: int) -> float:
@@ -155,30 +154,14 @@ def _error(parts: TrainingParts, predictions: Sequence[Any], samples: Sequence[S
     return 1.0 - scores[parts.task.best_metric]
 
 
-def _chance(parts: TrainingParts, dev: Sequence[Sample[Any]]) -> float | None:
-    if parts.recipe.task != "classification":
-        return None
-    return 1.0 - max(Counter(sample.truth for sample in dev).values()) / len(dev)
-
-
-def _doubtful(parts: TrainingParts, logits: Sequence[Any], samples: Sequence[Sample[Any]]) -> float | None:
-    if parts.recipe.task != "classification":
-        return None
-    probabilities = torch.from_numpy(np.stack(logits)).softmax(1)
-    truths = torch.tensor([sample.truth for sample in samples])
-    sure, answers = probabilities.max(1)
-    return ((answers != truths) & (sure >= SURE)).double().mean().item()
-
-
 def _top_losses(parts: TrainingParts, network: torch.nn.Module, samples: Sequence[Sample[Any]]) -> Illustration:
     """The samples with the greatest losses, their truth drawn on them: wrong labels gather here."""
     losses = parts.sample_losses(network, samples)
     worst = sorted(range(len(samples)), key=lambda i: -losses[i])[: SHEET_COLUMNS * SHEET_ROWS]
-    look, labels = LOOKS[parts.recipe.task], parts.data.labels
-    items = look.plain(parts.task, [samples[i] for i in worst], parts.recipe)
+    items = parts.task.unaugmented_set([samples[i] for i in worst], parts.recipe)
     panels = []
     for item, i in zip((items[k] for k in range(len(worst))), worst, strict=True):
-        rgb, truth = look.panel(item, labels)
+        rgb, truth = parts.task.panel(item, parts.data.labels)
         panels.append((rgb, f"{samples[i].name[-28:]}\n{losses[i]:.2f}: {truth[:28]}"))
     figure = contact_sheet(panels)
     return Illustration(6, "Greatest losses, of train and dev: wrong labels gather here", figure)

@@ -1,17 +1,12 @@
 """Figures of a diagnosis."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
-
-if TYPE_CHECKING:
-    from foveal.models.diagnose.rate import RangeTest
 
 SHEET_COLUMNS = 6
 
@@ -28,17 +23,17 @@ def line_figure(values: Sequence[float], x: str, y: str, *, log_y: bool = False)
     return figure
 
 
-def rate_figure(test: RangeTest, rate: float) -> Figure:
+def rate_figure(
+    rates: Sequence[float], losses: Sequence[float], *, suggested: float, too_high: float | None, recipe_rate: float
+) -> Figure:
     """Loss over rate, with the suggested rate and the recipe's marked."""
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
-    axes.plot(test.rates, test.losses)
-    axes.axvline(test.suggested, color="green", label=f"suggested {test.suggested:.2g}")
-    axes.axvline(rate, color="black", linestyle=":", label=f"recipe {rate:.2g}")
-    if test.too_high is not None:
-        axes.axvspan(
-            test.too_high, max(test.rates[-1], test.too_high * 1.01), color="red", alpha=0.15, label="too high"
-        )
+    axes.plot(rates, losses)
+    axes.axvline(suggested, color="green", label=f"suggested {suggested:.2g}")
+    axes.axvline(recipe_rate, color="black", linestyle=":", label=f"recipe {recipe_rate:.2g}")
+    if too_high is not None:
+        axes.axvspan(too_high, max(rates[-1], too_high * 1.01), color="red", alpha=0.15, label="too high")
     axes.set(xscale="log", xlabel="lr_head", ylabel="loss")
     axes.legend()
     return figure

@@ -1,4 +1,4 @@
-"""What a step found out, in words and numbers, with images."""
+"""Findings of a diagnosis (`Finding`, `Diagnosis`), in words and numbers, with figures."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -10,7 +10,7 @@ Verdict = Literal["ok", "note", "fault"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is as it should be (ok), that a person should know (note), or that must be mended (fault)."""
+    """One thing that is as it should be (ok), that a person should know (note), or that must be corrected (fault)."""
 
     step: int  # 1 to 6
     name: str  # short and stable: programs read it

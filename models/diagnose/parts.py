@@ -1,4 +1,4 @@
-"""Parts of a training (`TrainingParts`): its network, its samples, single steps, without the loop around them."""
+"""Parts of a training (`TrainingParts`): its network, batches and single losses, without the loop around them."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -12,28 +12,11 @@ from torchvision.ops import StochasticDepth
 
 from foveal.models.data.dataset import DataSet, Sample
 from foveal.models.data.loading import SampleKey, derived_seed, train_loader
+from foveal.models.readers import reader_of
 from foveal.models.recipe import Recipe
-from foveal.models.tasks import TaskTrainer, trainer_of
+from foveal.models.tasks import trainer_of
 from foveal.models.training.initialization import initialise
-
-PLAIN: dict[str, Any] = {  # fields that vary images or hold learning back -> the value that does nothing
-    **dict.fromkeys(("dropout", "label_smoothing", "mixup", "cutmix", "weight_decay", "l1"), 0.0),
-    **dict.fromkeys(("brightness", "saturation", "hue", "erase", "rotate_deg", "invert", "grayscale"), 0.0),
-    **dict.fromkeys(("crop", "zoom_out", "mosaic", "copy_paste"), 0.0),
-    **dict.fromkeys(("scale_min", "scale_max"), 1.0),
-    **dict.fromkeys(("flip", "rotate_90"), False),
-    **dict.fromkeys(("ema_decay", "swa_start", "stochastic_depth", "crop_hw", "patience"), None),
-    "frozen_epochs": 0,
-    "warmup_epochs": 0.0,
-    "lr_scaling": "none",
-    "schedule": "constant",
-}
-
-
-def plain(recipe: Recipe) -> Any:
-    """The recipe without augmentation, regularisation and schedule."""
-    known = {name: value for name, value in PLAIN.items() if name in type(recipe).model_fields}
-    return recipe.model_copy(update=known)
+from foveal.models.training.task import TaskTrainer
 
 
 @dataclass(frozen=True)
@@ -47,8 +30,7 @@ class TrainingParts:
     @classmethod
     def of(cls, recipe: Recipe, data_root: Path) -> "TrainingParts":
         """Read the data set as a training would."""
-        task = trainer_of(recipe.task)
-        return cls(task, recipe, task.load_data(data_root, recipe))
+        return cls(trainer_of(recipe.task), recipe, reader_of(recipe.task).load(data_root, recipe))
 
     def network(self) -> nn.Module:
         """A fresh one, the same each time."""
@@ -68,24 +50,24 @@ class TrainingParts:
 
     def fixed(self, samples: Sequence[Sample[Any]]) -> list[Any]:
         """The samples as training items without augmentation, in order."""
-        dataset = self.task.train_set(samples, plain(self.recipe))
+        dataset = self.task.train_set(samples, self.recipe.unregularised())
         epoch = self.recipe.epochs  # past the last: nothing is composed of several images
         return [dataset[SampleKey(i, derived_seed(self.recipe.seed, i), epoch)] for i in range(len(samples))]
 
     def sample_losses(self, network: nn.Module, samples: Sequence[Sample[Any]]) -> list[float]:
-        """The loss of each sample alone, as a training would count it, with nothing learnt and nothing random."""
-        network = still(copy.deepcopy(network), freeze_batchnorm=True)
-        recipe = plain(self.recipe)
+        """The loss of each sample alone, as a training would count it, with nothing random in it."""
+        network = without_randomness(copy.deepcopy(network), freeze_batchnorm=True)
+        recipe = self.recipe.unregularised()
         found = []
         with torch.no_grad():
             for item in self.fixed(samples):
                 torch.manual_seed(recipe.seed)  # detectors sample their proposals
-                found.append(total(self.task.loss(network, self.task.collate([item]), recipe)).item())
+                found.append(total_loss(self.task.loss(network, self.task.collate([item]), recipe)).item())
         return found
 
 
-def still(network: nn.Module, *, freeze_batchnorm: bool = False) -> nn.Module:
-    """The network in training mode, with nothing random in it."""
+def without_randomness(network: nn.Module, *, freeze_batchnorm: bool = False) -> nn.Module:
+    """The network itself, in training mode, its dropout and stochastic depth turned off."""
     network.train()
     for module in network.modules():
         if isinstance(module, (nn.Dropout, nn.Dropout2d, StochasticDepth)):
@@ -95,12 +77,12 @@ def still(network: nn.Module, *, freeze_batchnorm: bool = False) -> nn.Module:
     return network
 
 
-def total(losses: Any) -> Tensor:
+def total_loss(losses: Any) -> Tensor:
     """The sum of a loss' parts."""
     return torch.stack(list(losses.values())).sum()
 
 
-def spread(samples: Sequence[Sample[Any]], count: int) -> list[Sample[Any]]:
+def evenly_spaced(samples: Sequence[Sample[Any]], count: int) -> list[Sample[Any]]:
     """At most `count` samples, evenly over the split, which is sorted by name and so by class folder."""
     if len(samples) <= count:
         return list(samples)

@@ -1,4 +1,4 @@
-"""The diagnosis as one HTML file that needs nothing beside it."""
+"""The diagnosis as one self-contained HTML file."""
 
 import base64
 import io
@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from foveal.models.diagnose.findings import Diagnosis, Finding
 
 STEPS = {
-    1: "The loss before anything is learnt",
-    2: "A handful of samples by heart",
+    1: "The initial loss",
+    2: "Overfitting a handful of samples",
     3: "Learning-rate range test",
     4: "Coarse search, on log scales",
     5: "Finer search around the winners",
-    6: "A short training, read in words",
+    6: "A short training",
 }
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
@@ -27,7 +27,7 @@ pre { background: #f4f4f4; padding: 1rem; overflow-x: auto }
 def to_html(diagnosis: Diagnosis) -> str:
     """Verdicts in a table, then the steps with their images, then the recipe."""
     title = f"Diagnosis: {diagnosis.task} on {diagnosis.data}"
-    verdict = "No fault found." if diagnosis.healthy else "Faults were found; mend them before a long training."
+    verdict = "No fault found." if diagnosis.healthy else "Faults were found; correct them before a long training."
     sections = "".join(_section(diagnosis, step) for step in STEPS)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'

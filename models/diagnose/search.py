@@ -1,8 +1,9 @@
-"""Steps 4 and 5: a coarse random search on log scales, then a finer one around its winners.
+"""Steps 4 and 5 of a diagnosis: a coarse random search on log scales, then a finer one around its winners.
 
-Random beats a grid, since few fields matter and nobody knows which: Bergstra, Bengio, JMLR 13, 2012. The fine search is
-Optuna's TPE (Bergstra et al., NeurIPS 2011) in the box that the coarse winners span. A trial is a short training by
-the training loop itself. Trials live in an Optuna journal file, so that a killed search goes on where it was.
+Random beats a grid, since few fields matter and which is unknown beforehand: Bergstra, Bengio, JMLR 13, 2012. The fine
+search is Optuna's TPE (Bergstra et al., NeurIPS 2011) in the box that the coarse winners span. A trial is a short
+training by the training loop itself. Trials live in an Optuna journal file, so that a killed search goes
+on where it was.
 """
 
 import math
@@ -25,7 +26,7 @@ from foveal.models.diagnose.figures import trials_figure
 from foveal.models.diagnose.findings import Finding, Illustration, Verdict
 from foveal.models.diagnose.parts import TrainingParts
 from foveal.models.training.loop import fit
-from foveal.models.training.module import LossLost
+from foveal.models.training.module import LossDiverged
 from foveal.models.training.run_folder import RunFolder, rank
 
 Box = Mapping[str, tuple[float, float]]  # field -> lowest and highest value, searched on a log scale
@@ -35,7 +36,7 @@ SPAN = {"lr_head": (1 / 30, 10.0), "lr_backbone": (1 / 30, 10.0), "weight_decay"
 DECAY_WITHOUT = 1e-4  # centre when the recipe has no weight decay
 WINNERS = 3
 MARGIN = 1.5  # factor by which the fine box is wider than the winners
-LOST = (-1.0, math.inf)  # metric and val_loss of a trial whose loss was lost
+DIVERGED = (-1.0, math.inf)  # metric and val_loss of a trial whose loss diverged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trial:
-    """A finished one. `metric` is the task's best_metric on val, -1 when the loss was lost."""
+    """A finished one. `metric` is the task's best_metric on val, -1 when the loss diverged."""
 
     phase: str  # coarse or fine
     fields: dict[str, float]
@@ -64,7 +65,7 @@ class Trial:
 
 
 class Search:
-    """The searches of one parts, in memory or in a journal file.
+    """Both searches, in memory or in a journal file.
 
     Raises:
         BadOutput: the journal is of another recipe, data set or length of trials.
@@ -79,8 +80,8 @@ class Search:
         if self._study.user_attrs.get("about", about) != about:
             raise BadOutput(f"{journal}: a search of another recipe, data set or trial length; choose another folder")
         self._study.set_user_attr("about", about)
-        for lost in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._study.tell(lost.number, state=TrialState.FAIL)  # the process that ran it was killed
+        for killed in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self._study.tell(killed.number, state=TrialState.FAIL)  # the process that ran it is gone
 
     @property
     def suggested(self) -> float | None:
@@ -147,15 +148,15 @@ def fine_box(trials: Sequence[Trial]) -> Box:
 
 def evaluate(parts: TrainingParts, fields: Mapping[str, float], epochs: int) -> tuple[float, float]:
     """The best val metric, and its val_loss, of a short training with these fields."""
-    frozen = min(parts.recipe.frozen_epochs, epochs - 1)  # the backbone's rate must have a say
+    frozen = min(parts.recipe.frozen_epochs, epochs - 1)  # the backbone's rate must have an effect
     changed = {**fields, "epochs": epochs, "frozen_epochs": frozen, "patience": None}
     tried = TrainingParts(parts.task, parts.recipe.model_copy(update=changed), parts.data)
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder(Path(scratch))
         try:
             fit(tried.task, tried.network(), tried.data, tried.recipe, folder, resume=False)
-        except LossLost:
-            return LOST
+        except LossDiverged:
+            return DIVERGED
         metric = f"val_{tried.task.best_metric}"
         best = max(folder.rows, key=lambda row: rank(row, metric))
     return best[metric], best.get("val_loss", 0.0)
@@ -169,11 +170,11 @@ def judge_trials(trials: Sequence[Trial], metric: str) -> tuple[list[Finding], I
         if not found:
             continue
         best = max(found, key=lambda trial: trial.rank)
-        lost = sum(trial.metric == LOST[0] for trial in found)
+        diverged = sum(trial.metric == DIVERGED[0] for trial in found)
         words = f"{len(found)} trials, the best {metric} {best.metric:.4f} with {formatted(best.fields)}"
-        words += f"; {lost} lost their loss" if lost else ""
-        values = {"best": best.fields, "metric": best.metric, "trials": len(found), "lost": lost}
-        verdict: Verdict = "fault" if lost == len(found) else "ok"
+        words += f"; {diverged} diverged" if diverged else ""
+        values = {"best": best.fields, "metric": best.metric, "trials": len(found), "diverged": diverged}
+        verdict: Verdict = "fault" if diverged == len(found) else "ok"
         findings.append(Finding(step=step, name=f"{phase} search", verdict=verdict, words=words, values=values))
     return findings, Illustration(4, "Trials: coarse and fine", trials_figure(trials, metric))
 

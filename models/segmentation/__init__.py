@@ -1,1 +1,1 @@
-"""Semantic segmentation: data, networks and the plug into the training loop."""
+"""Semantic segmentation: recipe, layouts, network, trainer."""

@@ -38,11 +38,11 @@ class PaintedObjects:
 
 @dataclass(frozen=True)
 class PaintedSet:
-    """What COCO JSON says about classes, images and splits."""
+    """Classes, images and splits of COCO JSON."""
 
     classes: tuple[str, ...]
     samples: tuple[Sample[PaintedObjects], ...]
-    split_of: dict[str, str]  # sample name -> split, where the files say it
+    split_of: dict[str, str]  # sample name -> split, where the files have it
     faults: tuple[str, ...]
 
 

@@ -1,7 +1,7 @@
-"""Semantic data: which class each pixel of an image has. Two layouts, recognised by what is in the folder.
+"""Layouts of semantic segmentation data, recognised by what is in the folder.
 
 images/ + masks/ (grey or palette PNG of class ids) + classes.txt, with train.txt, val.txt, test.txt if there are; and
-COCO JSON, whose objects are painted into maps (painted.py).
+COCO JSON, whose objects are painted into maps (layout_coco.py).
 """
 
 import hashlib
@@ -17,12 +17,14 @@ from PIL import Image
 from foveal.errors import BadData, BadImage
 from foveal.imaging.decode import EXTENSIONS, read_header
 from foveal.metrics.semantic import IGNORE
+from foveal.models.data.checks import DataCheck
 from foveal.models.data.dataset import SPLITS, DataSet, Sample, Splits, fingerprint, listed, make_splits
 from foveal.models.segmentation.layout_coco import read_painted
 from foveal.models.segmentation.recipe import SegmentationRecipe
 
 UInt8Array = npt.NDArray[np.uint8]
 MAX_CLASSES = 255  # ids are bytes, and 255 is IGNORE
+ID_MAPS = "images/ and masks/ of class ids"
 
 
 class Ids(Protocol):
@@ -71,7 +73,7 @@ class Layout:
     name: str
     classes: tuple[str, ...]  # id 0 first
     samples: tuple[Sample[Ids], ...]
-    split_of: Mapping[str, str]  # sample name -> split; empty: the layout does not say
+    split_of: Mapping[str, str]  # sample name -> split; empty: the layout has none
     faults: tuple[str, ...] = ()  # found while reading
 
 
@@ -101,6 +103,15 @@ def load_class_maps(root: Path, recipe: SegmentationRecipe) -> DataSet[LabelMap]
         fingerprint=fingerprint(used, lambda truth: truth.ids.describe()),
         notes=_notes(layout, samples, labels),
     )
+
+
+def data_check(root: Path, _names: int) -> DataCheck | None:
+    """Every fault, since each is one file's; None when the folder has no class maps."""
+    if not is_class_maps(root):
+        return None
+    layout = read_layout(root)
+    described = f"{layout.name}, {len(layout.samples)} images, classes {', '.join(layout.classes)}"
+    return DataCheck(described, tuple(_faults(layout)))
 
 
 def check_class_maps(root: Path) -> list[str]:
@@ -135,7 +146,7 @@ def read_layout(root: Path) -> Layout:
     samples: list[Sample[Ids]] = [
         Sample(p.relative_to(root).as_posix(), p, MaskFile(root / "masks" / f"{p.stem}.png")) for p in images
     ]
-    return Layout("images/ and masks/ of class ids", tuple(classes), tuple(samples), _listed_splits(root, samples))
+    return Layout(ID_MAPS, tuple(classes), tuple(samples), _listed_splits(root, samples))
 
 
 def read_ids(path: Path) -> UInt8Array:

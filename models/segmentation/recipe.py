@@ -1,24 +1,25 @@
-"""The recipe of semantic segmentation; free of torch, so that a package can be scored where it is served."""
+"""The recipe of semantic segmentation."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from foveal.models.recipe import Recipe
+from foveal.models.recipe import Recipe, Side
 
 
 class SegmentationRecipe(Recipe):
     """Fields that only semantic segmentation has."""
 
-    task: Literal["semantic-segmentation"] = Field("semantic-segmentation", description="what the model answers")
+    task: Literal["semantic-segmentation"] = Field("semantic-segmentation", description="name of the task")
     architecture: Literal["unet", "lraspp", "deeplabv3", "fcn"] = Field("unet", description="decoder on the backbone")
-    input_hw: tuple[int, int] = Field((512, 512), description="height and width in px of what the network reads")
-    resize_mode: Literal["letterbox", "stretch"] = Field("letterbox", description="how an image meets the model input")
+    input_hw: tuple[Side, Side] = Field((512, 512), description="height and width of the model input in px")
+    resize_mode: Literal["letterbox", "stretch"] = Field("letterbox", description="resize of an image")
     ignore: str | int | None = Field(None, description="a class, by name or id, whose pixels count nowhere")
     loss: Literal["cross-entropy", "dice", "both"] = Field("both", description="both: the sum of the two")
     class_weights: bool = Field(False, description="weigh classes by 1 / sqrt(frequency) in the cross-entropy")
 
-    crop_hw: tuple[int, int] | None = Field(
+    crop_hw: tuple[Side, Side] | None = Field(
         None,
         description="train on crops of this size of the model input, so that detail costs no time; None: all of it",
     )
@@ -29,3 +30,11 @@ class SegmentationRecipe(Recipe):
     brightness: float = Field(0.3, ge=0, le=1, description="random factor 1 ± this; also contrast")
     saturation: float = Field(0.3, ge=0, le=1, description="random factor 1 ± this")
     hue: float = Field(0.05, ge=0, le=0.5, description="random shift up to this share of the colour circle")
+
+    UNREGULARISED: ClassVar[Mapping[str, Any]] = {
+        **Recipe.UNREGULARISED,
+        **dict.fromkeys(("brightness", "saturation", "hue"), 0.0),
+        **dict.fromkeys(("scale_min", "scale_max"), 1.0),
+        **dict.fromkeys(("flip", "rotate_90"), False),
+        "crop_hw": None,
+    }

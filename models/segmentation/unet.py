@@ -1,14 +1,14 @@
-"""U-Net: an encoder that says what, a decoder that says where, and skips that carry the detail across.
+"""U-Net: an encoder, a decoder and skip connections that carry detail from one to the other.
 
-A classifier's backbone halves the image five times; its last map knows that there is a road, but not where its edge
-runs. U-Net walks back up: at each step the coarse map is doubled, laid beside the encoder's map of that size (the
-"skip": sharp, but not yet understood) and two 3x3 convolutions merge the two. Ronneberger, Fischer, Brox, "U-Net:
+A classifier's backbone halves the image five times; its last map shows that there is a road, but not where its edge
+runs. U-Net goes back up: at each step the coarse map is doubled, laid beside the encoder's map of that size (the
+"skip": sharp, but of little meaning) and two 3x3 convolutions merge the two. Ronneberger, Fischer, Brox, "U-Net:
 Convolutional Networks for Biomedical Image Segmentation", MICCAI 2015, https://arxiv.org/abs/1505.04597.
 
 What differs from the paper, and why: the encoder is a pretrained backbone (45 images cannot train one); convolutions
 are padded, so that sizes match without cropping; doubling is bilinear, which leaves no checkerboard as transposed
-convolutions do (Odena, Dumoulin, Olah, 2016, https://distill.pub/2016/deconv-checkerboard); the walk ends at stride 4,
-where backbones have their finest map, and the caller upsamples the logits.
+convolutions do (Odena, Dumoulin, Olah, 2016, https://distill.pub/2016/deconv-checkerboard); the decoder ends at
+stride 4, where backbones have their finest map, and the caller upsamples the logits.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A trained run, ready to be evaluated or exported."""
+"""Trained networks (`Checkpoint`), ready to be evaluated or exported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from foveal.models.backbones.weights import read_state_dict
 from foveal.models.data.dataset import Sample
 from foveal.models.data.loading import eval_loader
 from foveal.models.recipe import Recipe
-from foveal.models.tasks import TaskTrainer, trainer_of
-from foveal.models.training.run_folder import read_info
+from foveal.models.training.run_folder import RunInfo
+from foveal.models.training.task import TaskTrainer
 from foveal.packages.manifest import Data, Licences
 
 
@@ -35,18 +35,20 @@ class Checkpoint:
     seed: int
 
 
-def load_run(run: Path, which: Literal["best", "last"] = "best") -> Checkpoint:
+def load_checkpoint(
+    trainer: TaskTrainer, run: Path, info: RunInfo, which: Literal["best", "last"] = "best"
+) -> Checkpoint:
     """Rebuild the network of a run folder.
 
     Args:
+        trainer: of the run's task.
         run: the folder that `foveal train` wrote.
+        info: its run.json.
         which: the epoch with the best val metric, or the last.
 
     Raises:
-        BadCheckpoint: no run folder, a damaged one, or weights that do not fit its recipe.
+        BadCheckpoint: a damaged folder, or weights that do not fit its recipe. BadRecipe: a damaged recipe.
     """
-    info = read_info(run)
-    trainer = trainer_of(info.task)
     recipe = trainer.recipe_type.load(run / "recipe.toml")
     network = trainer.build(recipe, info.labels, weights="none")
     path = run / f"{which}.pt"

@@ -1,4 +1,4 @@
-"""How a backbone without weights starts."""
+"""Initialisation of backbones without weights."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ def hasten_statistics(backbone: nn.Module) -> None:
 
 
 def initialise(backbone: nn.Module, init: str) -> None:
-    """Draw every convolution's and linear layer's weights anew and set their biases to 0, in place.
+    """Initialise every convolution's and linear layer's weights anew and set their biases to 0, in place.
 
     Args:
         backbone: the part of the network that would otherwise have come with weights.

@@ -1,4 +1,4 @@
-"""The training loop: one for all tasks. What a sample, a loss or a metric is, the task's plug knows (tasks.py).
+"""The training loop, one for all tasks; the `TaskTrainer` defines samples, losses and metrics.
 
 Fine-tuning in four steps: 1 a source model, 2 all of it but the head, 3 a new head, 4 head fast and backbone slow
 (`frozen_epochs` with the head alone, then two learning rates). Lightning runs the loop; this file says what happens in
@@ -23,52 +23,44 @@ from foveal.errors import BadRecipe
 from foveal.models.backbones import backbone
 from foveal.models.backbones.weights import is_run
 from foveal.models.data.dataset import DataSet
-from foveal.models.data.distributed import ALONE, World, world
+from foveal.models.data.distributed import ALONE, World
 from foveal.models.data.loading import eval_loader, train_loader
 from foveal.models.recipe import Recipe
-from foveal.models.tasks import TaskTrainer, load_data, trainer_of
-from foveal.models.training.checkpoint import load_run, predict_all
+from foveal.models.training.checkpoint import Checkpoint, predict_all
 from foveal.models.training.initialization import hasten_statistics, initialise
 from foveal.models.training.module import Log, TrainingModule
 from foveal.models.training.plots import draw_curves
 from foveal.models.training.run_folder import RunFolder, RunInfo, best_epoch, read_info
+from foveal.models.training.task import TaskTrainer
 from foveal.packages.manifest import Data, Licences
 
 
-def train(recipe: Recipe, data_root: Path, out: Path, *, workers: int = 0, log: Log = lambda _: None) -> dict[str, Any]:
-    """Train, or go on with an interrupted training in the same folder.
-
-    Args:
-        recipe: of the task's own type.
-        data_root: the data set.
-        out: the run folder (run_folder.py says what is in it).
-        workers: processes that prepare samples beside the training process; the result does not depend on it.
-        log: gets a line for a person now and then.
-
-    Returns:
-        The content of result.json.
-
-    Raises:
-        BadData, BadRecipe, BadCheckpoint, BadOutput: what the user can mend.
-    """
-    with world() as processes:
-        heard = log if processes.is_first else _silent
-        task, data, folder = run_epochs(recipe, data_root, out, workers=workers, log=heard, processes=processes)
-        return processes.from_first(finish(task, data, recipe, folder) if processes.is_first else {})
-
-
-def run_epochs(
+def train_epochs(
+    task: TaskTrainer,
     recipe: Recipe,
+    data: DataSet[Any],
     data_root: Path,
     out: Path,
     *,
     workers: int = 0,
     log: Log = lambda _: None,
     processes: World = ALONE,
-) -> tuple[TaskTrainer, DataSet[Any], RunFolder]:
-    """All of `train` but the last step: the test split is not looked at."""
-    task = trainer_of(recipe.task)
-    data = load_data(recipe, data_root)
+) -> RunFolder:
+    """All epochs of a run, in a new folder or one where a run was interrupted; the test split is not read.
+
+    Args:
+        task: whose network is trained.
+        recipe: of the task's own type.
+        data: what is trained on.
+        data_root: where it was read from, for the run folder.
+        out: the run folder (its files: run_folder.py).
+        workers: processes that prepare samples beside the training process; the result does not depend on it.
+        log: gets a line for a person now and then.
+        processes: those that train together.
+
+    Raises:
+        BadData, BadRecipe, BadCheckpoint, BadOutput: the user's faults.
+    """
     for note in data.notes:
         log(note)
     seed_everything(recipe.seed, verbose=False)
@@ -81,7 +73,7 @@ def run_epochs(
     resumed = processes.from_first(processes.is_first and folder.open(recipe, info, data, data_root))
     log(f"{info.architecture}, {info.parameters:,} parameters; {data.splits.counts()}")
     fit(task, network, data, recipe, folder, resume=resumed, workers=workers, log=log, processes=processes)
-    return task, data, folder
+    return folder
 
 
 def describe_run(task: TaskTrainer, recipe: Recipe, data: DataSet[Any], network: nn.Module) -> RunInfo:
@@ -188,10 +180,10 @@ def steps_per_epoch(batches: int, recipe: Recipe) -> int:
     return -(-batches // recipe.accumulate)
 
 
-def finish(task: TaskTrainer, data: DataSet[Any], recipe: Recipe, folder: RunFolder) -> dict[str, Any]:
-    """Score the best checkpoint on val and, once, on test; draw the task's images of val."""
+def finish(checkpoint: Checkpoint, data: DataSet[Any], folder: RunFolder) -> dict[str, Any]:
+    """Score the best checkpoint on val and, once, on test; draw the task's figures of val. Returns result.json."""
+    task, recipe = checkpoint.trainer, checkpoint.recipe
     draw_curves(folder.path / "curves.png", folder.rows)
-    checkpoint = load_run(folder.path)
     result: dict[str, Any] = {"best_epoch": best_epoch(folder.rows, f"val_{task.best_metric}")}
     for split in ("val", "test"):
         samples = data.splits[split]
@@ -200,7 +192,7 @@ def finish(task: TaskTrainer, data: DataSet[Any], recipe: Recipe, folder: RunFol
         predictions = predict_all(checkpoint, samples)
         result[split] = {"images": len(samples), **task.score(predictions, samples, data.labels, recipe)}
         if split == "val":
-            task.report(folder.path, predictions, samples, data.labels)
+            task.report(folder.path, predictions, samples, data.labels, recipe)
     result["seconds"] = round(sum(row["seconds"] for row in folder.rows), 1)
     folder.finish(result)
     return result
@@ -208,7 +200,7 @@ def finish(task: TaskTrainer, data: DataSet[Any], recipe: Recipe, folder: RunFol
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Without Lightning's advertising and its advice that does not apply here; real warnings still come."""
+    """Lightning without its advertising and its advice that does not apply here; other warnings still come."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -224,7 +216,3 @@ def quiet_lightning() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _silent(_: str) -> None:
-    """For processes beside the first."""

@@ -1,4 +1,4 @@
-"""What happens inside the training loop that Lightning runs: freezing, the step, averaging, scoring an epoch."""
+"""The steps of the training loop (`TrainingModule`): freezing, the loss, averaging, scoring an epoch."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,17 +14,17 @@ from foveal.models.data.dataset import DataSet
 from foveal.models.data.distributed import ALONE, World
 from foveal.models.data.loading import derived_seed
 from foveal.models.recipe import Recipe
-from foveal.models.tasks import TaskTrainer
 from foveal.models.training.optimizers import configure, decays
 from foveal.models.training.plots import draw_curves
 from foveal.models.training.run_folder import Row, RunFolder, stale
+from foveal.models.training.task import TaskTrainer
 
 Log = Callable[[str], None]
 CURVES_EVERY_S = 20  # drawing takes half a second: no reason to do it after each short epoch
 
 
-class LossLost(BadRecipe):
-    """The loss is no number any more."""
+class LossDiverged(BadRecipe):
+    """The loss became infinite or NaN."""
 
 
 class TrainingModule(LightningModule):
@@ -65,13 +65,13 @@ class TrainingModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Forget rows of an epoch that a killed run recorded but did not save for resuming."""
+        """Drop rows of an epoch that a killed run recorded but did not save for resuming."""
         self._averaged_at = self.trainer.global_step
         self._folder.keep_epochs(self.current_epoch)
         self._stop_when_stale()
 
     def on_train_epoch_start(self) -> None:
-        """Freeze or thaw; seed dropout and the like, so that resuming needs no random state."""
+        """Freeze or unfreeze; seed dropout and the like, so that resuming needs no random state."""
         self._epoch_started = time.perf_counter()
         others = [self._processes.rank] if not self._processes.is_first else []  # each its own dropout
         torch.manual_seed(derived_seed(self._recipe.seed, self.current_epoch, *others))
@@ -93,7 +93,7 @@ class TrainingModule(LightningModule):
             losses["l1"] = self._recipe.l1 * l1_norm(self.network)
         total = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(total):
-            raise LossLost(
+            raise LossDiverged(
                 f"the loss became {total.item()} in epoch {self.current_epoch + 1}, batch {batch_idx + 1}: "
                 "expected a finite number; try a lower lr_head and lr_backbone, more warmup_epochs, or clip_norm"
             )
@@ -120,7 +120,7 @@ class TrainingModule(LightningModule):
         self._predictions += self._task.predict(self.evaluated, batch)
 
     def on_train_epoch_end(self) -> None:
-        """Score the epoch (its validation has run), write it down, say it."""
+        """Score the epoch (its validation has run), record and log it."""
         rates = {f"lr_{g['name'].split(',')[0]}": g["lr"] for g in self.trainer.optimizers[0].param_groups}
         row: Row = {"epoch": self.current_epoch + 1, **_mean(self._processes.gathered(self._losses)), **rates}
         if val := self._data.splits.val:
@@ -140,7 +140,7 @@ class TrainingModule(LightningModule):
         return self._task.backbone(self.network)
 
     def _stop_when_stale(self) -> None:
-        """Early stopping; what it knows is in metrics.csv, so a resumed run decides as an uninterrupted one."""
+        """Early stopping; it depends on metrics.csv alone, so a resumed run decides as an uninterrupted one."""
         if stale(self._folder.rows, f"val_{self._task.best_metric}", self._recipe.patience):
             self.trainer.should_stop = True
 
@@ -169,7 +169,7 @@ def l1_norm(network: nn.Module) -> Tensor:
 
 
 def ema(decay: float) -> Callable[..., None]:
-    """EMA whose first steps forget faster, min(decay, (1 + n) / (10 + n)), as TensorFlow's: no ballast of the start."""
+    """EMA whose decay starts low, min(decay, (1 + n) / (10 + n)), as TensorFlow's: it forgets the initial weights."""
 
     def update(averaged: Any, current: Any, count: Any) -> None:
         n = int(count)

@@ -80,12 +80,12 @@ def configure(
     """
     in_backbone = {id(parameter) for parameter in backbone.parameters()}
     head = [p for p in network.parameters() if id(p) not in in_backbone]
-    thaw = recipe.frozen_epochs * steps_per_epoch
+    unfrozen = recipe.frozen_epochs * steps_per_epoch
     groups: Groups = []
     factors = []
     for name, parameters, lr, start in (
         ("head", head, recipe.lr_head * recipe.lr_scale, 0),
-        ("backbone", list(backbone.parameters()), recipe.lr_backbone * recipe.lr_scale, thaw),
+        ("backbone", list(backbone.parameters()), recipe.lr_backbone * recipe.lr_scale, unfrozen),
     ):
         for decay, members in _by_decay(parameters, recipe.weight_decay):
             groups.append({"params": members, "lr": lr, "weight_decay": decay, "name": f"{name}, decay {decay:g}"})

@@ -1,10 +1,9 @@
-"""Images of a run. Matplotlib without a display: figures are made and saved as objects, no global state."""
+"""Curves of a run (`draw_curves`). Matplotlib figures are made and saved as objects: no display, no global state."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.figure import Figure
 
 Row = dict[str, float]
@@ -26,21 +25,4 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
         axes.grid(alpha=0.3)
         if names:
             axes.legend(fontsize="small")
-    figure.savefig(path, dpi=100)
-
-
-def draw_confusion(path: Path, counts: npt.NDArray[np.int64], labels: Sequence[str]) -> None:
-    """Confusion matrix: rows are true classes, columns are answers, colour is the share of the row."""
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = min(24.0, 3.0 + 0.5 * len(labels))
-    figure = Figure(figsize=(side, side), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xlabel="answer", ylabel="truth", xticks=range(len(labels)), yticks=range(len(labels)))
-    axes.set_xticklabels(labels, rotation=90)
-    axes.set_yticklabels(labels)
-    if len(labels) <= 30:
-        for row, column in np.argwhere(counts > 0):
-            colour = "white" if share[row, column] > 0.5 else "black"
-            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour, fontsize="small")
     figure.savefig(path, dpi=100)

@@ -1,10 +1,10 @@
-"""What a training run leaves behind, and how it goes on after it was killed.
+"""The files of a training run (`RunFolder`), from which a killed run is resumed.
 
     recipe.toml     the resolved recipe
     run.json        task, labels, preprocess, data fingerprint and counts, licences, seed, versions
     data.json       where the data set was, and which sample is in which split
     metrics.csv     one line an epoch
-    curves.png      the same as an image; the task adds its own (confusion.png, …)
+    curves.png      the same as a figure; the task adds its own (confusion.png, …)
     best.pt last.pt state_dicts of the evaluated weights (the averaged ones with EMA): tensors only
     resume/         everything that is needed to go on; gone when the run is finished
     result.json     val and test metrics of the best checkpoint; its presence means: finished
@@ -98,7 +98,7 @@ class RunFolder:
         self.rows = self.rows[:count]
 
     def record(self, row: Row, weights: Mapping[str, Tensor], best_metric: str) -> bool:
-        """Add an epoch; True when it is the best so far: `rank` says by what."""
+        """Add an epoch; True when it is the best so far: by `rank`."""
         best = all(rank(row, best_metric) > rank(earlier, best_metric) for earlier in self.rows)
         self.rows.append(row)
         if not self._writes:
@@ -118,7 +118,7 @@ class RunFolder:
 
 
 def rank(row: Row, best_metric: str) -> tuple[float, float]:
-    """What the best epoch has most of: the metric, then a low val_loss (small val splits tie); then it is the first.
+    """The order of epochs: by the metric, then by a low val_loss (small val splits tie); of equals the first is best.
 
     Without a val split (train_on_val) there is no metric, and later is better.
     """

@@ -1,4 +1,4 @@
-"""What there is of what in a data set, as figures and as histograms: classes, sizes, colours."""
+"""Counts of a data set (`Counted`): classes, sizes and colours, as numbers and as histograms."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from foveal.imaging.decode import read_header
 from foveal.imaging.drawing import colour_of
-from foveal.metrics.truth import ObjectTruth
 from foveal.models.data.colour import Colours
 from foveal.models.data.dataset import SPLITS, DataSet, Sample
+from foveal.models.training.task import TaskTrainer
 
 BINS = 40
 
@@ -25,9 +25,9 @@ class Counted:
     """A data set's counts; images' headers are read when sizes are first asked for."""
 
     data: DataSet[Any]
-    classes: dict[str, Counter[str]]  # split -> how much of each label
-    unit: str  # of `classes`
+    classes: dict[str, Counter[str]]  # split -> how much of each label, in the task's unit
     colours: Colours  # of the train split's model inputs, in [0, 1]
+    trainer: TaskTrainer  # of the data set's task
 
     def described(self) -> dict[str, Any]:
         """The figures as one JSON object; `object_px` is there for tasks that have objects."""
@@ -36,14 +36,14 @@ class Counted:
             "data": self.data.name,
             "layout": self.data.layout,
             "images": self.data.splits.counts(),
-            "unit": self.unit,
+            "unit": self.trainer.unit,
             "classes": {split: dict(counted) for split, counted in self.classes.items()},
             "height_px": _range(sizes[:, 0]),
             "width_px": _range(sizes[:, 1]),
             **({} if objects is None else {"object_px": {k: _range(px) for k, px in objects.items() if len(px)}}),
             "mean_rgb": self.colours.mean.round(4).tolist(),
             "std_rgb": self.colours.std.round(4).tolist(),
-            "principal_spread": self.colours.spread.round(4).tolist(),
+            "principal_spread": self.colours.component_std.round(4).tolist(),
             "principal_rgb": self.colours.directions.T.round(4).tolist(),
             "notes": list(self.data.notes),
         }
@@ -69,17 +69,12 @@ class Counted:
 
     @cached_property
     def _object_px(self) -> dict[str, npt.NDArray[np.float64]] | None:
-        """Label -> the square roots of its objects' areas in px: of masks where there are any, else of boxes.
-
-        One number an object, in pixels of its image, which says how large it is whatever its shape. Crowds are left
-        out. None: the task has no objects.
-        """
-        truths = [sample.truth for sample in self._samples]
-        if not all(isinstance(truth, ObjectTruth) for truth in truths):
+        """Label -> one number an object, its size whatever its shape; None: the task has no objects."""
+        sides = [self.trainer.object_sides_px(sample.truth, self.data.labels) for sample in self._samples]
+        known = [one for one in sides if one is not None]
+        if len(known) < len(sides):
             return None
-        sides = np.concatenate([np.sqrt(truth.areas())[~truth.crowd] for truth in truths])
-        class_ids = np.concatenate([truth.class_ids[~truth.crowd] for truth in truths])
-        return {label: sides[class_ids == i] for i, label in enumerate(self.data.labels)}
+        return {label: np.concatenate([one[label] for one in known]) for label in self.data.labels}
 
     def _draw_classes(self, axes: Axes) -> None:
         bottom = np.zeros(len(self.data.labels))
@@ -88,7 +83,7 @@ class Counted:
             axes.bar(self.data.labels, heights, bottom=bottom, label=split)
             bottom += heights
         axes.tick_params(axis="x", rotation=90)
-        axes.set_title(f"{self.unit} by class")
+        axes.set_title(f"{self.trainer.unit} by class")
         axes.legend()
 
     def _draw_sizes(self, axes: Axes) -> None:
@@ -116,10 +111,13 @@ class Counted:
     def _draw_colours(self, axes: Axes) -> None:
         colours = self.colours
         for i in range(3):
-            shades = colours.mean[None] + np.linspace(-2, 2, 64)[:, None] * (colours.spread * colours.directions)[:, i]
+            shades = (
+                colours.mean[None]
+                + np.linspace(-2, 2, 64)[:, None] * (colours.component_std * colours.directions)[:, i]
+            )
             axes.imshow(shades.clip(0, 1)[None], extent=(-2, 2, 2.5 - i, 3.4 - i), aspect="auto")
         axes.set(xlim=(-2, 2), ylim=(0.4, 3.5), yticks=[2.95, 1.95, 0.95], xlabel="standard deviations from the mean")
-        axes.set_yticklabels([f"{spread:.3f}" for spread in colours.spread])
+        axes.set_yticklabels([f"{spread:.3f}" for spread in colours.component_std])
         axes.set_title("principal colours, by their spread")
 
 

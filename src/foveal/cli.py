@@ -32,7 +32,7 @@ COMMANDS: dict[str, Command] = {
     "data view": Command(
         "foveal.models.commands.view:view", "Look at a data set: truths, augmentation, figures.", "train"
     ),
-    "data anchors": Command("foveal.models.commands.detection:anchors", "Judge, tune and try out anchors.", "train"),
+    "data anchors": Command("foveal.models.commands.anchors:anchors", "Judge, tune and try out anchors.", "train"),
     "models": Command("foveal.commands.models:models", "List the models of the zoo."),
     "train": Command("foveal.models.commands.train:train", "Fine-tune a network on your images.", "train"),
     "recipe show": Command(

@@ -95,7 +95,7 @@ def checkpoint(network: nn.Module, recipe: DetectionRecipe) -> Checkpoint:
 
 
 def _spread(network: nn.Module, images: Tensor, content_hw: Tensor) -> None:
-    """Random heads say nearly the same of every box, and what is equal cannot be told apart: scale what they say."""
+    """Random heads give nearly the same for every box, and ties cannot be compared: scale their outputs."""
 
     def scale(layers: list[nn.Module], std: float, mean: float) -> None:
         said: list[Tensor] = []

@@ -11,8 +11,10 @@ from foveal.export.proof.probes import probes
 from foveal.imaging.decode import Decoded
 from foveal.imaging.preprocess import Preprocess
 from foveal.models.data.dataset import DataSet
+from foveal.models.readers import reader_of
+from foveal.models.runs import load_run
 from foveal.models.tasks import trainer_of
-from foveal.models.training.checkpoint import Checkpoint, load_run
+from foveal.models.training.checkpoint import Checkpoint
 from foveal.models.training.run_folder import RunFolder, RunInfo, save_state
 from foveal.packages.manifest import Data, Licences
 from foveal.synth import draw_one
@@ -48,7 +50,7 @@ def classifier_run(folder: Path, backbone: str = "squeezenet1_1", *, model_input
     recipe = trainer.recipe_type.load(
         None, [f"backbone={backbone}", f"input_hw=[{model_input}, {model_input}]", "weights=/somewhere/random.pth"]
     )
-    data = trainer.load_data(root, recipe)
+    data = reader_of(recipe.task).load(root, recipe)
     torch.manual_seed(0)
     network = trainer.build(recipe, data.labels, weights="none")
     _settle(network, model_input)

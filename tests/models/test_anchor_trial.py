@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from foveal.errors import BadData, BadRecipe
-from foveal.models.detection import anchor_trial
-from foveal.models.detection.anchor_report import fit
-from foveal.models.detection.anchor_trial import Verdict, in_words, shapes_of, short_run, with_tuned_anchors
+from foveal.models.detection.anchor_fit import fit
 from foveal.models.detection.networks.architectures import anchors_of
 from foveal.models.detection.recipe import DetectionRecipe
+from foveal.models.diagnose import anchor_trial
+from foveal.models.diagnose.anchor_trial import Verdict, in_words, shapes_of, short_run, with_tuned_anchors
 from foveal.synth.write import Order, write_data_set
 from tests.helpers.commandline import foveal
 

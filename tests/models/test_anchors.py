@@ -6,10 +6,13 @@ import torch
 from torchvision.models.detection._utils import BoxCoder, Matcher
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
-from torchvision.ops import box_iou
+from torchvision.ops import box_iou as torch_iou
 from torchvision.ops import nms as torch_nms
 
+from foveal.imaging.boxes import box_iou, nms
 from foveal.models.detection import anchors
+
+ONE_CLASS = np.zeros(200, np.int64)
 
 
 def random_boxes(seed: int, count: int, side: float = 100.0) -> np.ndarray:
@@ -41,15 +44,15 @@ def test_sparse_cell_has_n_plus_m_minus_1_of_the_combinations(sizes: list[float]
 
 def test_iou_is_torchvisions() -> None:
     a, b = random_boxes(0, 20), random_boxes(1, 30)
-    np.testing.assert_allclose(anchors.iou(a, b), box_iou(torch.tensor(a), torch.tensor(b)).numpy(), atol=1e-6)
+    np.testing.assert_allclose(box_iou(a, b), torch_iou(torch.tensor(a), torch.tensor(b)).numpy(), atol=1e-6)
     point = np.zeros((1, 4))
-    assert anchors.iou(point, point) == 0.0
+    assert box_iou(point, point) == 0.0
 
 
 @pytest.mark.parametrize("every_object", [False, True])
 @pytest.mark.parametrize("seed", range(5))
 def test_assignment_is_torchvisions(seed: int, every_object: bool) -> None:
-    overlaps = anchors.iou(random_boxes(seed, 7), random_boxes(seed + 100, 200))
+    overlaps = box_iou(random_boxes(seed, 7), random_boxes(seed + 100, 200))
     overlaps = overlaps.round(1)  # ties
     expected = Matcher(0.5, 0.3, allow_low_quality_matches=every_object)(torch.tensor(overlaps)).numpy()
     got = anchors.assign(overlaps, positive=0.5, negative=0.3, every_object=every_object)
@@ -83,5 +86,5 @@ def test_nms_keeps_torchvisions_boxes_in_its_order(seed: int) -> None:
     boxes = random_boxes(seed, 200)
     scores = np.random.default_rng(seed).permutation(200).astype(np.float32)
     expected = torch_nms(torch.tensor(boxes), torch.tensor(scores), 0.4).tolist()
-    assert anchors.nms(boxes, scores, 0.4).tolist() == expected
-    assert anchors.nms(boxes[:0], scores[:0], 0.4).tolist() == []
+    assert nms(boxes, scores, ONE_CLASS, 0.4).tolist() == expected
+    assert nms(boxes[:0], scores[:0], ONE_CLASS[:0], 0.4).tolist() == []

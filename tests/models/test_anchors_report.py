@@ -7,7 +7,7 @@ import numpy as np
 
 from foveal.imaging.preprocess import Preprocess
 from foveal.models.data.dataset import Sample
-from foveal.models.detection.anchor_report import as_text, fit, image, input_sides, shape_iou, tuned
+from foveal.models.detection.anchor_fit import as_text, draw_anchors, fit, input_sides, shape_iou, tuned
 from foveal.models.detection.layouts.truth import objects
 
 PREPROCESS = Preprocess(mode="letterbox", input_hw=(64, 64))
@@ -46,7 +46,7 @@ def test_tuned_anchors_find_the_clusters_and_are_reproducible() -> None:
 
 
 def test_image_shows_objects_and_anchors(tmp_path: Path) -> None:
-    drawn = image(sample(tmp_path), PREPROCESS, np.array([[16.0, 16], [10, 20]]))
+    drawn = draw_anchors(sample(tmp_path), PREPROCESS, np.array([[16.0, 16], [10, 20]]))
     assert drawn.shape == (64, 64, 3)
     assert (drawn == (0, 200, 0)).all(-1).any()
     assert (drawn == (220, 0, 0)).all(-1).any()

@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from foveal.errors import BadRecipe
-from foveal.models.classification.trainer import ClassificationRecipe, ClassificationTrainer, augmentation
+from foveal.models.classification.augmentation import augmentation
+from foveal.models.classification.recipe import ClassificationRecipe
+from foveal.models.classification.trainer import ClassificationTrainer
 from foveal.models.data.dataset import Sample
 from foveal.models.data.loading import SampleKey
 from tests.helpers.images import draw_folders
@@ -24,7 +26,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample[int]]:
     return [Sample(p.name, p, 0) for p in sorted(root.rglob("*.png"))]
 
 
-def test_network_reads_inputes_and_its_two_parts_are_everything() -> None:
+def test_network_reads_inputs_and_its_two_parts_are_everything() -> None:
     network = TRAINER.build(recipe(), ("a", "b", "c"), weights="none").eval()
     with torch.inference_mode():
         assert network(torch.zeros(2, 48, 64, 3, dtype=torch.uint8)).shape == (2, 3)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from foveal.errors import BadData
-from foveal.models.classification.trainer import ClassificationRecipe
+from foveal.models.classification.recipe import ClassificationRecipe
 from foveal.models.data.dataset import SPLITS, Sample, assign_stratified, fingerprint, imbalance_note, make_splits
 
 

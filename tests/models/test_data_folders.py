@@ -5,7 +5,7 @@ import pytest
 
 from foveal.errors import BadData
 from foveal.models.classification.layouts import load_folders
-from foveal.models.classification.trainer import ClassificationRecipe
+from foveal.models.classification.recipe import ClassificationRecipe
 from foveal.models.data.dataset import SPLITS
 from tests.helpers.images import COLOURS, draw_folders
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from foveal.models.detection.augment import Augmentation, Scene, quarter_turns
+from foveal.models.detection.augmentation import Augmentation, Scene, quarter_turns
 from foveal.models.detection.mosaic import boxes_of, copy_paste, mosaic
 from foveal.models.detection.recipe import InstanceRecipe
 

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 
 from foveal.errors import BadData
 from foveal.models.detection.layouts.check import check, summary
-from foveal.models.detection.layouts.read import load_objects, look_of, read_objects
+from foveal.models.detection.layouts.read import appearance_of, load_objects, read_objects
 from foveal.models.detection.layouts.truth import bitmaps
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 from foveal.synth.write import Order, write_data_set
@@ -220,10 +220,10 @@ def test_looks_are_spread_over_the_splits(tmp_path: Path) -> None:
             ids = np.zeros((16, 16), np.uint16)
             ids[2:8, 2:8] = 300
             cv2.imwrite(str(tmp_path / "masks" / f"{name}{i}.png"), ids)
-    recipe = InstanceRecipe(stratify_by_look=True, val_fraction=0.2, test_fraction=0.2)
+    recipe = InstanceRecipe(stratify_by_appearance=True, val_fraction=0.2, test_fraction=0.2)
     data = load_objects(tmp_path, recipe)
     for split, each in (("train", 6), ("val", 2), ("test", 2)):
-        looks = [look_of(sample) for sample in data.splits[split]]
+        looks = [appearance_of(sample) for sample in data.splits[split]]
         assert sorted(looks) == sorted([f"{look} 16x16" for look in ("dark", "blue", "red")] * each)
     again = load_objects(tmp_path, recipe).splits
     assert all([s.name for s in again[n]] == [s.name for s in data.splits[n]] for n in ("train", "val", "test"))

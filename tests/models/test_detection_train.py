@@ -7,9 +7,10 @@ import torch
 
 from foveal.models.data.loading import train_loader
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
+from foveal.models.readers import reader_of
+from foveal.models.runs import load_run, train
 from foveal.models.tasks import trainer_of
-from foveal.models.training.checkpoint import load_run, predict_all
-from foveal.models.training.loop import train
+from foveal.models.training.checkpoint import predict_all
 from foveal.synth.write import Order, write_data_set
 
 SMALL = {
@@ -33,7 +34,7 @@ def first_losses(root: Path, steps: int = 10) -> list[float]:
     """Training by hand: the same draws, one plain step each."""
     recipe = DetectionRecipe(architecture="ssdlite", input_hw=(64, 96), **SMALL)
     task = trainer_of(recipe.task)
-    data = task.load_data(root, recipe)
+    data = reader_of(recipe.task).load(root, recipe)
     torch.manual_seed(0)
     network = task.build(recipe, data.labels, weights="none").train()
     for module in network.modules():
@@ -74,7 +75,7 @@ def test_a_run_trains_is_scored_and_comes_back_as_it_was(tmp_path: Path) -> None
     checkpoint = load_run(tmp_path / "run")
     assert checkpoint.architecture == "maskrcnn-mobilenet_v2"
     assert checkpoint.labels == ("object",)
-    data = checkpoint.trainer.load_data(root, recipe)
+    data = reader_of(checkpoint.task).load(root, recipe)
     assert data.fingerprint == checkpoint.data.fingerprint
     predictions = predict_all(checkpoint, data.splits.val)
     again = checkpoint.trainer.score(predictions, data.splits.val, data.labels, recipe)

@@ -14,15 +14,16 @@ from foveal.errors import BadOutput
 from foveal.models.backbones import BACKBONES
 from foveal.models.backbones.base import BackboneSpec
 from foveal.models.backbones.weights import unpublished
-from foveal.models.classification.trainer import ClassificationRecipe
+from foveal.models.classification.recipe import ClassificationRecipe
+from foveal.models.classification.trainer import ClassificationTrainer
 from foveal.models.diagnose import search as searching
-from foveal.models.diagnose.curves import learn
-from foveal.models.diagnose.diagnose import tune
-from foveal.models.diagnose.leak import leak
-from foveal.models.diagnose.parts import TrainingParts, plain
-from foveal.models.diagnose.rate import judge_rate, range_test, read_curve
+from foveal.models.diagnose.curves import judge_training
+from foveal.models.diagnose.leakage import find_leakage
+from foveal.models.diagnose.parts import TrainingParts
+from foveal.models.diagnose.range_test import judge_rate, range_test, read_curve
+from foveal.models.diagnose.sanity_checks import initial_loss, overfit_few
 from foveal.models.diagnose.search import Plan, Search, Trial, coarse_box, fine_box
-from foveal.models.diagnose.start import FIRST_LOSSES, initial_loss, overfit_few
+from foveal.models.diagnose.tuning import tune
 from foveal.models.tasks import TRAINERS
 from tests.helpers.commandline import foveal
 
@@ -89,7 +90,7 @@ def parts(root: Path, *overrides: str) -> TrainingParts:
 
 
 def names(root: Path, folder: Path, *overrides: str) -> set[str]:
-    findings, _ = learn(parts(root, *overrides), folder, optimal_error=0.0)
+    findings, _ = judge_training(parts(root, *overrides), folder, optimal_error=0.0)
     return {finding.name for finding in findings}
 
 
@@ -107,12 +108,12 @@ class TestInitialLoss:
         assert initial_loss(one, network).verdict == "fault"
 
     def test_focal_theory(self) -> None:
-        expected = FIRST_LOSSES["classification"](recipe("loss=focal", "focal_gamma=2"), 4)
+        expected = ClassificationTrainer().initial_loss(recipe("loss=focal", "focal_gamma=2"), 4)
         assert expected == {"focal": pytest.approx(math.log(4) * 0.75**2)}
 
 
 class TestOverfitFew:
-    def test_a_handful_is_learnt_by_heart(self, data: Path) -> None:
+    def test_a_handful_is_overfitted(self, data: Path) -> None:
         assert overfit_few(parts(data))[0].verdict == "ok"
 
     def test_equal_images_under_different_labels_are_found(self, data: Path, tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ class TestLearning:
 
     def test_a_leak_is_found_even_if_brightened(self, data: Path, tmp_path: Path) -> None:
         one = parts(data)
-        assert leak(one.data, one.task.preprocess(one.recipe)).verdict == "ok"
+        assert find_leakage(one.data, one.task.preprocess(one.recipe)).verdict == "ok"
         for split, part in (("train", slice(0, 20)), ("val", slice(20, 40))):
             for folder in data.iterdir():
                 (tmp_path / split / folder.name).mkdir(parents=True)
@@ -196,18 +197,19 @@ class TestLearning:
         stolen = cv2.imread(str(tmp_path / "train" / "dark-left" / "000.png"))
         cv2.imwrite(str(tmp_path / "val" / "bright-left" / "x.png"), cv2.add(stolen, (3, 3, 3, 0)))
         two = parts(tmp_path)
-        found = leak(two.data, two.task.preprocess(two.recipe))
+        found = find_leakage(two.data, two.task.preprocess(two.recipe))
         assert (found.verdict, found.values["leaked"]) == ("fault", 1)
         assert found.values["pairs"] == [("val/bright-left/x.png", "train/dark-left/000.png")]
 
 
 @pytest.mark.parametrize("task", TRAINERS)
-def test_plain_turns_everything_off_that_varies(task: str) -> None:
-    """A new field that varies images must be named in parts.PLAIN: these are the fields that do not."""
+def test_an_unregularised_recipe_has_nothing_that_varies_images(task: str) -> None:
+    """A new field that varies images must be named in its recipe's UNREGULARISED: these are the fields that do not."""
     before = TRAINERS[task].recipe_type.load(None, ["weights=none"])
-    left = {name for name, value in before if getattr(plain(before), name) == value}
+    left = {name for name, value in before if getattr(before.unregularised(), name) == value}
     assert not left & {"flip", "brightness", "hue", "saturation", "scale_min", "rotate_90"} - {"rotate_90"}
-    assert task in FIRST_LOSSES
+    assert before.UNREGULARISED.keys() <= type(before).model_fields.keys()
+    assert before.unregularised() == before.unregularised().unregularised()
 
 
 class TestSearch:
@@ -246,7 +248,7 @@ class TestSearch:
         good = searching.evaluate(parts(data), {"lr_head": 3e-3, "lr_backbone": 3e-3}, 4)
         assert good > searching.evaluate(parts(data), {"lr_head": 1e-9, "lr_backbone": 1e-9}, 1)
         lost = searching.evaluate(parts(data, "optimizer=sgd"), {"lr_head": 1e20, "lr_backbone": 1e20}, 1)
-        assert lost == searching.LOST
+        assert lost == searching.DIVERGED
 
 
 def test_the_command_writes_one_report_and_tells_programs(data: Path, shuffled: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from foveal.imaging.drawing import colour_of
 from foveal.models.detection.recipe import DetectionRecipe
 from foveal.models.diagnose import curves
-from foveal.models.diagnose.curves import Curves, read
+from foveal.models.diagnose.curves import Curves, judge_curves
 from foveal.models.diagnose.parts import TrainingParts
 from tests.helpers.commandline import foveal
 
@@ -33,7 +33,7 @@ GOOD = {"train_error": 0.02, "dev_error": 0.05, "train_count": 400, "dev_count":
 )
 def test_curves_in_words(losses: list[float], changed: dict, wanted: set[str]) -> None:
     rows = tuple({"epoch": i + 1, "loss": loss} for i, loss in enumerate(losses))
-    assert {finding.name for finding in read(Curves(rows=rows, **{**GOOD, **changed}))} == wanted
+    assert {finding.name for finding in judge_curves(Curves(rows=rows, **{**GOOD, **changed}))} == wanted
 
 
 def test_the_contact_sheet_shows_what_is_called_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

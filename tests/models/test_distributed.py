@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from foveal.errors import BadRecipe
-from foveal.models.classification.trainer import ClassificationRecipe
+from foveal.models.classification.recipe import ClassificationRecipe
 from foveal.models.data.distributed import World
 from foveal.models.data.loading import SampleKeySampler, train_loader
-from foveal.models.training.loop import train
+from foveal.models.runs import train
 from tests.helpers.images import draw_folders
 
 RECIPE = """

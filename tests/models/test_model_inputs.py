@@ -10,7 +10,8 @@ import torch
 
 from foveal.errors import BadData
 from foveal.inference.pipeline import Pipeline
-from foveal.models.classification.trainer import ClassificationRecipe, ClassificationTrainer
+from foveal.models.classification.recipe import ClassificationRecipe
+from foveal.models.classification.trainer import ClassificationTrainer
 from foveal.models.data.dataset import Sample
 from foveal.models.data.model_inputs import ModelInputs
 from tests.helpers.packages import colour_manifest

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from foveal.errors import BadRecipe
-from foveal.models.classification.trainer import ClassificationRecipe
+from foveal.models.classification.recipe import ClassificationRecipe
 from foveal.models.training.optimizers import OPTIMIZERS, SCHEDULES, configure
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from foveal.errors import BadRecipe
-from foveal.models.classification.trainer import ClassificationRecipe
+from foveal.models.classification.recipe import ClassificationRecipe
 from foveal.models.tasks import TRAINERS
 from tests.helpers.commandline import foveal
 

@@ -12,12 +12,13 @@ from torchvision.ops import StochasticDepth
 from foveal.errors import BadRecipe
 from foveal.models.backbones import load_features
 from foveal.models.backbones.depth import drop_branches
+from foveal.models.classification.augmentation import blend
 from foveal.models.classification.losses import focal_loss
-from foveal.models.classification.trainer import ClassificationRecipe, ClassificationTrainer, blend
-from foveal.models.segmentation.trainer import dice_loss
-from foveal.models.training.checkpoint import load_run
+from foveal.models.classification.recipe import ClassificationRecipe
+from foveal.models.classification.trainer import ClassificationTrainer
+from foveal.models.runs import load_run, train
+from foveal.models.segmentation.losses import dice_loss
 from foveal.models.training.initialization import hasten_statistics, initialise
-from foveal.models.training.loop import train
 from foveal.models.training.module import l1_norm, running_mean
 from foveal.models.training.run_folder import RunFolder, stale
 from tests.helpers.images import draw_folders
@@ -30,7 +31,7 @@ TINY = [
     "epochs=4",
     "frozen_epochs=0",
     "val_fraction=0.25",
-    "test_fraction=0",
+    "test_fraction=0.125",
 ]
 
 

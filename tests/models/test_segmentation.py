@@ -10,18 +10,20 @@ from PIL import Image
 
 from foveal.errors import BadData
 from foveal.export.build import Target, build
-from foveal.export.evaluation.evaluate import READERS, evaluate, select
+from foveal.export.evaluation.evaluate import evaluate, select
 from foveal.export.segmentation import ClassMap, SegmentationExporter
 from foveal.inference.pipeline import Predictor
 from foveal.inference.verify import check_golden
 from foveal.metrics.semantic import IGNORE
 from foveal.models.data.loading import SampleKey
-from foveal.models.segmentation.heads import ARCHITECTURES
+from foveal.models.readers import READERS
+from foveal.models.runs import load_run, train
+from foveal.models.segmentation.items import AugmentedMaps
 from foveal.models.segmentation.layouts import check_class_maps, load_class_maps
+from foveal.models.segmentation.losses import dice_loss
+from foveal.models.segmentation.network import ARCHITECTURES
 from foveal.models.segmentation.recipe import SegmentationRecipe
-from foveal.models.segmentation.trainer import AugmentedMaps, SegmentationTrainer, dice_loss
-from foveal.models.training.checkpoint import load_run
-from foveal.models.training.loop import train
+from foveal.models.segmentation.trainer import SegmentationTrainer
 from foveal.packages.package import ModelPackage
 from foveal.synth.write import Order, write_data_set
 

@@ -16,10 +16,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from foveal.errors import BadCheckpoint, BadOutput, BadRecipe
 from foveal.models.backbones import BACKBONES
-from foveal.models.classification.trainer import ClassificationRecipe
-from foveal.models.tasks import load_data
-from foveal.models.training.checkpoint import load_run, predict_all
-from foveal.models.training.loop import steps_per_epoch, train
+from foveal.models.classification.recipe import ClassificationRecipe
+from foveal.models.readers import load_data, reader_of
+from foveal.models.runs import load_run, train
+from foveal.models.training.checkpoint import predict_all
+from foveal.models.training.loop import steps_per_epoch
 from foveal.models.training.module import ema
 from foveal.models.training.run_folder import RunFolder
 from tests.helpers.images import draw_folders
@@ -114,7 +115,7 @@ def test_result_is_the_best_checkpoints_score(run: Path, data: Path) -> None:
     assert result["val"]["accuracy"] == by_epoch[best][0]
     assert result["val"]["loss"] == pytest.approx(-by_epoch[best][1], rel=1e-6)
     checkpoint = load_run(run)
-    test = checkpoint.trainer.load_data(data, checkpoint.recipe).splits.test
+    test = reader_of(checkpoint.task).load(data, checkpoint.recipe).splits.test
     predictions = predict_all(checkpoint, test)
     again = checkpoint.trainer.score(predictions, test, checkpoint.labels, checkpoint.recipe)
     assert {"images": 6, **again} == result["test"]

@@ -7,8 +7,8 @@ import torch
 
 from foveal.errors import BadCheckpoint
 from foveal.models.backbones import load_features, multi_scale
+from foveal.models.runs import load_run
 from foveal.models.tasks import trainer_of
-from foveal.models.training.checkpoint import load_run
 from foveal.models.training.run_folder import read_info, save_state
 from tests.helpers import runs
 from tests.helpers.commandline import foveal

@@ -13,12 +13,14 @@ from foveal.errors import BadOutput
 from foveal.imaging.drawing import colour_of
 from foveal.metrics.semantic import IGNORE
 from foveal.metrics.truth import ObjectTruth
-from foveal.models.classification.trainer import ClassificationRecipe, ClassificationTrainer
+from foveal.models.classification.recipe import ClassificationRecipe
+from foveal.models.classification.trainer import ClassificationTrainer
 from foveal.models.data.colour import ColourJitterAlongComponents, colours_of
 from foveal.models.data.dataset import DataSet, Sample, Splits
 from foveal.models.data.loading import SampleKey
+from foveal.models.detection.trainer import DetectionTrainer
+from foveal.models.segmentation.trainer import SegmentationTrainer
 from foveal.models.view.figures import Counted
-from foveal.models.view.sheets import boxed, mapped
 from tests.helpers.commandline import foveal
 
 STYLES = {
@@ -67,7 +69,7 @@ def test_sizes_of_objects_are_those_of_masks_or_boxes_and_crowds_are_no_objects(
         sample = Sample("a.png", tmp_path / "a.png", truth)
         data = DataSet("x", "yolo", ("disc", "ring", "rod"), Splits((sample,), (), ()), "sha256:0")
         colours = colours_of([np.random.default_rng(0).integers(0, 255, (8, 8, 3), dtype=np.uint8)])
-        counted = Counted(data, {"train": Counter(disc=2, ring=2)}, "objects", colours)
+        counted = Counted(data, {"train": Counter(disc=2, ring=2)}, colours, DetectionTrainer())
         sides = counted.described()["object_px"]
         assert sides["ring"] == {"smallest": ring, "median": ring, "largest": ring}
         assert sides["disc"]["smallest"] == (10 if areas is None else 5)
@@ -80,7 +82,7 @@ def test_maps_and_masks_are_tinted_where_they_are() -> None:
     grey = torch.full((8, 8, 3), 100, dtype=torch.uint8)
     truth = torch.full((8, 8), IGNORE, dtype=torch.uint8)
     truth[:2], truth[2:4] = 0, 1
-    rgb, caption = mapped((grey, truth), ("sea", "land"))
+    rgb, caption = SegmentationTrainer().panel((grey, truth), ("sea", "land"))
     assert caption == "sea, land"
     for row, class_id in ((0, 0), (3, 1)):
         assert (rgb[row] == ((100 + np.array(colour_of(class_id))) / 2).astype(np.uint8)).all()
@@ -90,7 +92,7 @@ def test_maps_and_masks_are_tinted_where_they_are() -> None:
     mask = torch.zeros(1, 8, 8, dtype=torch.uint8)
     mask[0, 4:6, 4:6] = 1
     target = {"boxes": torch.tensor([[3.0, 3.0, 6.0, 6.0]]), "labels": torch.tensor([2]), "masks": mask}
-    rgb, caption = boxed({"image": grey, "target": target}, ("sea", "land"))
+    rgb, caption = DetectionTrainer().panel({"image": grey, "target": target}, ("sea", "land"))
     assert caption == "1 land"
     assert rgb[3, 3].tolist() == list(colour_of(1))
     assert (rgb[4, 4] != 100).any()
@@ -105,9 +107,9 @@ def test_colours_are_numpys_mean_and_covariance() -> None:
     flat = pixels.reshape(-1, 3) / 255
     np.testing.assert_allclose(found.mean, flat.mean(axis=0))
     np.testing.assert_allclose(found.std, flat.std(axis=0))
-    again = found.directions @ np.diag(found.spread**2) @ found.directions.T
+    again = found.directions @ np.diag(found.component_std**2) @ found.directions.T
     np.testing.assert_allclose(again, np.cov(flat.T, bias=True), atol=1e-12)
-    assert found.spread[0] > found.spread[1] > found.spread[2] > 0
+    assert found.component_std[0] > found.component_std[1] > found.component_std[2] > 0
 
 
 def test_shifts_along_components_spread_as_asked() -> None:

@@ -1,4 +1,4 @@
-"""What the reader of a layout gives. Each layout has a file of its own, layout_<name>.py."""
+"""Data sets as written (`Reading`) and what is odd about them (`Finding`); each layout's reader has its own file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from foveal.models.data.dataset import Sample
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in a data set that a person should look at."""
+    """Something in a data set that a person should know."""
 
     kind: str  # a key of check.KINDS
     name: str  # of the sample or file
@@ -23,5 +23,5 @@ class Reading:
     layout: str  # in words
     labels: tuple[str, ...]
     samples: tuple[Sample[ObjectTruth], ...]  # in the order of names
-    split_of: Mapping[str, str] = field(default_factory=dict)  # sample name -> split, where the layout says it
+    split_of: Mapping[str, str] = field(default_factory=dict)  # sample name -> split, where the layout has it
     findings: tuple[Finding, ...] = ()

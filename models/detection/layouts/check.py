@@ -1,24 +1,25 @@
-"""Everything about a detection data set that a person should look at before training: `foveal data check`."""
+"""Checks of detection data sets (`foveal data check`): what a person should know before training."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from foveal.errors import BadImage
+from foveal.imaging.boxes import box_iou
 from foveal.imaging.decode import decode, read_header
 from foveal.metrics.truth import ObjectTruth
+from foveal.models.data.checks import DataCheck
 from foveal.models.data.dataset import Sample
-from foveal.models.detection.anchors import iou
+from foveal.models.data.near_duplicates import NEAR_BITS, difference_hash
 from foveal.models.detection.layouts.base import Finding, Reading
+from foveal.models.detection.layouts.read import recognised
 
 DUPLICATE_IOU = 0.95
 OUTSIDE_PX = 1.0  # annotators' rounding stays silent
-HASH_SIDE = 16
-NEAR_BITS = 6  # of 256: re-encoded or slightly resized copies; other images differ in about 128
 
 KINDS: dict[str, str] = {
     "unreadable image": "the image cannot be decoded",
@@ -36,19 +37,30 @@ KINDS: dict[str, str] = {
 }
 
 
+def data_check(root: Path, names: int) -> DataCheck | None:
+    """The findings of `check` in words, or None when the folder has no layout of objects."""
+    reading = recognised(root)
+    if reading is None:
+        return None
+    counts = f"{len(reading.samples)} images, {sum(len(sample.truth) for sample in reading.samples)} objects"
+    findings = check(reading)
+    lines = summary(findings, names=names).splitlines() if findings else []
+    return DataCheck(f"{reading.layout}, {counts}, labels {', '.join(reading.labels)}", tuple(lines))
+
+
 def check(reading: Reading) -> list[Finding]:
-    """Look at every sample. Order: the reader's own findings, labels, images, boxes, pairs of splits."""
+    """Findings of every sample. Order: the reader's own findings, labels, images, boxes, pairs of splits."""
     findings = list(reading.findings)
     counts = Counter(int(i) for sample in reading.samples for i in sample.truth.class_ids)
     findings += [Finding("empty label", "-", label) for i, label in enumerate(reading.labels) if not counts[i]]
     named = [label for label in reading.labels if label.strip("_ ").lower() in ("background", "bg")]
     findings += [Finding("label 0", "-", label) for label in named]
     with ThreadPoolExecutor() as pool:
-        looked = list(pool.map(_look, reading.samples))
-    for sample, (found, _) in zip(reading.samples, looked, strict=True):
+        decoded = list(pool.map(_decode, reading.samples))
+    for sample, (found, _) in zip(reading.samples, decoded, strict=True):
         findings += found
         findings += _boxes(sample, reading.labels)
-    hashes = {s.name: h for s, (_, h) in zip(reading.samples, looked, strict=True) if h is not None}
+    hashes = {s.name: h for s, (_, h) in zip(reading.samples, decoded, strict=True) if h is not None}
     return findings + list(_near_duplicates(hashes, reading.split_of))
 
 
@@ -66,8 +78,8 @@ def summary(findings: Iterable[Finding], *, names: int = 5) -> str:
     return "\n".join(lines)
 
 
-def _look(sample: Sample[ObjectTruth]) -> tuple[list[Finding], npt.NDArray[np.bool_] | None]:
-    """Decode: what is wrong with the image, and its hash."""
+def _decode(sample: Sample[ObjectTruth]) -> tuple[list[Finding], npt.NDArray[np.bool_] | None]:
+    """What is wrong with the image, and its hash."""
     try:
         data = sample.path.read_bytes()
         header = read_header(data)
@@ -81,12 +93,6 @@ def _look(sample: Sample[ObjectTruth]) -> tuple[list[Finding], npt.NDArray[np.bo
         detail = f"stated {stated[1]} x {stated[0]}, is {header.image_hw[1]} x {header.image_hw[0]}"
         findings.append(Finding("EXIF rotation" if swapped else "wrong size", sample.name, detail))
     return findings, difference_hash(rgb)
-
-
-def difference_hash(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """256 bits: is a pixel of the shrunken grey image brighter than its left neighbour?"""
-    small = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA)
-    return (small[:, 1:] > small[:, :-1]).ravel()
 
 
 def _boxes(sample: Sample[ObjectTruth], labels: Sequence[str]) -> Iterator[Finding]:
@@ -103,7 +109,7 @@ def _boxes(sample: Sample[ObjectTruth], labels: Sequence[str]) -> Iterator[Findi
         if (box[:2] < low).any() or (box[2:] > high).any():
             yield Finding("outside box", sample.name, f"{what} in {width} x {height}")
     same = truth.class_ids[:, None] == truth.class_ids[None]
-    for i, j in np.argwhere(np.triu(same & (iou(truth.boxes_xyxy, truth.boxes_xyxy) >= DUPLICATE_IOU), k=1)):
+    for i, j in np.argwhere(np.triu(same & (box_iou(truth.boxes_xyxy, truth.boxes_xyxy) >= DUPLICATE_IOU), k=1)):
         box = [round(float(v), 2) for v in truth.boxes_xyxy[j]]
         yield Finding(
             "duplicate box", sample.name, f"objects {i + 1} and {j + 1}: {labels[int(truth.class_ids[i])]} {box}"

@@ -39,9 +39,9 @@ def rle_of(bitmap: npt.NDArray[np.bool_]) -> Rle:
 
 def bitmaps(truth: ObjectTruth) -> UInt8Array:
     """(M, H, W) 0 or 1: all masks at full size at once, as training needs them."""
-    assert truth.masks is not None, "a data set without masks"
-    if not truth.masks:
+    if not len(truth):
         return np.zeros((0, *truth.image_hw), np.uint8)
+    assert truth.masks is not None, "a data set without masks"
     return np.ascontiguousarray(coco_mask.decode(list(truth.masks)).transpose(2, 0, 1))
 
 

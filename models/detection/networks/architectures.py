@@ -1,4 +1,4 @@
-"""The detectors by name; one entry each. `build` gives a network that reads uint8 model inputs."""
+"""Detectors by name (`ARCHITECTURES`), one entry each; `build` gives a network that reads uint8 model inputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,8 +1,7 @@
-"""torchvision's own detectors, whole, with their COCO weights: fine-tuning that starts from a network that can detect.
+"""torchvision's own detectors, whole, with their COCO weights, to be fine-tuned.
 
 Everything keeps its published weights but the layers that name classes; these are made anew for the data set's labels.
-The networks keep their anchors, their input statistics and their size: all but `ssdlite320_mobilenet_v3_large` are over
-the 30 MB of a package, so they are for training and comparing, not for the zoo.
+The networks keep their anchors, their input statistics and their size.
 """
 
 import re

@@ -1,17 +1,32 @@
-"""Boxes: IoU and greedy non-maximum suppression, class by class; the same sets as torchvision, without torch.
+"""Box IoU (`box_iou`) and greedy non-maximum suppression (`nms`) as torchvision computes them, without torch.
 
-The method is the textbook one (sort by score; a box goes when it overlaps a kept, better one of its class too much).
-What makes it fast in NumPy is the order of work: boxes are resolved in blocks, so that nearly all comparisons happen in
-a few large array operations, and it stops as soon as `limit` boxes are kept.
+Boxes are x1, y1, x2, y2 with continuous edges. NMS is the textbook method (sort by score; a box goes when it overlaps a
+kept, better one of its class too much), class by class. What makes it fast in NumPy is the order of work: boxes are
+resolved in blocks, so that nearly all comparisons happen in a few large array operations, and it stops as soon as
+`limit` boxes are kept.
 """
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.int64]
 
 BLOCK = 64  # boxes resolved against each other in Python before they clear the rest in one array operation
+
+
+def box_iou(a_xyxy: Floats, b_xyxy: Floats) -> Floats:
+    """Intersection over union (Jaccard, 1901) of every box of a (A, 4) with every box of b (B, 4).
+
+    Returns:
+        (A, B) in [0, 1], float32 or float64 as the boxes; 0 where both boxes are without area.
+    """
+    iou = _iou(a_xyxy.T, b_xyxy.T)
+    iou[np.isnan(iou)] = 0
+    return iou
 
 
 def nms(
@@ -60,18 +75,23 @@ def _greedy(columns: FloatArray, remaining: IntArray, threshold: np.float32, lim
 
 
 def _overlap(a: FloatArray, b: FloatArray, threshold: np.float32) -> npt.NDArray[np.bool_]:
-    """(4, A), (4, B) -> (A, B): is IoU > threshold? Boxes without area overlap nothing."""
-    inter = np.minimum(a[2, :, None], b[2]) - np.maximum(a[0, :, None], b[0])
+    """(4, A), (4, B) -> (A, B): is IoU > threshold? Boxes without area overlap nothing: NaN > threshold is False."""
+    greater: npt.NDArray[np.bool_] = _iou(a, b) > threshold
+    return greater
+
+
+def _iou(a: Floats, b: Floats) -> Floats:
+    """(4, A), (4, B), each edge a row -> (A, B); NaN (0 / 0) where both boxes are without area."""
+    inter: Floats = np.minimum(a[2, :, None], b[2]) - np.maximum(a[0, :, None], b[0])
     np.maximum(inter, 0, out=inter)
     tall = np.minimum(a[3, :, None], b[3]) - np.maximum(a[1, :, None], b[1])
     np.maximum(tall, 0, out=tall)
     inter *= tall
     union = ((a[2] - a[0]) * (a[3] - a[1]))[:, None] + (b[2] - b[0]) * (b[3] - b[1])
     union -= inter
-    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0 is NaN, and NaN > threshold is False
+    with np.errstate(divide="ignore", invalid="ignore"):
         inter /= union
-    greater: npt.NDArray[np.bool_] = inter > threshold
-    return greater
+    return inter
 
 
 def _float32_at_most(value: float) -> np.float32:

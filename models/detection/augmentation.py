@@ -1,4 +1,4 @@
-"""Random changes of an image together with its boxes and masks, by torchvision's v2 transforms.
+"""Augmentation (`Augmentation`) of an image together with its boxes and masks, by torchvision's v2 transforms.
 
 They act on the image before Foveal's own letterbox, so that what the network sees in training is made by the same
 resize and padding as in production.
@@ -62,7 +62,7 @@ class Augmentation:
         self._steps = v2.Compose([*steps, v2.ClampBoundingBoxes()])
 
     def __call__(self, scene: Scene) -> Scene:
-        """One random version. ObjectTruth that a crop cut away are gone."""
+        """One random version. Objects of which a crop leaves too little are dropped."""
         if self._rotate_90:
             scene = quarter_turns(scene, int(torch.randint(4, ())))
         changed = _from_tensors(self._steps(_to_tensors(scene)))
@@ -71,9 +71,9 @@ class Augmentation:
 
 
 class VisibleCrop(v2.RandomIoUCrop):  # type: ignore[misc]
-    """SSD's crop (Liu et al., ECCV 2016) that keeps cut objects: torchvision's forgets each whose centre is outside.
+    """SSD's crop (Liu et al., ECCV 2016) that keeps cut objects: torchvision's drops each whose centre is outside.
 
-    Half a cell at the border is labelled in most data sets; cropping such labels away would teach to overlook them.
+    Half a cell at the border is labelled in most data sets; a network trained without such labels would miss them.
     """
 
     def __init__(self, min_scale: float) -> None:
@@ -150,7 +150,7 @@ def _to_tensors(scene: Scene) -> dict[str, Tensor]:
     boxes = torch.from_numpy(np.ascontiguousarray(scene.boxes_xyxy))
     tensors = {
         "image": tv_tensors.Image(torch.tensor(scene.rgb).permute(2, 0, 1)),
-        "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", input_size=(height, width)),
+        "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=(height, width)),
         "labels": torch.from_numpy(scene.class_ids),
     }
     if scene.masks is not None:

@@ -1,4 +1,4 @@
-"""Does an image of the training split turn up, perhaps re-encoded, in a held-out one?"""
+"""Leakage: images of the training split that are, perhaps re-encoded, in a held-out split too."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from foveal.imaging.preprocess import Preprocess
 from foveal.models.data.dataset import DataSet, Sample
 from foveal.models.data.model_inputs import make_model_input
-from foveal.models.detection.layouts.check import NEAR_BITS, difference_hash
+from foveal.models.data.near_duplicates import NEAR_BITS, difference_hash
 from foveal.models.diagnose.findings import Finding
 
 BoolArray = npt.NDArray[np.bool_]
@@ -20,15 +20,15 @@ NEAR_LEVELS = 4.0  # mean difference of 8-bit grey levels; flat drawings share a
 LISTED = 5
 
 
-def leak(data: DataSet[Any], preprocess: Preprocess) -> Finding:
+def find_leakage(data: DataSet[Any], preprocess: Preprocess) -> Finding:
     """Near-duplicates between train and val or test."""
-    train_hashes, train_greys = _looks(data.splits.train, preprocess)
+    train_hashes, train_greys = _fingerprints(data.splits.train, preprocess)
     pairs: list[tuple[str, str]] = []
     for split in ("val", "test"):
         samples = data.splits[split]
         if not samples:
             continue
-        hashes, greys = _looks(samples, preprocess)
+        hashes, greys = _fingerprints(samples, preprocess)
         for sample, bits, grey in zip(samples, hashes, greys, strict=True):
             near = np.flatnonzero((train_hashes != bits).sum(1) <= NEAR_BITS)
             close = near[np.abs(train_greys[near] - grey).mean(1) <= NEAR_LEVELS]
@@ -44,7 +44,7 @@ def leak(data: DataSet[Any], preprocess: Preprocess) -> Finding:
     return Finding(step=6, name="leak", verdict="fault", words=words, values=values)
 
 
-def _looks(samples: Sequence[Sample[Any]], preprocess: Preprocess) -> tuple[BoolArray, FloatArray]:
+def _fingerprints(samples: Sequence[Sample[Any]], preprocess: Preprocess) -> tuple[BoolArray, FloatArray]:
     """(N, 256) bits and (N, 32 * 32) float32 grey levels."""
     hashes, greys = [], []
     for sample in samples:

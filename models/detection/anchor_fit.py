@@ -1,4 +1,4 @@
-"""How well anchors suit a data set, after the model's own resize; and anchors found by clustering its boxes.
+"""Fit of anchor shapes to a data set after the model's own resize (`fit`), and shapes clustered from it (`tuned`).
 
 The best possible recall asks how many objects have an anchor of at least an IoU at the best of all places. Positions
 are left out on purpose (anchor and object share a corner): what a grid of places costs is the stride's business, and
@@ -14,11 +14,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from foveal.imaging.boxes import box_iou
 from foveal.imaging.decode import decode
 from foveal.imaging.preprocess import Preprocess
 from foveal.metrics.truth import ObjectTruth
 from foveal.models.data.dataset import Sample
-from foveal.models.detection import anchors
 
 Array = npt.NDArray[np.floating]
 MATCH_IOU = 0.5
@@ -51,7 +51,7 @@ def input_sides(samples: Sequence[Sample[ObjectTruth]], preprocess: Preprocess) 
 
 def shape_iou(sides: Array, shapes: Array) -> Array:
     """IoU of boxes (M, 2) and anchors (K, 2), both (width, height), that share a corner -> (M, K)."""
-    return anchors.iou(*(np.concatenate((np.zeros_like(a), a), 1) for a in (sides, shapes)))
+    return box_iou(*(np.concatenate((np.zeros_like(a), a), 1) for a in (sides, shapes)))
 
 
 def fit(sides: Array, shapes: Array) -> Fit:
@@ -78,9 +78,9 @@ def _by_range(best: Array, values: Array, edges: Sequence[float]) -> dict[str, t
 def tuned(sides: Array, count: int, *, seed: int = 0, rounds: int = 100) -> Array:
     """`count` anchor shapes (count, 2) by k-means with the distance 1 - IoU, smallest first.
 
-    A centre is the median of its boxes, which diverge boxes do not pull.
+    A centre is the median of its boxes, which outliers do not pull.
     """
-    centres, nearest = _spread_boxes(sides, count, np.random.default_rng(seed)), np.full(len(sides), -1)
+    centres, nearest = _initial_centres(sides, count, np.random.default_rng(seed)), np.full(len(sides), -1)
     for _ in range(rounds):
         again = shape_iou(sides, centres).argmax(1)
         if (again == nearest).all():
@@ -93,8 +93,8 @@ def tuned(sides: Array, count: int, *, seed: int = 0, rounds: int = 100) -> Arra
     return ordered
 
 
-def _spread_boxes(sides: Array, count: int, random: np.random.Generator) -> Array:
-    """k-means++ (Arthur, Vassilvitskii 2007): a start is drawn the likelier, the farther it is from those before."""
+def _initial_centres(sides: Array, count: int, random: np.random.Generator) -> Array:
+    """k-means++ (Arthur, Vassilvitskii 2007): a start is the likelier, the farther it is from those before."""
     chosen = [int(random.integers(len(sides)))]
     while len(chosen) < count:
         distance = (1 - shape_iou(sides, sides[chosen]).max(1)) ** 2
@@ -114,7 +114,7 @@ def as_text(found: Fit) -> str:
     return "\n".join(lines)
 
 
-def image(sample: Sample[ObjectTruth], preprocess: Preprocess, shapes: Array) -> npt.NDArray[np.uint8]:
+def draw_anchors(sample: Sample[ObjectTruth], preprocess: Preprocess, shapes: Array) -> npt.NDArray[np.uint8]:
     """The model input (H, W, 3) with its objects in green and, on each, its best anchor in red."""
     model_input, transform = preprocess.apply(decode(sample.path.read_bytes(), target_hw=preprocess.decode_target))
     drawn = model_input.copy()

@@ -1,8 +1,8 @@
-"""A recipe's anchors on a data set: how they fit, tuned ones beside them, and which of the two trains better.
+"""Trial of tuned anchors against a recipe's own: how both fit a data set, and which of the two trains better.
 
 Tuned anchors keep the recipe's shape (a size a level, the same ratios everywhere). Sizes come from clustering the
 objects as squares of their area, ratios from clustering them at equal area, both by k-means on 1 - IoU
-(anchor_report.tuned). A better fit is a hint; `compare` trains both for a few epochs and lets the val split decide.
+(anchor_fit.tuned). A better fit is a hint; `compare` trains both for a few epochs and lets the val split decide.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,12 +15,12 @@ import numpy as np
 
 from foveal.errors import BadData
 from foveal.models.data.dataset import DataSet
-from foveal.models.detection.anchor_report import Array, Fit, fit, input_sides, tuned
+from foveal.models.detection.anchor_fit import Array, Fit, fit, input_sides, tuned
 from foveal.models.detection.anchors import cell_anchors
 from foveal.models.detection.networks.architectures import anchor_layout
 from foveal.models.detection.recipe import DetectionRecipe
+from foveal.models.runs import run_epochs
 from foveal.models.tasks import trainer_of
-from foveal.models.training.loop import run_epochs
 from foveal.models.training.run_folder import rank
 
 Log = Callable[[str], None]
@@ -34,7 +34,7 @@ class Candidate:
     fit: Fit
 
     def fields(self) -> dict[str, list[float]]:
-        """What a recipe says to have them."""
+        """The recipe fields that give these anchors."""
         sizes, _, ratios = anchor_layout(self.recipe)
         return {"anchor_sizes_px": list(sizes), "anchor_ratios": list(ratios)}
 
@@ -82,12 +82,12 @@ def with_tuned_anchors(recipe: DetectionRecipe, sides: Array) -> DetectionRecipe
         "anchor_sizes_px": tuple(round(float(size) / middle, 1) for size in sorted(squares)),
         "anchor_ratios": tuple(sorted(round(float(height / width), 2) for width, height in equal_areas)),
     }
-    return type(recipe).model_validate({**recipe.model_dump(), **found})
+    return type(recipe).of({**recipe.model_dump(), **found})
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What short runs say: the best val figure of each seed, with the anchors as they are and tuned."""
+    """Results of short runs: the best val figure of each seed, with the recipe's anchors (`now`) and tuned ones."""
 
     metric: str
     now: tuple[float, ...]
@@ -102,12 +102,12 @@ class Verdict:
 def compare(
     pair: tuple[Candidate, Candidate], data_root: Path, out: Path, *, epochs: int, seeds: int, log: Log
 ) -> Verdict:
-    """Train both for a few epochs with the same seeds, each in its own folder; the test split is not looked at."""
+    """Train both for a few epochs with the same seeds, each in its own folder; the test split is not read."""
     scores: tuple[list[float], list[float]] = ([], [])
     for seed in range(seeds):
         for name, one, into in zip(("now", "tuned"), pair, scores, strict=True):
             changes = {"epochs": epochs, "seed": one.recipe.seed + seed}
-            recipe = type(one.recipe).model_validate({**one.recipe.model_dump(), **changes})
+            recipe = type(one.recipe).of({**one.recipe.model_dump(), **changes})
             log(f"{name} anchors, seed {recipe.seed}:")
             into.append(short_run(recipe, data_root, out / f"{name}-{recipe.seed}", log))
     metric = trainer_of(pair[0].recipe.task).best_metric
@@ -116,8 +116,8 @@ def compare(
 
 def short_run(recipe: DetectionRecipe, data_root: Path, out: Path, log: Log) -> float:
     """Train; the best epoch's figure on val."""
-    task, _, folder = run_epochs(recipe, data_root, out, log=log)
-    metric = f"val_{task.best_metric}"
+    folder = run_epochs(recipe, data_root, out, log=log)
+    metric = f"val_{trainer_of(recipe.task).best_metric}"
     return max(folder.rows, key=lambda row: rank(row, metric))[metric]
 
 

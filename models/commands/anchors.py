@@ -1,4 +1,4 @@
-"""`foveal data check` of detection data sets, and `foveal data anchors`."""
+"""`foveal data anchors`."""
 
 from __future__ import annotations
 
@@ -12,31 +12,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from foveal.models.data.dataset import DataSet
-    from foveal.models.detection.anchor_trial import Candidate
-
-
-def check(
-    data: Annotated[Path, typer.Argument(metavar="DIR", help="COCO JSON, Pascal VOC, YOLO txt or instance-id maps.")],
-    names: Annotated[int, typer.Option(min=1, help="File names listed for each kind of finding.")] = 5,
-) -> None:
-    """Look through a detection data set before training: exit code 0 clean, 1 findings, 2 cannot be read."""
-    from foveal.models.detection.layouts.check import check as look
-    from foveal.models.detection.layouts.check import summary
-    from foveal.models.detection.layouts.read import read_objects
-
-    reading = read_objects(data)
-    counts = f"{len(reading.samples)} images, {sum(len(sample.truth) for sample in reading.samples)} objects"
-    typer.echo(f"{data}: {reading.layout}, {counts}, labels {', '.join(reading.labels)}")
-    findings = look(reading)
-    if findings:
-        typer.echo(summary(findings, names=names))
-        raise typer.Exit(1)
-    typer.echo("clean")
+    from foveal.models.diagnose.anchor_trial import Candidate
 
 
 def anchors(
     data: Annotated[Path, typer.Argument(metavar="DIR", help="A detection data set.")],
-    task: Annotated[str, typer.Option(help="object-detection | instance-segmentation")] = "object-detection",
+    task: Annotated[str | None, typer.Option(help="Of the recipe; default: object-detection.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML file with some of the recipe's fields.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="name=value; wins over the recipe file.")] = None,
     image: Annotated[Path | None, typer.Option(help="PNG to draw: objects green, best anchors red.")] = None,
@@ -45,17 +26,19 @@ def anchors(
     seeds: Annotated[int, typer.Option(min=1, help="Short runs with each kind of anchors.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
 ) -> None:
-    """Say how a recipe's anchors fit a data set, and how tuned ones would; with --trial, let short runs decide.
+    """Measure how a recipe's anchors fit a data set, and how tuned ones would; with --trial, train both for a while.
 
-    Exit code 1: the runs say that tuned anchors are no better.
+    Exit code 1: in the runs tuned anchors were no better.
     """
-    from foveal.models.detection.anchor_report import as_text
-    from foveal.models.detection.anchor_trial import candidates, compare, in_words
-    from foveal.models.tasks import trainer_of
+    from foveal.models.detection.anchor_fit import as_text
+    from foveal.models.detection.recipe import DetectionRecipe
+    from foveal.models.diagnose.anchor_trial import candidates, compare, in_words
+    from foveal.models.readers import reader_of
 
-    trainer = trainer_of(task)
-    resolved = trainer.recipe_type.load(recipe, set_ or [])
-    dataset = trainer.load_data(data, resolved)
+    resolved = (reader_of(task).recipe_type if task else DetectionRecipe).load(recipe, set_ or [])
+    if not isinstance(resolved, DetectionRecipe):
+        raise typer.BadParameter(f"--task: expected a task whose networks have anchors, got {task}")
+    dataset = reader_of(resolved.task).load(data, resolved)
     pair = candidates(resolved, dataset)
     names = ("now", "tuned")
     if image is not None:
@@ -82,13 +65,13 @@ def _draw(path: Path, dataset: DataSet[Any], candidate: Candidate) -> None:
     import cv2
 
     from foveal.errors import BadOutput
-    from foveal.models.detection.anchor_report import image
-    from foveal.models.detection.anchor_trial import shapes_of
+    from foveal.models.detection.anchor_fit import draw_anchors
+    from foveal.models.diagnose.anchor_trial import shapes_of
     from foveal.models.tasks import trainer_of
 
     sample = max(dataset.splits.train, key=lambda one: len(one.truth))
     preprocess = trainer_of(candidate.recipe.task).preprocess(candidate.recipe)
-    drawn = image(sample, preprocess, shapes_of(candidate.recipe))
+    drawn = draw_anchors(sample, preprocess, shapes_of(candidate.recipe))
     written, png = cv2.imencode(".png", drawn[:, :, ::-1])
     assert written
     try:

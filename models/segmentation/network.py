@@ -1,14 +1,29 @@
-"""Heads that turn a backbone's maps into logits; one line an architecture. Each gives (N, classes, H / s, W / s)."""
+"""Networks of semantic segmentation: a backbone and a decoder, one line an architecture (`ARCHITECTURES`)."""
 
 from collections.abc import Callable
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.segmentation.deeplabv3 import DeepLabHead
 from torchvision.models.segmentation.fcn import FCNHead
 from torchvision.models.segmentation.lraspp import LRASPPHead
 
 from foveal.models.backbones import MultiScale
+from foveal.models.backbones.normalization import Normalize
 from foveal.models.segmentation.unet import UNet
+
+
+class Segmenter(nn.Module):
+    """uint8 (N, H, W, 3) model inputs -> logits (N, classes, H, W) float32, upsampled bilinearly to the model input."""
+
+    def __init__(self, normalize: Normalize, decoder: nn.Module) -> None:
+        super().__init__()
+        self.normalize, self.decoder = normalize, decoder
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch."""
+        logits = self.decoder(self.normalize(images))
+        return F.interpolate(logits, size=images.shape[1:3], mode="bilinear", align_corners=False)
 
 
 class OnDeepest(nn.Module):
@@ -42,6 +57,7 @@ class LiteAspp(nn.Module):
         return logits
 
 
+# each gives logits (N, classes, H / stride, W / stride)
 ARCHITECTURES: dict[str, Callable[[MultiScale, int], nn.Module]] = {
     "unet": UNet,
     "lraspp": LiteAspp,
