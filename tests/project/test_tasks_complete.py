@@ -1,7 +1,7 @@
 """Completeness of the registries: every task has its line in each, and nothing else names tasks.
 
 The tables that are walked: TASKS (core), SCORING (metrics), LAYOUTS (drawn data sets), READERS and TRAINERS (models),
-the ready recipes in models/presets/, EXPORTERS (export). The served endpoints and the OpenAPI document are made of TASKS.
+the ready recipes in models/presets/, EXPORTERS (export). Endpoints and the OpenAPI document are made of TASKS.
 """
 
 import ast
