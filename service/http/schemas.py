@@ -20,15 +20,6 @@ class JsonBody(Schema):
     images: list[JsonImage]
 
 
-class ModelRef(Schema):
-    """Which model answered."""
-
-    name: str
-    version: str
-    task: str
-    digest: str = Field(description="sha256 over the package's SHA256SUMS")
-
-
 class FailedImage(Schema):
     """An image that failed keeps its name only."""
 

@@ -1,4 +1,4 @@
-"""`foveal bench` and its load generator: counts and times what a target does, finds the knee."""
+"""`foveal bench` and its load generator: counts, latencies, knee, recommendations."""
 
 import asyncio
 import json
@@ -126,14 +126,14 @@ def test_the_command_on_a_package(colour_zoo: Path, image: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "formatted"),
+    ("arguments", "message"),
     [
         (["--connections", "0"], "--connections"),
         (["--header", "nonsense"], "--header"),
         (["--header", "Accept: text/html"], "got 406"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(server: Server, image: str, arguments: list[str], formatted: str) -> None:
-    with pytest.raises(BadRequest, match=formatted) as raised:
+def test_what_cannot_be_measured_is_refused(server: Server, image: str, arguments: list[str], message: str) -> None:
+    with pytest.raises(BadRequest, match=message) as raised:
         foveal("bench", server.url + "/v1/classify", image, *arguments)
     assert "nonsense" not in str(raised.value), "a header may hold a key"

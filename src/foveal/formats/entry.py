@@ -25,7 +25,7 @@ class Entry:
 
 
 def entry_object(entry: Entry, task: Task, options: Options) -> dict[str, Any]:
-    """The JSON object of an entry (docs/API.md). `options` are resolved ones."""
+    """The JSON object of an entry (docs/HTTP.md). `options` are resolved ones."""
     if isinstance(entry.outcome, FovealError):
         error = entry.outcome
         problem = {"status": error.status, "title": error.title, "detail": str(error)}

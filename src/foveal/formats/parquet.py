@@ -1,4 +1,4 @@
-"""Parquet: a row an image, the same members as the JSON entry (docs/API.md), typed; for DuckDB, Spark, pandas, Polars.
+"""Parquet: a row an image, the same members as the JSON entry (docs/HTTP.md), typed; for DuckDB, Spark, pandas, Polars.
 
 A Parquet file ends in an index of itself, so it cannot be continued after a kill: entries are kept as JSON lines while
 the job runs, and the file is made of them at the end. Needs the extra `parquet` (pyarrow).
