@@ -3,7 +3,7 @@
 BentoML supplies process lifecycle, workers, health probes and packaging; the routes are application.py's. The command
 `foveal serve` calls `run`; `bentoml serve` and `bentoml build` find the service through bentofile.yaml. The parent
 process of the workers imports this module too and needs only the decorator's arguments, so nothing heavy is imported
-before a worker asks for its application.
+before a worker creates its application.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def flood(arguments: argparse.Namespace, images: Sequence[bytes]) -> None:
             async with HttpTarget(server.url + arguments.path) as target:
                 level = await open_loop(target, images, rate_per_s=4 * calm.throughput_per_s, seconds=20)
                 started = time.perf_counter()
-                while (await target.ask(images[0])).status != 200:
+                while (await target.send(images[0])).status != 200:
                     await asyncio.sleep(0.05)
                 return level, time.perf_counter() - started
 

@@ -202,7 +202,7 @@ async def ready(target: HttpTarget, body: bytes, process: psutil.Process) -> Non
         assert process.status() != psutil.STATUS_ZOMBIE, "the server ended"
         assert time.monotonic() < deadline, reply
         await asyncio.sleep(0.2)
-        reply = await target.ask(body)
+        reply = await target.send(body)
 
 
 async def check(contender: Contender, bodies: Sequence[bytes], headers: dict[str, str], wanted: int) -> None:

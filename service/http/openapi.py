@@ -32,7 +32,7 @@ def document() -> dict[str, Any]:
     _, definitions = models_json_schema([(model, "serialization") for model in shown], ref_template=_REF)
     paths: dict[str, Any] = {f"/v1/{task.endpoint}": {"post": _predict(task)} for task in TASKS.values()}
     paths |= {
-        "/v1/models": {"get": _get("Every model, served or failed", _json(_ref(schemas.ModelList)))},
+        "/v1/models": {"get": _get("All models, served or failed", _json(_ref(schemas.ModelList)))},
         "/v1/models/{name}": {
             "get": _get("One model", _json(_ref(schemas.ModelInfo)), path=("name",), raised=(UnknownName,))
         },
@@ -41,21 +41,29 @@ def document() -> dict[str, Any]:
         },
         "/v1/models/{name}/golden/{image}": {
             "get": _get(
-                "An image whose result the model reproduced before it was served",
+                "A golden image, whose result the model reproduced before it was served",
                 {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}}},
                 path=("name", "image"),
                 raised=(UnknownName,),
             )
         },
         "/v1/openapi.json": {"get": _get("This document", _json({"type": "object"}))},
-        "/v1/docs": {"get": _get("This document for people", {"text/html": {"schema": {"type": "string"}}})},
-        "/livez": {"get": _get("The process answers", _TEXT)},
-        "/readyz": {"get": _get("Every package reproduced its golden results", _TEXT, raised=(errors.NotReady,))},
+        "/v1/docs": {"get": _get("This document as a web page", {"text/html": {"schema": {"type": "string"}}})},
+        "/livez": {"get": _get("Liveness probe: the process responds", _TEXT)},
+        "/readyz": {
+            "get": _get(
+                "Readiness probe: every package reproduced its golden results", _TEXT, raised=(errors.NotReady,)
+            )
+        },
         "/metrics": {"get": _get("Prometheus metrics", _TEXT)},
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Foveal", "version": __version__, "summary": "Images in, results of proved models out."},
+        "info": {
+            "title": "Foveal",
+            "version": __version__,
+            "summary": "Predictions of verified vision models over HTTP.",
+        },
         "paths": paths,
         "components": {"schemas": definitions["$defs"]},
     }
@@ -95,7 +103,7 @@ def _predict(task: Task) -> dict[str, Any]:
         "requestBody": {"required": True, "content": _body()},
         "responses": {
             "200": {
-                "description": "One entry an image, in order; or, for one image, the result drawn on it",
+                "description": "One entry for each image, in order; or, for one image, the annotated image",
                 "content": _json(answer) | images,
             }
         }

@@ -52,7 +52,7 @@ class Prediction:
 
 
 class ModelRef(Schema):
-    """Which model answered."""
+    """The model of a response."""
 
     name: str
     version: str

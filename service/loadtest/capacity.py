@@ -25,7 +25,7 @@ class PackageTarget:
         self._served = served
         self._options = Options().resolved(served.manifest.pipeline.defaults)
 
-    async def ask(self, image: bytes) -> Reply:
+    async def send(self, image: bytes) -> Reply:
         """Predict with the package's own defaults."""
         prediction = await self._served.predict(Upload(None, image), self._options, JSON)
         stages_ms = {stage: 1000 * seconds for stage, seconds in prediction.stages.seconds.items()}

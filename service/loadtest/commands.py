@@ -91,7 +91,7 @@ async def _every_image_once(target: Target, images: Sequence[bytes]) -> None:
     from foveal.errors import BadRequest
 
     for number, image in enumerate(images, 1):
-        reply = await target.ask(image)
+        reply = await target.send(image)
         if reply.status != 200:
             raise BadRequest(f"expected 200 for image {number} before the load, got {reply.status}: {reply.detail}")
 

@@ -36,7 +36,7 @@ class Reply:
 class Target(Protocol):
     """Destination of the requests."""
 
-    async def ask(self, image: bytes) -> Reply:
+    async def send(self, image: bytes) -> Reply:
         """Predict for one image; a failure of the target is returned, not raised."""
         ...
 
@@ -57,7 +57,7 @@ class HttpTarget:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def ask(self, image: bytes) -> Reply:
+    async def send(self, image: bytes) -> Reply:
         """POST the bytes."""
         try:
             # aiohttp writes bytes at once, and warns when they are many
@@ -103,7 +103,7 @@ class ReplyLog:
     async def timed(self, target: Target, image: bytes) -> Reply:
         """Send one request and record its reply and latency."""
         started = time.perf_counter()
-        reply = await target.ask(image)
+        reply = await target.send(image)
         self.replies.append((reply, time.perf_counter() - started))
         return reply
 

@@ -23,7 +23,7 @@ class Slow:
         self.inside = self.most_inside = 0
         self._latency_s, self._turns, self._statuses = latency_s, asyncio.Semaphore(at_once), statuses
 
-    async def ask(self, image: bytes) -> Reply:
+    async def send(self, image: bytes) -> Reply:
         self.inside += 1
         self.most_inside = max(self.inside, self.most_inside)
         async with self._turns:
@@ -92,9 +92,9 @@ def test_over_http_with_stages_and_refusals(server: Server) -> None:
             level = await closed_loop(target, [png((255, 0, 0))], connections=3, requests=12)
             assert level.statuses == {"200": 12}
             assert {"decode", "queue", "inference"} <= set(level.stages_ms)
-            assert (await target.ask(b"no image")).status == 415
+            assert (await target.send(b"no image")).status == 415
         async with HttpTarget("http://127.0.0.1:9") as nobody:
-            assert (await nobody.ask(b"")).status == 0
+            assert (await nobody.send(b"")).status == 0
 
     asyncio.run(check())
 

@@ -83,7 +83,7 @@ def test_four_times_as_much_as_it_can_do(slow: Server) -> None:
 def test_a_rejection_has_a_retry_after(slow: Server) -> None:
     async def check() -> set[float | None]:
         async with HttpTarget(slow.url + "/v1/classify") as target:
-            replies = await asyncio.gather(*(target.ask(RED) for _ in range(10 * QUEUE)))
+            replies = await asyncio.gather(*(target.send(RED) for _ in range(10 * QUEUE)))
         return {reply.retry_after_s for reply in replies if reply.status == 429}
 
     waits = asyncio.run(check())
