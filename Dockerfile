@@ -8,7 +8,7 @@ FROM ${BASE} AS build
 ARG RUNTIME=cpu
 WORKDIR /build
 COPY requirements/serve.txt ./
-# The two runtimes own the same folder, so the lock's onnxruntime is renamed, never installed beside the other one.
+# Both runtimes install into the same folder, so the lock's onnxruntime is replaced, not installed beside the other.
 RUN if [ "$RUNTIME" = gpu ]; then sed -i 's/^onnxruntime==/onnxruntime-gpu==/' serve.txt; fi \
  && python3 -m venv /opt/foveal && /opt/foveal/bin/pip install --no-cache-dir -q -r serve.txt
 COPY pyproject.toml README.md LICENSE ./
@@ -17,7 +17,7 @@ COPY models models
 COPY export export
 COPY service service
 COPY examples examples
-# Bytecode is shipped: compiling it anew would triple the time of every start on a read-only root.
+# Bytecode is shipped: on a read-only root it would be compiled at every start, which takes three times as long.
 RUN /opt/foveal/bin/pip install --no-cache-dir -q --no-deps . \
  && python3 -m venv /sbom && /sbom/bin/pip install --no-cache-dir -q 'cyclonedx-bom>=7,<8' \
  && /sbom/bin/cyclonedx-py environment --output-reproducible -o /opt/foveal/sbom.json /opt/foveal/bin/python \
@@ -33,7 +33,7 @@ LABEL org.opencontainers.image.title="foveal" \
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin foveal
 COPY --from=build /opt/foveal /opt/foveal
 COPY zoo /zoo
-# All that is written goes to /tmp: with a tmpfs there the root file system may be read-only.
+# Only /tmp is written to: with a tmpfs there, the root file system may be read-only.
 ENV PATH=/opt/foveal/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

@@ -1,1 +1,5 @@
-"""Stage three: model packages answer over HTTP. No torch here."""
+"""HTTP service for model packages, without torch.
+
+Imports go one way: settings, errors <- observability <- inference <- http <- application <- bentoml_host; loadtest
+stands beside http.
+"""

@@ -1,4 +1,4 @@
-"""The ASGI application: routes, the way out of errors, start and stop. BentoML's worker serves it (app.py)."""
+"""ASGI application (`Application`): routes, middleware, error responses, loading and reloading of the models."""
 
 import asyncio
 import contextlib
@@ -25,77 +25,79 @@ from foveal.service.errors import (
     RetryError,
     problem_response,
 )
-from foveal.service.http.auth import Clock, Keys
+from foveal.service.http.auth import ApiKeys, Clock
 from foveal.service.http.middleware import RequestMiddleware, request_id
-from foveal.service.http.predictions import Predictions
+from foveal.service.http.predictions import PredictionEndpoints
 from foveal.service.http.routes import Routes
-from foveal.service.inference.loaded_models import Models
+from foveal.service.inference.loaded_models import LoadedModels
 from foveal.service.observability.metrics import Metrics
 from foveal.service.observability.tracing import Tracing
 from foveal.service.settings import Settings
 
 log = logging.getLogger("foveal.service")
-PROBES = ("/livez", "/readyz")  # BentoML answers them; what comes through to us has another method
-CLIENT_CLOSED = 499  # nobody reads it but our log; nginx's number for it
+PROBES = ("/livez", "/readyz")  # answered by the host (bentoml_host.py); other methods arrive here
+CLIENT_CLOSED = 499  # nginx's status for a disconnected client; only in logs and metrics
 
 
 class Application:
-    """Everything under one port but the probes. `lifespan` must be entered before requests come."""
+    """Every route but the health probes. `lifespan` must be entered before the first request."""
 
     def __init__(self, settings: Settings, clock: Clock = time.monotonic) -> None:
-        """`clock` is that of the keys' rates."""
+        """`clock`: for the rate limits of API keys."""
         self.settings = settings
         self._threads = ThreadPoolExecutor(settings.image_thread_count, "foveal-image")
         self.metrics = Metrics()
         self._tracing = Tracing(settings.otel_endpoint)
-        self.models = Models(settings, self._threads, self.metrics)
-        predictions = Predictions(settings, self.models, self._tracing)
+        self.models = LoadedModels(settings, self._threads, self.metrics)
+        predictions = PredictionEndpoints(settings, self.models, self._tracing)
         routed = Router(Routes(predictions, self.models, self.metrics).all(), redirect_slashes=False)
-        keys = Keys(settings.api_keys, settings.key_requests_per_s, clock)
-        middleware = RequestMiddleware(routed, keys, predictions.check_room, self._failed, self.metrics, self._tracing)
+        keys = ApiKeys(settings.api_keys, settings.key_requests_per_s, clock)
+        middleware = RequestMiddleware(
+            routed, keys, predictions.check_capacity, self._error_response, self.metrics, self._tracing
+        )
         self._entry = _with_cors(middleware, settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        scope["app"] = self  # with this set, the router raises what it cannot find
+        scope["app"] = self  # makes the router raise HTTPException for an unknown path
         await self._entry(scope, receive, send)
 
     @contextlib.asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Load and check the models in the background, so that /livez answers meanwhile."""
-        cv2.setNumThreads(1)  # our own threads keep the cores busy; OpenCV's would only get in their way
+        """Load and verify the models in the background, so that /livez answers meanwhile."""
+        cv2.setNumThreads(1)  # the image threads use all cores already
         with self._tracing.running():
-            watching = asyncio.create_task(self._keep_loaded())
+            loading = asyncio.create_task(self._keep_loaded())
             try:
                 yield
             finally:
-                watching.cancel()
+                loading.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
-                    await watching
+                    await loading
                 self._threads.shutdown(cancel_futures=True)
 
     async def _keep_loaded(self) -> None:
-        """Load now, and again whenever the zoo changed or SIGHUP came."""
-        hang_up = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up.set)
+        """Load now, and again whenever the zoo has changed: checked periodically and on SIGHUP."""
+        requested = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, requested.set)
         await asyncio.to_thread(self.models.load)
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(hang_up.wait(), self.settings.reload_s or None)
-            hang_up.clear()
+                await asyncio.wait_for(requested.wait(), self.settings.reload_s or None)
+            requested.clear()
             try:
                 await asyncio.to_thread(self.models.reload)
-            except OSError as error:  # a file went away while we looked; the next look sees what is there then
-                log.warning("could not look at the zoo: %s", error)
+            except OSError as error:  # a file was removed during the scan; the next scan finds the new state
+                log.warning("could not scan the zoo: %s", error)
 
-    def _failed(self, scope: Scope, error: Exception) -> Response:
-        """The answer instead of the one that raised this."""
+    def _error_response(self, scope: Scope, error: Exception) -> Response:
+        """The response to a request that raised `error`."""
         if isinstance(error, FovealError):
             if isinstance(error, RetryError | DeadlineExceeded):
                 self.metrics.rejected(error)
             return problem_response(error)
         if isinstance(error, HTTPException):
-            return problem_response(_unrouted(scope["path"], scope["method"], error))
+            return problem_response(_routing_error(scope["path"], scope["method"], error))
         if isinstance(error, ClientDisconnect):
             return Response(status_code=CLIENT_CLOSED)
         log.error("bug", exc_info=error, extra={"fields": {"id": request_id(scope)}})
@@ -114,8 +116,8 @@ def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
     )
 
 
-def _unrouted(path: str, method: str, error: HTTPException) -> FovealError:
-    """What Starlette's router means: no such path, or not with this method."""
+def _routing_error(path: str, method: str, error: HTTPException) -> FovealError:
+    """The error for an HTTPException of Starlette's router: unknown path, or a method that it does not allow."""
     probe = path in PROBES
     if error.status_code == MethodNotAllowed.status or probe:
         allowed = "GET, HEAD" if probe else (error.headers or {}).get("Allow", "")

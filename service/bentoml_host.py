@@ -1,14 +1,19 @@
-"""The BentoML service: lifecycle, workers, health and packaging are BentoML's; the routes are application.py's.
+"""BentoML host: everything that touches BentoML and circus, so that an upgrade of either concerns this file alone.
 
-`foveal serve`, `bentoml serve` (through bentofile.yaml) and `bentoml build` start here. BentoML's parent process comes
-here too and needs only what the decorator says: nothing heavy is imported before a worker asks for its application.
+BentoML supplies process lifecycle, workers, health probes and packaging; the routes are application.py's. The command
+`foveal serve` calls `run`; `bentoml serve` and `bentoml build` find the service through bentofile.yaml. The parent
+process of the workers imports this module too and needs only the decorator's arguments, so nothing heavy is imported
+before a worker creates its application.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import gc
-from contextlib import AsyncExitStack
-from functools import cache
+import os
+import shutil
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import bentoml
@@ -21,31 +26,32 @@ if TYPE_CHECKING:
     from foveal.service.application import Application
 
 PROBES = ("/livez", "/readyz", "/healthz")
+CHECK_S = 0.2  # interval of the check for dead workers; BentoML's own is 10
 
 
-@cache
+@functools.cache
 def application() -> Application:
-    """The worker's own."""
+    """The worker's application."""
     from foveal.service.application import Application
 
     return Application(from_environment())
 
 
-class Direct(bentoml.Service[Any]):  # type: ignore[misc]
-    """BentoML answers the probes and starts and stops the worker; every other request comes straight to us.
+class DirectService(bentoml.Service[Any]):  # type: ignore[misc]
+    """BentoML service whose requests, health probes excepted, go straight to the application.
 
-    Its own way there costs 0.1 ms a request, and its TimeoutMiddleware, which cannot be switched off, leaves a timer
-    behind every request until it would have fired: memory by the thousand requests.
+    BentoML's middleware costs 0.1 ms a request, and its TimeoutMiddleware, which cannot be disabled, keeps a timer for
+    every request until it expires: memory grows with each thousand requests.
     """
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """What the worker serves."""
+        """The worker's ASGI application."""
         bento: ASGIApp = super().to_asgi(is_main=is_main)
-        ours = application()
+        direct = application()
 
         async def entry(scope: Scope, receive: Receive, send: Send) -> None:
             probe = scope["type"] == "http" and scope["path"] in PROBES and scope["method"] in ("GET", "HEAD")
-            await (bento if probe or scope["type"] == "lifespan" else ours)(scope, receive, send)
+            await (bento if probe or scope["type"] == "lifespan" else direct)(scope, receive, send)
 
         return entry
 
@@ -53,32 +59,32 @@ class Direct(bentoml.Service[Any]):  # type: ignore[misc]
 @bentoml.service(
     name="foveal",
     workers=from_environment().workers,
-    service_class=Direct,
-    # probes are neither traced nor logged; application.py has metrics of its own
+    service_class=DirectService,
+    # probes are neither traced nor logged, and the application has its own metrics
     tracing={"excluded_urls": [".*"]},
     logging={"access": {"enabled": False}},
     metrics={"enabled": False},
 )
 class Foveal:
-    """Serves every package of a zoo."""
+    """Service over every package of a zoo."""
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     async def start(self) -> None:
-        """Once in each worker, before it listens."""
+        """Start the application: once in each worker, before it accepts connections."""
         from foveal.service.observability import logs
 
-        gc.freeze()  # else a full collection walks what was imported: 54 ms (measured) in the midst of a request
+        gc.freeze()  # a full collection would visit all imported objects: a pause of 54 ms (measured) in a request
         logs.configure(requests=from_environment().log_requests)
-        self._stack = AsyncExitStack()
+        self._stack = contextlib.AsyncExitStack()
         await self._stack.enter_async_context(application().lifespan())
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def stop(self) -> None:
-        """Once in each worker, after the last request in flight was answered."""
+        """Graceful shutdown: once in each worker, after the last request in flight was answered."""
         await self._stack.aclose()
 
     async def __is_ready__(self) -> bool:
-        """Gate of /readyz; the answer names what failed."""
+        """Readiness (/readyz); the response names the packages that failed."""
         from starlette.exceptions import HTTPException
 
         from foveal.formats import to_json
@@ -86,8 +92,47 @@ class Foveal:
 
         try:
             application().models.check_ready()
-        except NotReady as fault:
+        except NotReady as error:
             raise HTTPException(
-                fault.status, to_json(problem(fault)).decode(), fault.headers | {"content-type": MEDIA_TYPE}
+                error.status, to_json(problem(error)).decode(), error.headers | {"content-type": MEDIA_TYPE}
             ) from None
         return True
+
+
+def run(address: str, port: int) -> None:
+    """Serve on a numeric address until Ctrl-C or SIGTERM; requests in flight are answered first."""
+    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
+    # BentoML keeps the metrics of all workers under its home folder, which the servers of one user share: a home of its
+    # own keeps this server's metrics apart. Set before BentoML reads it, which it does on the first use.
+    home = tempfile.mkdtemp(prefix="foveal-bentoml-")
+    os.environ["BENTOML_HOME"] = home
+    try:
+        _adjust_circus()
+        bentoml.serve(__name__, host=address, port=port, blocking=True)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _adjust_circus() -> None:
+    """Set what BentoML does not pass on to circus, the supervisor of its workers, in this process.
+
+    - SIGHUP means a reload of the zoo: it is passed on to the workers, which circus would otherwise replace.
+    - Dead workers are looked for every CHECK_S.
+    """
+    from bentoml._internal.utils import circus as bentoml_circus
+    from circus.arbiter import Arbiter
+    from circus.watcher import Watcher
+
+    Watcher.__init__ = functools.partialmethod(Watcher.__init__, send_hup=True)
+    Arbiter.manage_watchers = functools.partialmethod(_manage_watchers, Arbiter.manage_watchers)
+    bentoml_circus.create_standalone_arbiter = functools.partial(
+        bentoml_circus.create_standalone_arbiter, check_delay=CHECK_S
+    )
+
+
+def _manage_watchers(arbiter: Any, manage_watchers: Any) -> Any:
+    """Look for dead workers; not while all are being started or stopped, which circus reports as an error."""
+    from circus.exc import ConflictError
+
+    with contextlib.suppress(ConflictError):
+        return manage_watchers(arbiter)

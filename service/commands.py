@@ -1,11 +1,9 @@
-"""`foveal serve`: the whole zoo on one port."""
+"""Command `foveal serve`: every model of the zoo on one port."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import socket
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,37 +14,39 @@ from foveal.errors import FovealError
 if TYPE_CHECKING:
     from foveal.packages.package import ModelPackage
 
-EXAMPLES = Path("examples")  # examples/<model>* of the repository; elsewhere a golden image serves
+EXAMPLES = Path("examples")  # of the repository; without it a golden image is the example
 
 
 class PortTaken(FovealError):
-    """Somebody listens there already."""
+    """The address is in use or not one of this machine."""
 
     title = "Port not available"
 
 
 def serve(
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: every one of this machine.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0: all interfaces.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 3000,
     zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
 ) -> None:
-    """Serve every model of the zoo over HTTP. All other settings are FOVEAL_* variables (docs/API.md)."""
+    """Serve every model of the zoo over HTTP. All other settings are FOVEAL_* variables (docs/HTTP.md)."""
     from foveal.packages import zoo as zoos
     from foveal.service.observability.tracing import Tracing
     from foveal.service.settings import from_environment
 
     folder = zoos.zoo_folder(zoo)
-    os.environ["FOVEAL_ZOO"] = str(folder.absolute())  # the workers are processes of their own
-    Tracing(from_environment().otel_endpoint)  # a bad setting is told here, not in a worker's log
+    os.environ["FOVEAL_ZOO"] = str(folder.absolute())  # for the worker processes
+    Tracing(from_environment().otel_endpoint)  # reports a missing exporter here, not in a worker's log
     packages = _packages(folder)
     address = _resolve(host, port)
     for line in _hints(packages, f"http://{host}:{port}"):
         typer.echo(line, err=True)
-    _run(address, port)
+    from foveal.service import bentoml_host  # reads the settings: only now are they complete
+
+    bentoml_host.run(address, port)
 
 
 def _packages(folder: Path) -> list[ModelPackage]:
-    """What will be served. A broken package is told here and again by /readyz; with none at all there is no start."""
+    """Packages to serve. A broken one is reported here and by /readyz; without any valid one the start is refused."""
     from foveal.packages import zoo as zoos
     from foveal.packages.package import ModelPackage
 
@@ -57,14 +57,16 @@ def _packages(folder: Path) -> list[ModelPackage]:
             packages.append(ModelPackage.open(folder / name / str(found[name][-1])))
         except FovealError as error:
             typer.echo(f"foveal: {name} will not be served: {error}", err=True)
-    return packages or zoos.open_all(folder)  # raises: it says what is wrong and what to do
+    return packages or zoos.open_all(folder)  # raises, with the reason and the remedy
 
 
 def _hints(packages: list[ModelPackage], url: str) -> list[str]:
-    """A line to paste for each task, with an image that is there."""
+    """Served models and, for each task, an example request with an existing image."""
     from foveal.tasks import TASKS
 
-    lines = [f"Foveal serves {', '.join(p.ref for p in packages)} on {url}; {url}/v1/docs tells the rest. Try next:"]
+    lines = [
+        f"Foveal serves {', '.join(p.ref for p in packages)} on {url}; documentation: {url}/v1/docs. Example requests:"
+    ]
     for name, task in TASKS.items():
         package = next((p for p in packages if p.manifest.task == name), None)
         if package is not None:
@@ -82,10 +84,10 @@ def _image(package: ModelPackage) -> str:
 
 
 def _resolve(host: str, port: int) -> str:
-    """The numeric address, which BentoML wants.
+    """The numeric address of a host, which BentoML requires.
 
     Raises:
-        PortTaken: it cannot be listened on.
+        PortTaken: the address cannot be bound.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -95,21 +97,3 @@ def _resolve(host: str, port: int) -> str:
     except OSError as error:
         raise PortTaken(f"expected to listen on {host}:{port}: {error.strerror}; choose another with --port") from None
     return str(address[0])
-
-
-def _run(address: str, port: int) -> None:
-    """Until Ctrl-C or SIGTERM; requests in flight are answered first."""
-    os.environ["BENTOML_DO_NOT_TRACK"] = "True"
-    # BentoML keeps the metrics of all workers in a folder under its home, one for all servers of a user: give this
-    # server its own home, or two of them would mix their figures.
-    home = tempfile.mkdtemp(prefix="foveal-bentoml-")
-    os.environ["BENTOML_HOME"] = home
-    try:
-        import bentoml
-
-        from foveal.service import supervisor
-
-        supervisor.adjust()
-        bentoml.serve("foveal.service.bentoml_host", host=address, port=port, blocking=True)
-    finally:
-        shutil.rmtree(home, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Every fault that a client can meet, and its one way out: RFC 9457 `application/problem+json`.
+"""HTTP errors and their responses: RFC 9457 problem details (`application/problem+json`).
 
-| status | fault |
+| status | error |
 |---|---|
 | 400 | BadRequest (core): bad, unknown or inapplicable parameter; malformed body |
 | 401 | Unauthorised |
@@ -14,7 +14,7 @@
 | 429 | Busy |
 | 503 | NotReady |
 | 504 | DeadlineExceeded |
-| 500 | InternalError: a bug of ours; nothing that a client sends may lead to it |
+| 500 | InternalError: a defect of the service; no request may cause one |
 """
 
 import asyncio
@@ -29,12 +29,12 @@ from foveal.errors import FovealError
 from foveal.formats import to_json
 
 MEDIA_TYPE = "application/problem+json"
-DISCARDED_BYTES = 1_000_000  # the largest body that is read for nothing, so as to keep a connection
-LINGER_S, LINGER_BYTES = 1.0, 10_000_000  # how long a refused upload is listened to
+DISCARDED_BYTES = 1_000_000  # the largest body of a rejected request that is read and discarded, to keep the connection
+LINGER_S, LINGER_BYTES = 1.0, 10_000_000  # how long, and how much of, a rejected upload is still read
 
 
 class RequestError(FovealError):
-    """A fault of HTTP, not of an image. `headers` go into the answer."""
+    """An error of the HTTP request, not of an image. `headers` are added to the response."""
 
     def __init__(self, detail: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -42,21 +42,21 @@ class RequestError(FovealError):
 
 
 class ClosingError(RequestError):
-    """A fault that is answered before the body was read to its end; the connection cannot be used again."""
+    """An error with a response before the body was read to its end; the connection cannot be reused."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail, {"connection": "close"})
 
 
 class RetryError(RequestError):
-    """A fault that goes away by itself, in about `retry_after_s` seconds."""
+    """A temporary error; a retry should succeed after about `retry_after_s` seconds (Retry-After)."""
 
     def __init__(self, detail: str, retry_after_s: float) -> None:
         super().__init__(detail, {"retry-after": str(max(1, math.ceil(retry_after_s)))})
 
 
 class Unauthorised(RequestError):
-    """API keys are set, and the request brought none or a wrong one."""
+    """API keys are set, and the request has none or a wrong one."""
 
     title, status = "API key missing or wrong", 401
 
@@ -65,7 +65,7 @@ class Unauthorised(RequestError):
 
 
 class NoSuchPath(RequestError):
-    """Nothing lives at this path."""
+    """No route has this path."""
 
     title, status = "No such path", 404
 
@@ -77,7 +77,7 @@ class MethodNotAllowed(RequestError):
 
 
 class NotAcceptable(RequestError):
-    """`Accept` names nothing that this route can give."""
+    """`Accept` allows none of the media types of this route."""
 
     title, status = "No acceptable media type", 406
 
@@ -89,71 +89,80 @@ class UploadTooSlow(ClosingError):
 
 
 class BodyTooLarge(ClosingError):
-    """More bytes or more images than one request may hold."""
+    """More bytes or more images than allowed in one request."""
 
     title, status = "Request too large", 413
 
 
 class UnsupportedBody(ClosingError):
-    """The declared container is none that we unpack."""
+    """The Content-Type or Content-Encoding of the body is not supported."""
 
     title, status = "Unsupported request body", 415
 
 
 class Busy(RetryError):
-    """As much work is waiting as can be done in reasonable time."""
+    """The queue is full, or an API key is over its rate limit; Retry-After says when to retry."""
 
     title, status = "Too many requests", 429
 
 
 class NotReady(RetryError):
-    """Starting, draining, or the package did not pass its own golden check."""
+    """The models are being loaded, or a package failed its golden check."""
 
     title, status = "Not ready", 503
 
 
 class DeadlineExceeded(RequestError):
-    """The answer was not there in time; what was not computed yet will not be."""
+    """The response was not ready in time; images not computed by then are dropped from the queue."""
 
     title, status = "Deadline exceeded", 504
 
 
 class InternalError(RequestError):
-    """A bug of ours. The detail gives the request's id and nothing else away; the log has the rest."""
+    """A defect of the service. The detail holds only the request's id, under which the log has the traceback."""
 
     title, status = "Internal error", 500
 
 
 def problem(error: FovealError) -> dict[str, object]:
-    """The problem object. `type` leads to the fault's entry in the served documentation."""
-    anchor = error.title.lower().replace(" ", "-")
-    return {"type": f"/v1/docs#{anchor}", "title": error.title, "status": error.status, "detail": str(error)}
+    """The problem object. `type` is the URL of the error in the served documentation."""
+    return {
+        "type": f"/v1/docs#{anchor(error.title)}",
+        "title": error.title,
+        "status": error.status,
+        "detail": str(error),
+    }
+
+
+def anchor(title: str) -> str:
+    """Fragment of an error's URL in the served documentation."""
+    return title.lower().replace(" ", "-")
 
 
 def problem_response(error: FovealError) -> Response:
-    """The answer to a request that failed as a whole."""
+    """The response to a request that failed as a whole."""
     headers = error.headers if isinstance(error, RequestError) else {}
     kind = LingeringResponse if isinstance(error, ClosingError) else Response
     return kind(to_json(problem(error)), error.status, headers, MEDIA_TYPE)
 
 
-def refusal(error: RequestError, head: Headers) -> Response:
-    """The answer to a request of which only the head was read.
+def rejection(error: RequestError, headers: Headers) -> Response:
+    """The response to a request whose body was not read.
 
-    The rest of a small body is thrown away and the connection lives on; one that is large, or of unknown length, is not
-    worth that.
+    A small body is read and discarded, so that the connection can be reused; after a large body, or one of unknown
+    length, the connection is closed.
     """
-    declared = head.get("content-length", "0")
+    declared = headers.get("content-length", "0")
     small = declared.isascii() and declared.isdigit() and int(declared[:20]) <= DISCARDED_BYTES
-    headers = error.headers if small and "transfer-encoding" not in head else error.headers | {"connection": "close"}
-    return LingeringResponse(to_json(problem(error)), error.status, headers, MEDIA_TYPE)
+    reusable = small and "transfer-encoding" not in headers
+    own = error.headers if reusable else error.headers | {"connection": "close"}
+    return LingeringResponse(to_json(problem(error)), error.status, own, MEDIA_TYPE)
 
 
 class LingeringResponse(Response):
-    """Answers at once, before the body was read to its end, and is over a moment later.
+    """Response sent before the body was read to its end; the rest of the body is then discarded for a limited time.
 
-    What still arrives meanwhile is thrown away: closing with unread bytes would reset the connection, and the client
-    would lose the answer that tells it why (RFC 9112, 9.6).
+    Closing with unread bytes would reset the connection, and the client would lose the response (RFC 9112, 9.6).
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

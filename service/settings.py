@@ -1,4 +1,4 @@
-"""Every knob of the service: a FOVEAL_* environment variable each, with its unit and the reason for its default."""
+"""Settings of the service (`Settings`): one FOVEAL_* environment variable each, with unit and reason of its default."""
 
 import os
 import re
@@ -26,67 +26,71 @@ class BadSetting(FovealError):
 
 
 class Settings(BaseSettings):
-    """Read from the environment once, at start; frozen."""
+    """Settings as read from the environment at start."""
 
     model_config = SettingsConfigDict(env_prefix="FOVEAL_", frozen=True, extra="ignore")
 
-    zoo: Path = Field(Path("zoo"), description="folder NAME/VERSION/ of the model packages to serve")
+    zoo: Path = Field(Path("zoo"), description="folder of the model packages to serve, as NAME/VERSION/")
     default_models: dict[str, str] = Field(
-        {}, description='task -> model for requests without ?model=, as JSON: {"classification": "shapes"}; '
-        "a task that is not named takes the alphabetically first model, newest version"
+        {}, description='model of each task for requests without ?model=, as JSON: {"classification": "shapes"}; '
+        "default of a task: the alphabetically first model, newest version"
     )  # fmt: skip
 
     provider: str = Field("cpu", description="ONNX Runtime execution provider: cpu, cuda, tensorrt, openvino")
     strict_provider: bool = Field(
-        True, description="never turn ready on a silent fallback to the CPU; off: serve, and say so in /v1/models"
+        True,
+        description="not ready if a model fell back to the CPU; false: serve, and report it in /v1/models",
     )
     ort_threads: Annotated[int, Field(ge=0)] = Field(
         0, description="threads inside one ONNX operator; 0: one per physical core"
     )
     image_threads: Annotated[int, Field(ge=0)] = Field(
-        0, description="threads that decode, preprocess and render; 0: one per core, since all of it is computing"
+        0, description="threads for decoding, preprocessing and rendering; 0: one per core, since these are CPU-bound"
     )
     workers: Count = Field(
-        1, description="server processes; each loads every model. One suffices on CPU: the threads keep the cores busy"
+        1, description="server processes; each loads every model. One suffices on CPU, where the threads use all cores"
     )
     batch_size: Annotated[int, Field(ge=0)] = Field(
-        0, description="images in one graph run; 0: 1 on the CPU (more gains nothing there), else the proved maximum"
+        0,
+        description="images in one graph run at most; 0: 1 on the CPU (more gains nothing), else the package's maximum",
     )
     reload_s: Annotated[float, Field(ge=0)] = Field(
-        5, description="seconds between looks at the zoo for new, changed or removed packages; 0: only on SIGHUP"
+        5, description="seconds between scans of the zoo for added, changed or removed packages; 0: only on SIGHUP"
     )
 
-    max_body_bytes: Count = Field(MAX_BYTES, description="bytes of one request; more is refused before it is read")
-    max_pixels: Count = Field(MAX_PIXELS, description="width x height of one image, as its header states them")
-    max_images: Count = Field(32, description="images in one request; bounds what one client can hold up")
+    max_body_bytes: Count = Field(
+        MAX_BYTES, description="bytes of a request body at most; a larger one is rejected unread"
+    )
+    max_pixels: Count = Field(MAX_PIXELS, description="width x height of one image at most, as its header states them")
+    max_images: Count = Field(32, description="images in a request at most; limits how long a request occupies a model")
     max_requests: Count = Field(
-        256, description="requests being read or answered at once; bounds memory: each may hold max_body_bytes"
+        256, description="requests in flight at most; limits memory: each may hold max_body_bytes"
     )
     max_waiting_images: Count = Field(
-        128, description="images of one model being worked on or waiting; beyond it new requests get 429"
+        128, description="images of one model in flight or queued at most; further requests get 429"
     )
     upload_idle_s: Seconds = Field(10, description="seconds without a byte of the body until 408")
     upload_s: Seconds = Field(60, description="seconds for the whole body until 408: 64 MB at 10 Mbit/s take 51")
-    request_s: Seconds = Field(30, description="seconds from the last byte of the body to the answer, else 504")
+    request_s: Seconds = Field(30, description="seconds from the last byte of the body to the response, else 504")
 
     log_requests: bool = Field(
         True,
-        description="one line of JSON on stderr for each request; of refusals (429) one a second, with how many they "
-        "were; probes are not logged",
+        description="one line of JSON on stderr for each request; of rejections (429) one line a second, with their "
+        "number; health probes are not logged",
     )
     otel_endpoint: str = Field(
-        "", description="base URL of an OpenTelemetry collector (OTLP over HTTP), http://collector:4318; none: no "
+        "", description="base URL of an OpenTelemetry collector (OTLP over HTTP), http://collector:4318; empty: no "
         "traces. Needs the extra `otel`"
     )  # fmt: skip
     api_keys: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="sha256 of each key that may ask, hex, separated by commas; none: everybody may. "
-        "`printf %s KEY | sha256sum`; the keys themselves are kept nowhere"
+        (), description="SHA-256 digests of the accepted API keys, hex, separated by commas; empty: no authentication. "
+        "`printf %s KEY | sha256sum`; the keys themselves are not stored"
     )  # fmt: skip
     key_requests_per_s: Annotated[float, Field(ge=0)] = Field(
-        0, description="requests a second for each key, twice as many at once; 0: no limit"
+        0, description="rate limit of each API key in requests a second, with bursts of twice as many; 0: no limit"
     )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="web pages of these origins may ask, separated by commas; none: CORS is off"
+        (), description="origins whose web pages may send requests, separated by commas; empty: CORS is off"
     )
 
     @field_validator("api_keys", "cors_origins", mode="before")
@@ -102,10 +106,8 @@ class Settings(BaseSettings):
         return tuple(digest.lower() for digest in value)
 
     def session(self) -> "SessionSettings":
-        """The part that concerns ONNX Runtime."""
-        from foveal.inference.session import (
-            SessionSettings,  # ONNX Runtime, which BentoML's parent process has no use for
-        )
+        """Settings of the ONNX Runtime sessions."""
+        from foveal.inference.session import SessionSettings  # not at the top: it imports ONNX Runtime
 
         return SessionSettings(self.provider, self.ort_threads, self.strict_provider)
 
@@ -120,12 +122,12 @@ def from_environment() -> Settings:
     """The settings of this process.
 
     Raises:
-        BadSetting: the variable is named.
+        BadSetting: a variable is malformed or out of range.
     """
     try:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
         name = "FOVEAL_" + str(first["loc"][0]).upper()
-        got = "" if name == "FOVEAL_API_KEYS" else f", got {str(first['input'])[:80]!r}"  # might be a key
+        got = "" if name == "FOVEAL_API_KEYS" else f", got {str(first['input'])[:80]!r}"  # it may be a key
         raise BadSetting(f"{name}: {first['msg']}{got}") from None

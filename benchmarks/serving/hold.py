@@ -1,9 +1,9 @@
-"""What the service bears: long runs, four times its capacity, memory, killed and stopped processes, starts.
+"""Endurance of the service: long runs, four times its capacity, memory, killed workers, start times.
 
-The load generator takes the first core, the service the last. Every part says what it did; nothing is compared with a
-wish here.
+The load generator runs on the first core, the service on the last. Every part prints its measurements; none is compared
+with a target.
 
-    PYTHONPATH=tests python benchmarks/serving/hold.py PHOTOS [--requests 10000] [--parts long,flood,memory,kill,start]
+    PYTHONPATH=. python benchmarks/serving/hold.py PHOTOS [--requests 10000] [--parts long,flood,memory,kill,start]
 """
 
 import argparse
@@ -71,7 +71,7 @@ def closed(server: Server, arguments: argparse.Namespace, images: Sequence[bytes
 
 
 def long(arguments: argparse.Namespace, images: Sequence[bytes]) -> None:
-    """Many requests at 8 and at 64 connections; /livez asked all the while."""
+    """Many requests at 8 and at 64 connections, with the latency of /livez meanwhile."""
     with serving(arguments) as server:
         for width in (8, 64):
             level, waited = asyncio.run(with_livez(server, arguments, images, width))
@@ -107,14 +107,14 @@ def flood(arguments: argparse.Namespace, images: Sequence[bytes]) -> None:
             async with HttpTarget(server.url + arguments.path) as target:
                 level = await open_loop(target, images, rate_per_s=4 * calm.throughput_per_s, seconds=20)
                 started = time.perf_counter()
-                while (await target.ask(images[0])).status != 200:
+                while (await target.send(images[0])).status != 200:
                     await asyncio.sleep(0.05)
                 return level, time.perf_counter() - started
 
         level, recovery_s = asyncio.run(over())
         print(f"four times that: {show(level)}")
         print(
-            f"  accepted p99 is {level.p99_ms / calm.p99_ms:.2f} times the calm one; next 200 after {recovery_s:.2f} s"
+            f"  admitted p99 is {level.p99_ms / calm.p99_ms:.2f} times the calm one; next 200 after {recovery_s:.2f} s"
         )
 
 
@@ -136,8 +136,8 @@ def memory(arguments: argparse.Namespace, images: Sequence[bytes]) -> None:
 
 
 def kill(arguments: argparse.Namespace, images: Sequence[bytes]) -> None:
-    """SIGKILL to the only worker: how long until the next 200."""
-    # one client, since to make one takes 30 ms of processor time; new connections, since the old ones die too
+    """SIGKILL to the only worker: time until the next 200."""
+    # one client, since making one takes 30 ms of CPU time; new connections, since the old ones are lost
     new_each_time = httpx.Limits(max_keepalive_connections=0)
     with serving(arguments) as server, httpx.Client(timeout=60, limits=new_each_time) as client:
         for _ in range(5):
@@ -146,11 +146,11 @@ def kill(arguments: argparse.Namespace, images: Sequence[bytes]) -> None:
             worker.kill()
             while client.post(server.url + arguments.path, content=images[0]).status_code != 200:
                 time.sleep(0.02)
-            print(f"answers again after {time.perf_counter() - started:.2f} s")
+            print(f"responds again after {time.perf_counter() - started:.2f} s")
 
 
 def start(arguments: argparse.Namespace, _images: Sequence[bytes]) -> None:
-    """From the command to a verified /readyz."""
+    """Time from the command to readiness."""
     packages = len([path for path in arguments.zoo.glob("*/*") if path.is_dir()])
     for _ in range(5):
         started = time.perf_counter()

@@ -1,10 +1,10 @@
-"""What the service adds: one small JPEG, one connection, a graph that does next to nothing.
+"""Overhead of the service: one small JPEG, one connection, a trivial graph.
 
-Foveal against bare Starlette on uvicorn, which reads the same body and answers with the same number of bytes; against
-Starlette that runs the same pipeline in a thread, and neither limits, counts nor logs; and against that pipeline in
-process. Client on the first core, server on the second; rounds alternate, so that a busy machine is busy for all.
+Foveal is compared with bare Starlette on uvicorn, which reads the same body and responds with the same number of bytes;
+with Starlette that runs the same pipeline in a thread, without limits, metrics or logs; and with that pipeline in
+process. Client on the first core, server on the last; rounds alternate, so that other load affects all alike.
 
-    PYTHONPATH=tests python benchmarks/serving/overhead.py [--rounds 5] [--requests 300]
+    PYTHONPATH=. python benchmarks/serving/overhead.py [--rounds 5] [--requests 300]
 """
 
 import argparse

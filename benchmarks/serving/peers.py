@@ -1,4 +1,4 @@
-"""Foveal beside other ways to serve the same graph: same photos, same load generator, one run.
+"""Comparison of Foveal with other servers of the same graph: same photos, same load generator, one run.
 
 Each contender has an environment of its own, made by uv below --environments, and one core; the load generator has
 another. Rounds alternate, each with a fresh start of the server, so that a busy machine is busy for all of them.
@@ -9,7 +9,6 @@ Processor time counts every process of a contender.
 
 import argparse
 import asyncio
-import base64
 import contextlib
 import io
 import json
@@ -20,13 +19,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import psutil
+from peers_contenders import CONTENDERS, CONTENT_TYPES, ROOT, Contender
 from peers_report import report
 from PIL import Image
 
@@ -39,84 +37,7 @@ from foveal.packages.package import ModelPackage
 from foveal.service.loadtest.generator import HttpTarget, Level, Reply, closed_loop
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 PORT = 39_211
-BOUNDARY = "x7d1f0"
-GRAPH = (f"onnxruntime=={onnxruntime.__version__}", "numpy", "pillow")
-Body = Callable[[bytes], bytes]
-
-
-def raw(image: bytes) -> bytes:
-    return image
-
-
-def form(image: bytes) -> bytes:
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
-    return head.encode() + b"Content-Type: image/jpeg\r\n\r\n" + image + f"\r\n--{BOUNDARY}--\r\n".encode()
-
-
-def base64_json(image: bytes) -> bytes:
-    return json.dumps({"image": base64.b64encode(image).decode()}).encode()
-
-
-def v2_json(image: bytes) -> bytes:
-    tensor = {"name": "image", "shape": [1], "datatype": "BYTES", "parameters": {"content_type": "base64"}}
-    return json.dumps({"inputs": [tensor | {"data": [base64.b64encode(image).decode()]}]}).encode()
-
-
-CONTENT_TYPES = {
-    raw: "application/octet-stream",
-    form: f"multipart/form-data; boundary={BOUNDARY}",
-    base64_json: "application/json",
-    v2_json: "application/json",
-}
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One server: what to install, how to start it, how to ask it."""
-
-    environment: str
-    packages: tuple[str, ...]
-    command: tuple[str, ...]  # {bin}, {port}, {package}, {zoo}, {here}, {work} are filled in
-    path: str = "/detect"
-    body: Body = form
-    finds: bool = True  # whether its answer holds detections
-
-
-FASTAPI = ("fastapi", "uvicorn[standard]", "python-multipart")
-FOVEAL = f"{ROOT}[cpu,serve]"
-CONTENDERS: dict[str, Contender] = {
-    "Starlette without a model": Contender(
-        "fastapi", (*FASTAPI, *GRAPH), ("{bin}/python", "{here}/bare_starlette.py", "{port}"), body=raw, finds=False
-    ),
-    "Foveal": Contender(
-        "foveal", (FOVEAL, *GRAPH), ("{bin}/foveal", "serve", "--port", "{port}", "--zoo", "{zoo}"),
-        path="/v1/detect", body=raw,
-    ),
-    "FastAPI around Foveal's core": Contender(
-        "kernel", (f"{ROOT}[cpu]", *FASTAPI, *GRAPH),
-        ("{bin}/python", "{here}/fastapi_core.py", "{port}", "{package}"),
-    ),
-    "FastAPI": Contender(
-        "fastapi", (*FASTAPI, *GRAPH), ("{bin}/python", "{here}/fastapi_obvious.py", "{port}", "{package}")
-    ),
-    "BentoML typed API": Contender(
-        "bentoml", ("bentoml>=1.4.39,<1.5", *GRAPH),
-        ("{bin}/bentoml", "serve", "bentoml_typed:Service", "--port", "{port}", "--working-dir", "{here}"),
-    ),
-    "LitServe": Contender(
-        "litserve", ("litserve", *GRAPH), ("{bin}/python", "{here}/litserve_obvious.py", "{port}", "{package}"),
-        body=base64_json,
-    ),
-    "Ray Serve": Contender(
-        "ray", ("ray[serve]", *GRAPH), ("{bin}/python", "{here}/ray_obvious.py", "{port}", "{package}"), body=raw
-    ),
-    "MLServer": Contender(
-        "mlserver", ("mlserver", *GRAPH), ("{bin}/mlserver", "start", "{work}"),
-        path="/v2/models/detector/infer", body=v2_json,
-    ),
-}  # fmt: skip
 IN_PROCESS = "pipeline in process"
 
 
@@ -142,7 +63,7 @@ def main() -> None:
 
 
 def install(environments: Path, contender: Contender) -> None:
-    """Once; Foveal itself is always installed anew."""
+    """Install a contender's packages once; Foveal itself every time."""
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert uv, "expected uv on the PATH"
     folder = environments / contender.environment
@@ -183,7 +104,7 @@ def measure(chosen: dict[str, Contender], loads: Loads, arguments: argparse.Name
         for name, contender in chosen.items():
             try:
                 found = asyncio.run(one(contender, loads, arguments, cores[-1], wanted))
-            except Exception as error:  # one that does not start is told, the others are measured
+            except Exception as error:  # one that does not start is reported, the others are measured
                 print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
                 continue
             rows += [{"round": turn, "contender": name, **row} for row in found]
@@ -206,7 +127,7 @@ def alone(predictor: Predictor, images: Sequence[bytes], arguments: argparse.Nam
 
 
 async def one(contender: Contender, loads: Loads, arguments: argparse.Namespace, core: int, wanted: int) -> list[dict]:
-    """Start a contender, ask it, stop it."""
+    """Start a contender, measure it under every load, stop it."""
     headers = {"content-type": CONTENT_TYPES[contender.body]}
     with started(contender, arguments, core) as process:
         async with HttpTarget(f"http://127.0.0.1:{PORT}{contender.path}", headers) as target:
@@ -222,7 +143,7 @@ async def one(contender: Contender, loads: Loads, arguments: argparse.Namespace,
 
 @contextlib.contextmanager
 def started(contender: Contender, arguments: argparse.Namespace, core: int) -> Iterator[psutil.Process]:
-    """The server's process on its core, and its end with all that it started."""
+    """A running server on its core; at exit it and its child processes are stopped."""
     work = Path(tempfile.mkdtemp())
     package = arguments.package.absolute()
     write_mlserver_settings(work, package)
@@ -262,7 +183,7 @@ def write_mlserver_settings(work: Path, package: Path) -> None:
 
 
 def stop(process: psutil.Process) -> None:
-    """SIGTERM, then what is left of the tree after some seconds is killed."""
+    """SIGTERM, then SIGKILL for processes that are left after some seconds."""
     tree = [process, *process.children(recursive=True)] if process.is_running() else []
     with contextlib.suppress(psutil.NoSuchProcess):
         process.send_signal(signal.SIGTERM)
@@ -273,19 +194,19 @@ def stop(process: psutil.Process) -> None:
 
 
 async def ready(target: HttpTarget, body: bytes, process: psutil.Process) -> None:
-    """Until the first answer."""
+    """Wait for the first response with status 200."""
     deadline = time.monotonic() + 400
     reply = Reply(0)
     while reply.status != 200:
-        assert process.is_running(), "it ended"
-        assert process.status() != psutil.STATUS_ZOMBIE, "it ended"
+        assert process.is_running(), "the server ended"
+        assert process.status() != psutil.STATUS_ZOMBIE, "the server ended"
         assert time.monotonic() < deadline, reply
         await asyncio.sleep(0.2)
-        reply = await target.ask(body)
+        reply = await target.send(body)
 
 
 async def check(contender: Contender, bodies: Sequence[bytes], headers: dict[str, str], wanted: int) -> None:
-    """Everybody finds about the same: another resize moves a few scores over the threshold, and no more."""
+    """All contenders find about the same objects: a different resize moves only a few scores over the threshold."""
     import aiohttp
 
     found = 0

@@ -1,4 +1,4 @@
-"""The table and the image of peers.py's rows.
+"""Table and diagram of the measurements of peers.py.
 
 python benchmarks/serving/peers_report.py results.json [image.svg]
 """
@@ -30,7 +30,7 @@ def report(rows: list[dict]) -> str:
         reference = contenders.get("Foveal", {}).get("throughput_per_s", float("nan"))
         lines += [
             f"\n{load}:\n",
-            "| | answers/s | Foveal's is so many times that | p50 ms | p99 ms | CPU ms a request |",
+            "| | responses/s | Foveal relative to it | p50 ms | p99 ms | CPU ms a request |",
         ]
         lines += ["|---|---|---|---|---|---|"]
         for name, own in contenders.items():
@@ -56,7 +56,7 @@ def image(rows: list[dict], path: Path) -> None:
         colours = ["tab:blue" if name == "Foveal" else "tab:gray" for name in shown]
         bars = panel.barh(list(shown), list(shown.values()), color=colours)
         panel.bar_label(bars, fmt="%.1f", padding=2, fontsize=8)
-        panel.set(title=load, xlabel="answers a second", xlim=(0, 1.2 * max(shown.values())))
+        panel.set(title=load, xlabel="responses a second", xlim=(0, 1.2 * max(shown.values())))
     figure.savefig(path)
 
 

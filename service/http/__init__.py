@@ -1,1 +1,1 @@
-"""The HTTP front: routes, request bodies, negotiation, schemas, documentation, playground."""
+"""HTTP interface: routes, request bodies, content negotiation, API keys, OpenAPI document, playground."""

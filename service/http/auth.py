@@ -1,4 +1,4 @@
-"""API keys: `Authorization: Bearer KEY`, when keys are set. The service knows only their hashes."""
+"""API keys (`ApiKeys`): `Authorization: Bearer KEY`, known by SHA-256 digests, with a rate limit for each key."""
 
 import hashlib
 import hmac
@@ -7,28 +7,28 @@ from collections.abc import Callable, Sequence
 
 from foveal.service.errors import Busy, Unauthorised
 
-Clock = Callable[[], float]  # seconds from whenever
+Clock = Callable[[], float]  # seconds from any fixed moment
 
 
-class Keys:
-    """Who may come in, and how often. Used on the event loop only."""
+class ApiKeys:
+    """The accepted API keys and their rates; without any, every request passes. For the event loop's thread."""
 
     def __init__(self, digests: Sequence[str], requests_per_s: float, clock: Clock = time.monotonic) -> None:
-        """`digests`: sha256 of each key, hex. Keys are random and long, so a fast hash without salt will do."""
-        self._buckets = {digest: _Bucket(requests_per_s, clock) for digest in digests}
+        """`digests`: SHA-256 of each key, hex. Keys are long and random, so a fast hash without salt suffices."""
+        self._buckets = {digest: _TokenBucket(requests_per_s, clock) for digest in digests}
         self._limited = requests_per_s > 0
 
     def check(self, authorization: str | None) -> None:
-        """Let a request pass.
+        """Authenticate a request by its Authorization header.
 
         Raises:
-            Unauthorised: no key or a wrong one. Busy: this key asks more often than it may.
+            Unauthorised: no key or a wrong one. Busy: the key is over its rate limit.
         """
         if not self._buckets:
             return
         scheme, _, key = (authorization or "").partition(" ")
         digest = hashlib.sha256(key.strip().encode()).hexdigest()
-        # every known key is compared, each in constant time: the time taken tells nothing about them
+        # compared with every known key, each in constant time: the duration reveals nothing about them
         known = [each for each in self._buckets if hmac.compare_digest(each, digest)]
         if scheme.lower() != "bearer" or not known:
             raise Unauthorised("expected the header 'Authorization: Bearer KEY' with a valid key")
@@ -36,8 +36,8 @@ class Keys:
             self._buckets[known[0]].take()
 
 
-class _Bucket:
-    """Token bucket: `rate` requests a second in the long run, twice as many at once."""
+class _TokenBucket:
+    """Rate limit: `rate` requests a second in the long run, bursts of twice as many."""
 
     def __init__(self, rate: float, clock: Clock) -> None:
         self._rate = rate
@@ -50,5 +50,6 @@ class _Bucket:
         self._tokens = min(self._size, self._tokens + (now - self._at) * self._rate)
         self._at = now
         if self._tokens < 1:
-            raise Busy(f"this key may ask {self._rate:g} times a second", (1 - self._tokens) / self._rate)
+            detail = f"expected at most {self._rate:g} requests a second with this key"
+            raise Busy(detail, (1 - self._tokens) / self._rate)
         self._tokens -= 1

@@ -1,17 +1,16 @@
-"""Request body -> uploads. The declared type decides only the container; the bytes of each image decide its format.
+"""Request body parsing (`read_uploads`). The declared type selects the container; the bytes decide an image's format.
 
 - `multipart/form-data`: one or many parts named `image`.
 - `application/json`: {"images": [{"name": "a.jpg", "base64": "…"}]}.
 - `image/*`, `application/octet-stream`, curl's default or nothing: the raw bytes of one image.
 
-Limits hold while the body streams in: what is over them is refused without being read. URLs are never fetched.
+Limits are enforced while the body streams in: a body over a limit is rejected unread. URLs are never fetched.
 """
 
 import asyncio
 import base64
 import binascii
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -23,28 +22,21 @@ from starlette.requests import ClientDisconnect, Request
 from foveal.errors import BadRequest
 from foveal.service.errors import BodyTooLarge, UnsupportedBody, UploadTooSlow
 from foveal.service.http.schemas import JsonBody
+from foveal.service.inference.served_model import Upload
 from foveal.service.settings import Settings
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 RAW = ("application/octet-stream", "application/x-www-form-urlencoded", "")
-MAX_NAME = 255  # characters; what file systems allow
-
-
-@dataclass(frozen=True)
-class Upload:
-    """One image as it came."""
-
-    name: str | None
-    data: bytes
+MAX_NAME = 255  # characters, as file systems allow
 
 
 async def read_uploads(request: Request, settings: Settings) -> list[Upload]:
     """All images of a request, in order; at least one.
 
     Raises:
-        UnsupportedBody, BodyTooLarge, UploadTooSlow, BadRequest; ClientDisconnect when nobody is there to answer.
+        UnsupportedBody, BodyTooLarge, UploadTooSlow, BadRequest; ClientDisconnect: the client disconnected.
     """
     media_type, parameters = parse_options_header(request.headers.get("content-type"))
     encoding = request.headers.get("content-encoding", "identity")
@@ -62,7 +54,7 @@ async def read_uploads(request: Request, settings: Settings) -> list[Upload]:
 
 
 async def _receive(request: Request, settings: Settings, sink: Callable[[bytes], object]) -> None:
-    """Give `sink` the body as it arrives, within the limits on bytes and time."""
+    """Pass the body to `sink` chunk by chunk, within the limits on bytes and time."""
     limit = settings.max_body_bytes
     declared = request.headers.get("content-length", "0")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
@@ -70,7 +62,7 @@ async def _receive(request: Request, settings: Settings, sink: Callable[[bytes],
     loop = asyncio.get_running_loop()
     total, more, end = 0, True, loop.time() + settings.upload_s
     try:
-        async with asyncio.timeout_at(min(end, loop.time() + settings.upload_idle_s)) as patience:
+        async with asyncio.timeout_at(min(end, loop.time() + settings.upload_idle_s)) as timer:
             while more:
                 message = await request.receive()
                 if message["type"] == "http.disconnect":
@@ -81,7 +73,7 @@ async def _receive(request: Request, settings: Settings, sink: Callable[[bytes],
                     raise BodyTooLarge(f"expected a body of at most {limit} bytes, got more")
                 sink(chunk)
                 more = message.get("more_body", False)
-                patience.reschedule(min(end, loop.time() + settings.upload_idle_s))
+                timer.reschedule(min(end, loop.time() + settings.upload_idle_s))
     except TimeoutError:
         raise UploadTooSlow(
             f"expected the body within {settings.upload_s:g} s and never {settings.upload_idle_s:g} s without a "
@@ -111,7 +103,7 @@ async def _multipart(request: Request, settings: Settings, boundary: bytes) -> l
 
 
 class _Form:
-    """Collects the parts that python-multipart announces piece by piece."""
+    """Uploads of a multipart form, collected from the events of python-multipart."""
 
     def __init__(self, max_images: int) -> None:
         self.uploads: list[Upload] = []
@@ -120,7 +112,7 @@ class _Form:
         self._begin()
 
     def callbacks(self) -> "MultipartCallbacks":
-        """The parser's events."""
+        """Handlers of the parser's events."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
@@ -180,7 +172,7 @@ def _json(content: bytes, max_images: int) -> list[Upload]:
 
 
 def clean_name(name: str) -> str:
-    """A client's file name, fit for JSON, logs and a terminal: no control characters, no endless length."""
+    """A client's file name, safe for JSON, logs and terminals: without control characters, of limited length."""
     return "".join(c if c.isprintable() else "�" for c in name[:MAX_NAME])
 
 

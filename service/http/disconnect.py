@@ -1,4 +1,4 @@
-"""A client that hangs up wants no answer any more: what still waits for it is never computed."""
+"""Cancellation of a request whose client has disconnected (`while_connected`): its queued images are not computed."""
 
 import asyncio
 import contextlib
@@ -6,38 +6,38 @@ from collections.abc import AsyncIterator
 
 from starlette.requests import ClientDisconnect, Request
 
-PATIENCE_S = 0.05  # most answers are there sooner; to watch for each of them would cost more than it spares
+WATCH_AFTER_S = 0.05  # most responses are sent sooner; a watcher for each of those would cost more than it saves
 
 
 @contextlib.asynccontextmanager
 async def while_connected(request: Request) -> AsyncIterator[None]:
-    """Cancel what runs inside when the client goes. The body must have been read to its end: what comes next is that.
+    """Cancel the enclosed work when the client disconnects. The body must have been read to its end.
 
     Raises:
-        ClientDisconnect: it went.
+        ClientDisconnect: the client disconnected.
     """
     task = asyncio.current_task()
     assert task is not None
-    inside, gone = True, False
+    inside, disconnected = True, False
 
-    def hung_up(_: "asyncio.Task[object]") -> None:
-        nonlocal gone
+    def on_disconnect(_: "asyncio.Task[object]") -> None:
+        nonlocal disconnected
         if inside:
-            gone = True
+            disconnected = True
             task.cancel()
 
     watch: asyncio.Task[object] | None = None
 
     def begin() -> None:
         nonlocal watch
-        watch = asyncio.create_task(_next_message(request))
-        watch.add_done_callback(hung_up)
+        watch = asyncio.create_task(_next_message(request))  # after the body, the only message is http.disconnect
+        watch.add_done_callback(on_disconnect)
 
-    timer = asyncio.get_running_loop().call_later(PATIENCE_S, begin)
+    timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, begin)
     try:
         yield
     except asyncio.CancelledError:
-        if gone and task.uncancel() == 0:  # nobody else cancels us
+        if disconnected and task.uncancel() == 0:  # not cancelled by anything else
             raise ClientDisconnect from None
         raise
     finally:

@@ -1,4 +1,4 @@
-"""What stands around every request: its id, its key, the answer to its failure, its figures and one line of log."""
+"""Outermost middleware (`RequestMiddleware`): request id, API key, admission, error responses, metrics, access log."""
 
 import logging
 import re
@@ -11,52 +11,52 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from foveal.service.errors import Busy, RequestError, refusal
-from foveal.service.http.auth import Keys
+from foveal.service.errors import Busy, RequestError, rejection
+from foveal.service.http.auth import ApiKeys
 from foveal.service.http.playground import is_public
 from foveal.service.http.predictions import ENDPOINTS
 from foveal.service.observability.metrics import Metrics
 from foveal.service.observability.tracing import Tracing
 
-ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-REFUSALS_REPORTED_S = 1.0  # a flood of requests must not become one of lines
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+REJECTION_LOG_INTERVAL_S = 1.0  # rejections are logged at most once in this time: an overload must not fill the log
 log = logging.getLogger("foveal.access")
 
 
 def request_id(scope: Scope) -> str:
-    """The id that the front gave or took over."""
+    """The id of a request, as `RequestMiddleware` set it."""
     return str(scope["state"]["request_id"])
 
 
 class RequestMiddleware:
-    """Outermost middleware: X-Request-ID is echoed when it is harmless, made otherwise."""
+    """ASGI middleware around the whole application. A valid X-Request-ID is kept; any other is replaced."""
 
     def __init__(
         self,
         app: ASGIApp,
-        keys: Keys,
-        check_room: Callable[[Scope], None],
-        failed: Callable[[Scope, Exception], Response],
+        keys: ApiKeys,
+        check_capacity: Callable[[Scope], None],
+        error_response: Callable[[Scope, Exception], Response],
         metrics: Metrics,
         tracing: Tracing,
     ) -> None:
-        """`check_room` raises Busy for a request whose body need not be read; `failed` makes answers of exceptions."""
+        """`check_capacity` raises Busy for a request to reject before its body is read."""
         self._app = app
         self._keys = keys
-        self._check_room = check_room
-        self._failed = failed
+        self._check_capacity = check_capacity
+        self._error_response = error_response
         self._metrics = metrics
         self._tracing = tracing
-        self._refused, self._next_reported = 0, 0.0
+        self._rejected, self._next_logged = 0, 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] != "http":  # a WebSocket: the router turns it away
+        if scope["type"] != "http":  # a WebSocket: the router rejects it
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
-        identity = given if ID.fullmatch(given) else uuid.uuid4().hex
+        identity = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = identity
         started = time.perf_counter()
         status = 0
@@ -73,15 +73,15 @@ class RequestMiddleware:
                 await self._admitted(scope, headers)(scope, receive, send_with_id)
             except Exception as error:
                 if status:
-                    raise  # too late for another answer
-                await self._failed(scope, error)(scope, receive, send_with_id)
+                    raise  # the response has begun, so no other can be sent
+                await self._error_response(scope, error)(scope, receive, send_with_id)
             finally:
-                self._note(scope, status, time.perf_counter() - started, span)
+                self._record(scope, status, time.perf_counter() - started, span)
 
-    def _note(self, scope: Scope, status: int, elapsed_s: float, span: Span) -> None:
-        """Figures, trace and log of a request that is over; status 0: it got no answer."""
+    def _record(self, scope: Scope, status: int, elapsed_s: float, span: Span) -> None:
+        """Metrics, span and log line of a finished request; status 0: no response was sent."""
         path = scope["path"]
-        # the template, so that labels stay few; what is refused by its head never got to the router
+        # the route's template keeps the number of labels small; a rejected request has not reached the router
         route = getattr(scope.get("route"), "path", path if path in ENDPOINTS else "other")
         self._metrics.requests.labels(route, str(status)).inc()
         self._metrics.request_seconds.labels(route).observe(elapsed_s)
@@ -98,20 +98,20 @@ class RequestMiddleware:
             "ms": round(1000 * elapsed_s, 3),
         }
         if status == Busy.status:
-            self._refused += 1
-            if time.monotonic() < self._next_reported:
+            self._rejected += 1
+            if time.monotonic() < self._next_logged:
                 return
-            fields["refused"], self._refused = self._refused, 0  # since the last such line
-            self._next_reported = time.monotonic() + REFUSALS_REPORTED_S
+            fields["refused"], self._rejected = self._rejected, 0  # since the last such line
+            self._next_logged = time.monotonic() + REJECTION_LOG_INTERVAL_S
         log.info("request", extra={"fields": fields})
 
     def _admitted(self, scope: Scope, headers: Headers) -> ASGIApp:
-        """The application, or the refusal, for a request with this head."""
+        """The application, or the error response, for a request with these headers."""
         try:
             if not is_public(scope["path"]):
                 self._keys.check(headers.get("authorization"))
-            self._check_room(scope)
-        except RequestError as fault:
-            self._metrics.rejected(fault)
-            return refusal(fault, headers)
+            self._check_capacity(scope)
+        except RequestError as error:
+            self._metrics.rejected(error)
+            return rejection(error, headers)
         return self._app

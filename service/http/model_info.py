@@ -1,4 +1,4 @@
-"""What /v1/models says about a served model: its own words, from the manifest, and where it really runs."""
+"""Model descriptions for /v1/models: manifest, defaults, actual execution provider, card and golden images."""
 
 from urllib.parse import quote
 
@@ -6,13 +6,13 @@ from foveal.errors import UnknownName
 from foveal.packages.package import ModelPackage
 from foveal.service.http.playground import examples_of
 from foveal.service.http.schemas import FailedModel, ModelInfo, ModelList, Provider
-from foveal.service.inference.loaded_models import Models, newest
-from foveal.service.inference.served_model import Served
+from foveal.service.inference.loaded_models import LoadedModels, newest
+from foveal.service.inference.served_model import ServedModel
 
 CARD_TYPE = "text/markdown; charset=utf-8"
 
 
-def listing(models: Models) -> ModelList:
+def listing(models: LoadedModels) -> ModelList:
     """Every model, served or failed."""
     snapshot = models.snapshot
     return ModelList(
@@ -21,7 +21,7 @@ def listing(models: Models) -> ModelList:
     )
 
 
-def describe(models: Models, wanted: str) -> ModelInfo:
+def describe(models: LoadedModels, wanted: str) -> ModelInfo:
     """One model by `name` or `name@version`.
 
     Raises:
@@ -30,27 +30,27 @@ def describe(models: Models, wanted: str) -> ModelInfo:
     return _info(models, _find(models, wanted))
 
 
-def card(models: Models, wanted: str) -> str:
+def card(models: LoadedModels, wanted: str) -> str:
     """The package's CARD.md. Raises as `describe`."""
     return _find(models, wanted).package.card
 
 
-def golden_image(models: Models, wanted: str, image: str) -> bytes:
-    """A PNG that the model reproduced its result for before it was served. Raises as `describe`, or for the image."""
+def golden_image(models: LoadedModels, wanted: str, image: str) -> bytes:
+    """A golden image as PNG. Raises as `describe`; UnknownName also for the image."""
     images = {f"{golden.name}.png": golden.image for golden in _find(models, wanted).package.golden}
     if image not in images:
         raise UnknownName.among("golden image", image[:80], images)
     return images[image]
 
 
-def _find(models: Models, wanted: str) -> Served:
+def _find(models: LoadedModels, wanted: str) -> ServedModel:
     served = newest(models.snapshot.served.values(), wanted)
     if served is None:
         raise UnknownName.among("model", wanted[:80], models.snapshot.served)
     return served
 
 
-def _info(models: Models, served: Served) -> ModelInfo:
+def _info(models: LoadedModels, served: ServedModel) -> ModelInfo:
     manifest, predictor = served.manifest, served.predictor
     return ModelInfo(
         name=manifest.name,

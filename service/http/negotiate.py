@@ -1,4 +1,4 @@
-"""`Accept` -> one of the media types that a route offers (RFC 9110, 12.5.1)."""
+"""Content negotiation (`negotiate`): `Accept` header -> one of the offered media types (RFC 9110, 12.5.1)."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,10 @@ from foveal.service.errors import NotAcceptable
 
 
 def negotiate(accept: str | None, offered: Sequence[str]) -> str:
-    """The offered type that the client likes best; of equals the first offered.
+    """The offered type of the highest quality; of equals the first offered.
 
     Raises:
-        NotAcceptable: none is wanted.
+        NotAcceptable: `Accept` allows none of them.
     """
     if not accept:
         return offered[0]
@@ -21,7 +21,7 @@ def negotiate(accept: str | None, offered: Sequence[str]) -> str:
 
 
 def _parse(part: str) -> tuple[str, float]:
-    """`image/*;q=0.5` -> ("image/*", 0.5); a quality that is no number counts as 1."""
+    """`image/*;q=0.5` -> ("image/*", 0.5); an invalid quality counts as 1."""
     media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
     quality = next((p[2:] for p in parameters if p.startswith("q=")), "1")
     try:
@@ -31,7 +31,7 @@ def _parse(part: str) -> tuple[str, float]:
 
 
 def _quality(media_type: str, ranges: Sequence[tuple[str, float]]) -> float:
-    """By the most specific range that covers the type."""
+    """Quality of a type, by the most specific range that covers it."""
     for form in (media_type, media_type.split("/")[0] + "/*", "*/*"):
         found = [quality for media_range, quality in ranges if media_range == form]
         if found:

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, generated from the tasks, their options, schemas.py and the faults."""
+"""OpenAPI 3.1 document (`document`), generated from the tasks, their options, the schemas and the error classes."""
 
 from functools import cache
 from typing import Any
@@ -11,10 +11,10 @@ from foveal.errors import BadImage, BadRequest, FovealError, ImageTooLarge, Unkn
 from foveal.options import OPTIONS
 from foveal.service import errors
 from foveal.service.http import schemas
-from foveal.service.inference.served_model import OFFERED
+from foveal.service.inference.served_model import MEDIA_TYPES, ModelRef
 from foveal.tasks import TASKS, Task
 
-FAULTS: tuple[type[FovealError], ...] = (  # what POST may answer instead of a result
+REQUEST_ERRORS: tuple[type[FovealError], ...] = (  # every error response of a prediction endpoint
     BadRequest, errors.Unauthorised, UnknownName, errors.MethodNotAllowed, errors.NotAcceptable,
     errors.UploadTooSlow, errors.BodyTooLarge, ImageTooLarge, errors.UnsupportedBody, UnsupportedImage,
     BadImage, errors.Busy, errors.NotReady,
@@ -25,37 +25,45 @@ _REF = "#/components/schemas/{model}"
 
 @cache
 def document() -> dict[str, Any]:
-    """The whole document; the same for every request."""
+    """The document as JSON values."""
     entries = [task.entry for task in TASKS.values()]
-    shown: list[type[BaseModel]] = [*entries, schemas.FailedEntry, schemas.ModelRef, schemas.JsonBody, schemas.Problem]
+    shown: list[type[BaseModel]] = [*entries, schemas.FailedEntry, ModelRef, schemas.JsonBody, schemas.Problem]
     shown += [schemas.ModelList, schemas.ModelInfo]
     _, definitions = models_json_schema([(model, "serialization") for model in shown], ref_template=_REF)
     paths: dict[str, Any] = {f"/v1/{task.endpoint}": {"post": _predict(task)} for task in TASKS.values()}
     paths |= {
-        "/v1/models": {"get": _get("Every model, served or failed", _json(_ref(schemas.ModelList)))},
+        "/v1/models": {"get": _get("All models, served or failed", _json(_ref(schemas.ModelList)))},
         "/v1/models/{name}": {
-            "get": _get("One model", _json(_ref(schemas.ModelInfo)), path=("name",), faults=(UnknownName,))
+            "get": _get("One model", _json(_ref(schemas.ModelInfo)), path=("name",), raised=(UnknownName,))
         },
         "/v1/models/{name}/card": {
-            "get": _get("The package's CARD.md", _MARKDOWN, path=("name",), faults=(UnknownName,))
+            "get": _get("The package's CARD.md", _MARKDOWN, path=("name",), raised=(UnknownName,))
         },
         "/v1/models/{name}/golden/{image}": {
             "get": _get(
-                "An image whose result the model reproduced before it was served",
+                "A golden image, whose result the model reproduced before it was served",
                 {"image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}}},
                 path=("name", "image"),
-                faults=(UnknownName,),
+                raised=(UnknownName,),
             )
         },
         "/v1/openapi.json": {"get": _get("This document", _json({"type": "object"}))},
-        "/v1/docs": {"get": _get("This document for people", {"text/html": {"schema": {"type": "string"}}})},
-        "/livez": {"get": _get("The process answers", _TEXT)},
-        "/readyz": {"get": _get("Every package reproduced its golden results", _TEXT, faults=(errors.NotReady,))},
+        "/v1/docs": {"get": _get("This document as a web page", {"text/html": {"schema": {"type": "string"}}})},
+        "/livez": {"get": _get("Liveness probe: the process responds", _TEXT)},
+        "/readyz": {
+            "get": _get(
+                "Readiness probe: every package reproduced its golden results", _TEXT, raised=(errors.NotReady,)
+            )
+        },
         "/metrics": {"get": _get("Prometheus metrics", _TEXT)},
     }
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Foveal", "version": __version__, "summary": "Images in, results of proved models out."},
+        "info": {
+            "title": "Foveal",
+            "version": __version__,
+            "summary": "Predictions of verified vision models over HTTP.",
+        },
         "paths": paths,
         "components": {"schemas": definitions["$defs"]},
     }
@@ -78,9 +86,9 @@ def _predict(task: Task) -> dict[str, Any]:
     answer = {
         "type": "object",
         "required": ["model", "results"],
-        "properties": {"model": _ref(schemas.ModelRef), "results": {"type": "array", "minItems": 1, "items": entry}},
+        "properties": {"model": _ref(ModelRef), "results": {"type": "array", "minItems": 1, "items": entry}},
     }
-    images = {media: {"schema": {"type": "string", "contentMediaType": media}} for media in OFFERED[1:]}
+    images = {media: {"schema": {"type": "string", "contentMediaType": media}} for media in MEDIA_TYPES[1:]}
     model = ("`name` or `name@version`; left out: the task's default", {"type": "string"})
     parameters = {"model": model} | {
         name: (OPTIONS[name].description, OPTIONS[name].schema()) for name in sorted(task.option_names)
@@ -95,11 +103,11 @@ def _predict(task: Task) -> dict[str, Any]:
         "requestBody": {"required": True, "content": _body()},
         "responses": {
             "200": {
-                "description": "One entry an image, in order; or, for one image, the result drawn on it",
+                "description": "One entry for each image, in order; or, for one image, the annotated image",
                 "content": _json(answer) | images,
             }
         }
-        | _faults(FAULTS),
+        | _errors(REQUEST_ERRORS),
     }
 
 
@@ -114,18 +122,18 @@ def _body() -> dict[str, Any]:
 
 
 def _get(
-    summary: str, content: dict[str, Any], *, path: tuple[str, ...] = (), faults: tuple[type[FovealError], ...] = ()
+    summary: str, content: dict[str, Any], *, path: tuple[str, ...] = (), raised: tuple[type[FovealError], ...] = ()
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {"summary": summary}
     if path:
         text = {"in": "path", "required": True, "schema": {"type": "string"}}
         operation["parameters"] = [{"name": name, **text} for name in path]
-    return operation | {"responses": {"200": {"description": summary, "content": content}} | _faults(faults)}
+    return operation | {"responses": {"200": {"description": summary, "content": content}} | _errors(raised)}
 
 
-def _faults(faults: tuple[type[FovealError], ...]) -> dict[str, Any]:
+def _errors(raised: tuple[type[FovealError], ...]) -> dict[str, Any]:
     titles: dict[int, list[str]] = {}
-    for fault in faults:
-        titles.setdefault(fault.status, []).append(fault.title)
+    for error in raised:
+        titles.setdefault(error.status, []).append(error.title)
     content = {errors.MEDIA_TYPE: {"schema": _ref(schemas.Problem)}}
     return {str(status): {"description": "; ".join(found), "content": content} for status, found in titles.items()}

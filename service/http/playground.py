@@ -1,7 +1,7 @@
-"""/ui: a page that shows what the models see. Plain files from service/ui and examples, read once, served as they are.
+"""Playground routes (/ui): static files from service/ui and examples, read once and kept in memory.
 
-The page holds no data: whoever may load it still needs a key for everything under /v1 (when keys are set), so these
-paths stay open. It loads nothing from elsewhere and runs no inline script or style; the policy below enforces that.
+The files hold no data, so these paths need no API key; requests from the page to /v1 do, when keys are set. The page
+loads nothing from other hosts and runs no inline script or style; the policy below enforces that.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' blob:",  # blob: images that the visitor chose; they never leave the browser but by /v1
+        "img-src 'self' blob:",  # blob: images chosen by the user; sent to /v1 only
         "connect-src 'self'",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",  # no string ever becomes markup
+        "require-trusted-types-for 'script'",  # no string is parsed as markup
         "trusted-types 'none'",
     )
 )
@@ -45,7 +45,7 @@ HEADERS = {
     "permissions-policy": "camera=(self), microphone=(), geolocation=()",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-cache",  # kept, but asked for again each time: an upgrade shows at once
+    "cache-control": "no-cache",  # revalidated each time, so that an upgrade is visible at once
 }
 
 
@@ -57,7 +57,7 @@ class _Asset:
 
 
 def routes() -> list[Route]:
-    """`/` leads people to the page; everybody else learns that nothing is there."""
+    """The page, its files and example images; `/` redirects browsers to the page and is 404 for other clients."""
     return [
         Route("/", _root),
         Route("/ui", _file),
@@ -68,7 +68,7 @@ def routes() -> list[Route]:
 
 
 def examples_of(model: str) -> list[str]:
-    """Paths of the shipped images that suit a model: `<model>.png`, `<model>.2.png` and so on."""
+    """Paths of a model's shipped example images: `<model>.png`, `<model>.2.png` and so on."""
     return [f"/ui/examples/{name}" for name in sorted(_folder("examples")) if name.partition(".")[0] == model]
 
 
@@ -91,13 +91,13 @@ async def _example(request: Request) -> Response:
 
 
 def is_public(path: str) -> bool:
-    """Whether a path is served without a key: the page's files, which are the same for everybody."""
+    """Whether a path is served without an API key: the playground's files."""
     return path in ("/", "/ui") or path.startswith("/ui/")
 
 
 @cache
 def _folder(name: str) -> dict[str, _Asset]:
-    """Every file of a kind that we serve, in memory: no path of a request ever reaches the disk."""
+    """Files of a folder by name, in memory: no path of a request reaches the file system."""
     found = {}
     for file in (resources.files("foveal.service") / name).iterdir():
         media_type = MEDIA_TYPES.get("." + file.name.rpartition(".")[2])

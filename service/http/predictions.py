@@ -1,4 +1,4 @@
-"""POST to a task's endpoint: who is let in, what is asked for, and the answers to all images of a request."""
+"""Prediction endpoints (`PredictionEndpoints`): POST /v1/<endpoint> of each task, for one or several images."""
 
 import asyncio
 
@@ -9,12 +9,13 @@ from starlette.types import Scope
 from foveal.errors import FovealError
 from foveal.options import Options
 from foveal.service.errors import DeadlineExceeded, NotAcceptable
-from foveal.service.http.body import Upload, read_uploads
+from foveal.service.http.body import read_uploads
 from foveal.service.http.disconnect import while_connected
 from foveal.service.http.negotiate import negotiate
 from foveal.service.inference.batching import Gate
-from foveal.service.inference.loaded_models import Models
-from foveal.service.inference.served_model import JSON, OFFERED, Answer, Served, server_timing
+from foveal.service.inference.loaded_models import LoadedModels
+from foveal.service.inference.served_model import JSON, MEDIA_TYPES, Prediction, ServedModel, Upload
+from foveal.service.observability.stages import STAGES
 from foveal.service.observability.tracing import Tracing
 from foveal.service.settings import Settings
 from foveal.tasks import TASKS, Task
@@ -22,23 +23,23 @@ from foveal.tasks import TASKS, Task
 ENDPOINTS = {f"/v1/{task.endpoint}": task for task in TASKS.values()}
 
 
-class Predictions:
-    """The predictions of one set of models."""
+class PredictionEndpoints:
+    """Admission, model choice, body, prediction and response of a request, over the loaded models."""
 
-    def __init__(self, settings: Settings, models: Models, tracing: Tracing) -> None:
+    def __init__(self, settings: Settings, models: LoadedModels, tracing: Tracing) -> None:
         self._settings = settings
         self._models = models
         self._tracing = tracing
         self._gate = Gate(settings.max_requests, "requests")
 
-    def check_room(self, scope: Scope) -> None:
-        """Refuse a request by its head, before anything of its body is read: a flood must cost next to nothing.
+    def check_capacity(self, scope: Scope) -> None:
+        """Reject a request by its headers, before any of its body is read, so that an overload costs little.
 
-        Nothing is reserved: a client that uploads slowly must not keep others out. Who comes too late all the same is
-        refused once his images are there.
+        No place is reserved, since a slow upload must not occupy one. A request that finds no free place after its
+        upload is rejected then.
 
         Raises:
-            Busy: what the request asks for has no free place. Whatever else is wrong with it is told later.
+            Busy: no place is free. Any other error in the request is reported later.
         """
         task = ENDPOINTS.get(scope["path"])
         if task is None or scope["method"] != "POST":
@@ -50,13 +51,13 @@ class Predictions:
             return
         served.gate.check()
 
-    async def answer(self, task: Task, request: Request) -> Response:
+    async def respond(self, task: Task, request: Request) -> Response:
         """The response to one request.
 
         Raises:
-            FovealError: it gets no prediction. ClientDisconnect: nobody is there any more.
+            FovealError: the request has no prediction. ClientDisconnect: the client disconnected.
         """
-        media_type = negotiate(request.headers.get("accept"), OFFERED)
+        media_type = negotiate(request.headers.get("accept"), MEDIA_TYPES)
         with self._gate.admit():
             served, options = self._models.choose(task, request.scope["query_string"])
             uploads = await read_uploads(request, self._settings)
@@ -64,34 +65,44 @@ class Predictions:
                 raise NotAcceptable(f"{media_type} answers one image, got {len(uploads)}; {JSON} answers several")
             with served.gate.admit(len(uploads)):
                 async with while_connected(request):
-                    answers = await self._answers(served, uploads, options, media_type)
-        for answer in answers:
-            self._tracing.image(served.package.ref, answer.stages)
-        return _respond(served, answers, media_type)
+                    predictions = await self._predict(served, uploads, options, media_type)
+        for prediction in predictions:
+            self._tracing.image(served.package.ref, prediction.stages)
+        return _response(served, predictions, media_type)
 
-    async def _answers(self, served: Served, uploads: list[Upload], options: Options, media_type: str) -> list[Answer]:
-        """One answer for each upload, in order, all within the deadline."""
+    async def _predict(
+        self, served: ServedModel, uploads: list[Upload], options: Options, media_type: str
+    ) -> list[Prediction]:
+        """One prediction for each upload, in order, all before the deadline."""
         try:
             async with asyncio.timeout(self._settings.request_s):
                 if len(uploads) == 1:
-                    return [await served.answer(uploads[0], options, media_type)]
-                turns = asyncio.Semaphore(self._settings.image_thread_count)  # leaves room for other requests
+                    return [await served.predict(uploads[0], options, media_type)]
+                slots = asyncio.Semaphore(self._settings.image_thread_count)  # leaves threads to other requests
 
-                async def in_turn(upload: Upload) -> Answer:
-                    async with turns:
-                        return await served.answer(upload, options, media_type)
+                async def in_slot(upload: Upload) -> Prediction:
+                    async with slots:
+                        return await served.predict(upload, options, media_type)
 
-                return await asyncio.gather(*map(in_turn, uploads))
+                return await asyncio.gather(*map(in_slot, uploads))
         except TimeoutError:
             raise DeadlineExceeded(f"expected an answer within {self._settings.request_s:g} s") from None
 
 
-def _respond(served: Served, answers: list[Answer], media_type: str) -> Response:
-    """Several images: errors stand in their places. One image: its error is the answer."""
-    if len(answers) == 1 and answers[0].error is not None:
-        raise answers[0].error
-    body = b",".join(answer.body for answer in answers)
+def _response(served: ServedModel, predictions: list[Prediction], media_type: str) -> Response:
+    """One image: its result, or its error as the response. Several: one entry each, errors included."""
+    if len(predictions) == 1 and predictions[0].error is not None:
+        raise predictions[0].error
+    body = b",".join(prediction.body for prediction in predictions)
     if media_type == JSON:
         body = b'{"model":%b,"results":[%b]}' % (served.reference, body)
-    headers = {"server-timing": server_timing(answers), "x-foveal-provider": served.predictor.provider}
+    headers = {"server-timing": server_timing(predictions), "x-foveal-provider": served.predictor.provider}
     return Response(body, headers=headers, media_type=media_type)
+
+
+def server_timing(predictions: list[Prediction]) -> str:
+    """The Server-Timing header: each stage in ms, summed over the images, and their largest batch size."""
+    stages = [
+        f"{stage};dur={1000 * sum(p.stages.seconds.get(stage, 0.0) for p in predictions):.3f}" for stage in STAGES
+    ]
+    return ", ".join([*stages, f'batch;desc="{max(p.batch_size for p in predictions)}"'])

@@ -1,4 +1,4 @@
-"""The routes: one to predict for each task, the models, the documentation, the playground."""
+"""Route table (`Routes`): prediction endpoints, models, documentation, metrics, playground."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,8 +12,8 @@ from foveal.service.http import playground
 from foveal.service.http.docs import page
 from foveal.service.http.model_info import CARD_TYPE, card, describe, golden_image, listing
 from foveal.service.http.openapi import document
-from foveal.service.http.predictions import ENDPOINTS, Predictions
-from foveal.service.inference.loaded_models import Models
+from foveal.service.http.predictions import ENDPOINTS, PredictionEndpoints
+from foveal.service.inference.loaded_models import LoadedModels
 from foveal.service.inference.served_model import JSON
 from foveal.service.observability.metrics import MEDIA_TYPE, Metrics
 from foveal.tasks import Task
@@ -22,15 +22,15 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Routes:
-    """The handlers, over one set of models."""
+    """Handlers over the loaded models."""
 
-    def __init__(self, predictions: Predictions, models: Models, metrics: Metrics) -> None:
+    def __init__(self, predictions: PredictionEndpoints, models: LoadedModels, metrics: Metrics) -> None:
         self._predictions = predictions
         self._models = models
         self._metrics = metrics
 
     def all(self) -> list[Route]:
-        """What the OpenAPI document describes, but for the probes, which are BentoML's; and the playground."""
+        """Every route but the health probes, which the host adds (bentoml_host.py)."""
         return [
             *(Route(path, self._predict(task), methods=["POST"]) for path, task in ENDPOINTS.items()),
             Route("/v1/models", self._list),
@@ -45,7 +45,7 @@ class Routes:
 
     def _predict(self, task: Task) -> Handler:
         async def predict(request: Request) -> Response:
-            return await self._predictions.answer(task, request)
+            return await self._predictions.respond(task, request)
 
         return predict
 

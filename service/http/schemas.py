@@ -11,7 +11,7 @@ class JsonImage(Schema):
     """One image of a JSON body."""
 
     base64: str = Field(description="the file's bytes in base64 (RFC 4648, with padding)")
-    name: str | None = Field(None, description="comes back as image.name")
+    name: str | None = Field(None, description="returned as image.name")
 
 
 class JsonBody(Schema):
@@ -20,23 +20,14 @@ class JsonBody(Schema):
     images: list[JsonImage]
 
 
-class ModelRef(Schema):
-    """Which model answered."""
-
-    name: str
-    version: str
-    task: str
-    digest: str = Field(description="sha256 over the package's SHA256SUMS")
-
-
 class FailedImage(Schema):
-    """An image that failed keeps its name only."""
+    """Image of a failed entry: its name only."""
 
     name: str | None
 
 
 class EntryError(Schema):
-    """Why one image among several failed."""
+    """Error of one image among several."""
 
     status: int
     title: str
@@ -44,14 +35,14 @@ class EntryError(Schema):
 
 
 class FailedEntry(Schema):
-    """Stands in the place of an image's result."""
+    """Entry of an image that has no result."""
 
     image: FailedImage
     error: EntryError
 
 
 class Provider(Schema):
-    """Where the graph runs. They differ only when the fallback is allowed."""
+    """Execution provider of the graph. The two differ only if a fallback is allowed."""
 
     requested: str
     actual: str
@@ -64,21 +55,21 @@ class ModelInfo(Schema):
     version: str
     task: str
     endpoint: str = Field(description="the path to POST images to")
-    default: bool = Field(description="answers requests to the endpoint without ?model=")
+    default: bool = Field(description="used for requests to the endpoint without ?model=")
     digest: str
     architecture: str
     labels: list[str]
-    input: dict[str, Any] = Field(description="model input and how an image is brought to it")
-    defaults: dict[str, Any] = Field(description="the parameters of the endpoint and their values when left out")
+    input: dict[str, Any] = Field(description="size of the model input and preprocessing")
+    defaults: dict[str, Any] = Field(description="default values of the endpoint's parameters")
     metrics: dict[str, Any]
-    parity: dict[str, Any] = Field(description="how closely the graph follows the trained model, as measured")
+    parity: dict[str, Any] = Field(description="measured agreement of the graph with the trained model")
     licences: dict[str, str]
-    examples: list[str] = Field(description="paths of images to try it with; its golden images if none is shipped")
+    examples: list[str] = Field(description="paths of example images; the golden images if none is shipped")
     provider: Provider
 
 
 class FailedModel(Schema):
-    """A package that is not served, and why."""
+    """A package that could not be loaded, with the reason."""
 
     model: str
     reason: str

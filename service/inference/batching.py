@@ -1,4 +1,4 @@
-"""Who runs when: a bound on the work taken in, and a batcher that takes what waits whenever the session is free."""
+"""Admission control (`Gate`) and dynamic batching (`Batcher`)."""
 
 import asyncio
 import threading
@@ -15,49 +15,48 @@ from foveal.tasks import Prepared
 from foveal.tasks.base import Outputs
 
 Infer = Callable[[Sequence[Prepared], Sequence[Options]], list[Outputs]]
-Key = Callable[[Options], object]
+BatchKey = Callable[[Options], object]
 
 
 class Gate:
-    """Lets work in up to a bound; beyond it says when to come back. Used on the event loop only."""
+    """Admission up to a fixed number of places; beyond it an error with a Retry-After. For the event loop's thread."""
 
     def __init__(self, limit: int, what: str) -> None:
-        self.inside = 0
+        self.in_flight = 0
         self._limit = limit
         self._what = what
         self._seconds_each = 0.05  # running mean between two completions under load; the start is a guess
-        self._since = 0.0
+        self._last_completion = 0.0
 
     def check(self, count: int = 1) -> None:
-        """See whether `count` places are free.
+        """Check that `count` places are free. An empty gate admits any count.
 
         Raises:
-            Busy: they are not; Retry-After is how long the work inside takes at the pace measured lately. A request is
-                never larger than an empty gate.
+            Busy: they are not; Retry-After is the time that the admitted work takes at the recently measured rate.
         """
-        if self.inside and self.inside + count > self._limit:
-            detail = f"{self.inside} {self._what} in work, at most {self._limit} are taken in"
-            raise Busy(detail, self.inside * self._seconds_each)
+        if self.in_flight and self.in_flight + count > self._limit:
+            detail = f"{self.in_flight} {self._what} in work, at most {self._limit} are taken in"
+            raise Busy(detail, self.in_flight * self._seconds_each)
 
     @contextmanager
     def admit(self, count: int = 1) -> Iterator[None]:
-        """Hold `count` places. Raises as `check`."""
+        """Hold `count` places while the context is open. Raises as `check`."""
         self.check(count)
-        if not self.inside:
-            self._since = time.monotonic()
-        self.inside += count
+        if not self.in_flight:
+            self._last_completion = time.monotonic()
+        self.in_flight += count
         try:
             yield
         finally:
-            self.inside -= count
+            self.in_flight -= count
             now = time.monotonic()
-            self._seconds_each += 0.1 * ((now - self._since) / count - self._seconds_each)
-            self._since = now
+            self._seconds_each += 0.1 * ((now - self._last_completion) / count - self._seconds_each)
+            self._last_completion = now
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What one image got out of a graph run."""
+class GraphRun:
+    """One image's outputs of a graph run, with the run's times and batch size."""
 
     outputs: Outputs
     queued_at: float  # perf_counter(), as the next two
@@ -71,38 +70,38 @@ class _Item:
     prepared: Prepared
     options: Options
     key: object
-    future: asyncio.Future[Ran]
+    future: asyncio.Future[GraphRun]
     queued_at: float = field(default_factory=time.perf_counter)
 
 
 class Batcher:
-    """One model's queue. It lives on the event loop; the graph runs in the batcher's only thread.
+    """Queue of one model. Its state belongs to the event loop; graph runs use the batcher's single thread.
 
-    Nobody waits for a batch to fill: when the session turns free, it takes what waits, up to `batch_size` images
-    whose options may share a run. A caller that gives up (deadline) cancels its future; what is cancelled before its
-    turn is never computed. While nobody waits, whoever prepared an image may run the graph himself (`run_at_once`).
+    A batch is never delayed to fill up: when the session becomes free, it takes up to `batch_size` waiting images whose
+    options have the same batch key. An image whose future is cancelled before its turn (deadline, disconnect) is not
+    computed. While the queue is empty, a worker thread may run the graph itself (`run_at_once`).
     """
 
-    def __init__(self, infer: Infer, key: Key, batch_size: int) -> None:
+    def __init__(self, infer: Infer, key: BatchKey, batch_size: int) -> None:
         self._infer = infer
         self._key = key
         self._batch_size = batch_size
         self._waiting: deque[_Item] = deque()
-        self._session_free = threading.Lock()  # held while the graph runs, by whichever thread
+        self._session_free = threading.Lock()  # held while the graph runs, in whichever thread
         self._thread = ThreadPoolExecutor(1, "foveal-infer")
 
-    async def run(self, prepared: Prepared, options: Options) -> Ran:
-        """Wait for a turn, run the graph."""
+    async def run(self, prepared: Prepared, options: Options) -> GraphRun:
+        """Queue one image and wait for its graph run."""
         self._loop = asyncio.get_running_loop()
-        future: asyncio.Future[Ran] = self._loop.create_future()
+        future: asyncio.Future[GraphRun] = self._loop.create_future()
         self._waiting.append(_Item(prepared, options, self._key(options), future))
         self._next()
         return await future
 
-    def run_at_once(self, prepared: Prepared, options: Options) -> Ran | None:
-        """Run the graph in the calling thread, which is not the event loop's; None if it is not free.
+    def run_at_once(self, prepared: Prepared, options: Options) -> GraphRun | None:
+        """Run the graph in the calling thread (not the event loop's); None if the session is in use.
 
-        Spares a lonely request two changes of thread, most of what the service costs it.
+        Saves a request on an idle model two thread switches, most of what the service adds to its latency.
         """
         if self._waiting or not self._session_free.acquire(blocking=False):
             return None
@@ -111,9 +110,9 @@ class Batcher:
             (outputs,) = self._infer([prepared], [options])
         finally:
             self._session_free.release()
-            if self._waiting:  # came meanwhile; what comes after the release finds the session free
+            if self._waiting:  # queued meanwhile; what is queued after the release finds the session free
                 self._loop.call_soon_threadsafe(self._next)
-        return Ran(outputs, started, started, time.perf_counter(), 1)
+        return GraphRun(outputs, started, started, time.perf_counter(), 1)
 
     def _next(self) -> None:
         if not self._waiting or not self._session_free.acquire(blocking=False):
@@ -129,7 +128,7 @@ class Batcher:
         work.add_done_callback(lambda done: self._finished(batch, started, done))
 
     def _take(self) -> list[_Item]:
-        """The oldest live item and others that may share its run; the rest keep their order."""
+        """The oldest item that was not cancelled, and others with its batch key; the rest keep their order."""
         batch: list[_Item] = []
         passed: list[_Item] = []
         while self._waiting and len(batch) < self._batch_size:
@@ -147,8 +146,8 @@ class Batcher:
         if error is None:
             for item, outputs in zip(batch, done.result(), strict=True):
                 if not item.future.done():
-                    item.future.set_result(Ran(outputs, item.queued_at, started, finished, len(batch)))
-        elif len(batch) > 1:  # find the culprit: each of them once more, alone
+                    item.future.set_result(GraphRun(outputs, item.queued_at, started, finished, len(batch)))
+        elif len(batch) > 1:  # run each image again, alone, so that only the failing one gets the error
             self._waiting.extendleft(_alone(item) for item in reversed(batch))
         elif not batch[0].future.done():
             batch[0].future.set_exception(error)
@@ -156,5 +155,5 @@ class Batcher:
 
 
 def _alone(item: _Item) -> _Item:
-    """The same item under a key that no other has."""
+    """The same item under a batch key that no other has."""
     return replace(item, key=object())

@@ -1,4 +1,4 @@
-"""Which models are served: a snapshot that requests read and that loading replaces as a whole."""
+"""Models loaded from the zoo (`LoadedModels`): an immutable snapshot, replaced as a whole on each reload."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -13,53 +13,55 @@ from foveal.options import Options
 from foveal.packages import zoo
 from foveal.packages.package import ModelPackage
 from foveal.service.errors import NotReady
-from foveal.service.inference.served_model import Served
+from foveal.service.inference.served_model import ServedModel
 from foveal.service.observability.metrics import Metrics
 from foveal.service.settings import Settings
 from foveal.tasks import Task
 
-CHOICES, LONGEST_CHOICE = 256, 256  # so many query strings of at most so many bytes are remembered
-Choice = tuple[Served, Options]
-Stamp = tuple[tuple[str, int, int], ...]  # of every file of a package: path, modified (ns), size
+CACHED_QUERIES, CACHED_QUERY_BYTES = 256, 256  # cached query strings at most, and their greatest length
+Choice = tuple[ServedModel, Options]
+Stamp = tuple[tuple[str, int, int], ...]  # of every file of a package: path, mtime in ns, size
 log = logging.getLogger("foveal.service")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What is served at one moment. A request keeps the `Served` it got, so replacing a snapshot drops nothing."""
+    """Served and failed models of one load. A request keeps its `ServedModel`, so a new snapshot interrupts nothing."""
 
-    served: Mapping[str, Served] = field(default_factory=dict)  # name@version ->, names ascending, versions too
+    served: Mapping[str, ServedModel] = field(default_factory=dict)  # by name@version; names and versions ascending
     failed: Mapping[str, str] = field(default_factory=dict)  # name@version -> reason
-    chosen: dict[tuple[str, bytes], Choice] = field(default_factory=dict)  # task, query -> what it means here
+    choices: dict[tuple[str, bytes], Choice] = field(default_factory=dict)  # cache of `choose` by task and query
 
-    def of_task(self, task: str) -> list[Served]:
-        """Names ascending, of each name the versions ascending."""
+    def of_task(self, task: str) -> list[ServedModel]:
+        """Models of a task; names ascending, versions ascending within a name."""
         return [served for served in self.served.values() if served.manifest.task == task]
 
 
-class Models:
-    """The models of one zoo."""
+class LoadedModels:
+    """Models of one zoo: loading, reloading, readiness, and the choice of a model for a request."""
 
     def __init__(self, settings: Settings, threads: ThreadPoolExecutor, metrics: Metrics) -> None:
         self.snapshot = Snapshot()
         self.loaded = False
-        self._complete = False  # whether a load ever had no failure
+        self._complete = False  # whether any load so far had no failure
         self._stamps: dict[str, Stamp] = {}
         self._settings = settings
         self._threads = threads
         self._metrics = metrics
 
     def load(self) -> None:
-        """Read the zoo and check every package; blocks, so call it in a thread.
+        """Open and verify every package of the zoo. Blocks: call it in a thread.
 
-        A package that fails is named. What is served already stays when its files did not change, and also when what
-        came in its place is no good.
+        Failed packages are listed with their reason. A served model is kept when its files did not change, and also
+        when its replacement fails.
         """
-        self._stamps = stamps = self._look()
-        order = sorted(stamps, key=lambda ref: -sum(size for _, _, size in stamps[ref]))  # no large one left at the end
-        width = 1 if self.loaded else self._settings.image_thread_count  # a service at work goes on answering
+        self._stamps = stamps = self._scan()
+        order = sorted(
+            stamps, key=lambda ref: -sum(size for _, _, size in stamps[ref])
+        )  # largest first: loads end together
+        width = 1 if self.loaded else self._settings.image_thread_count  # leaves the cores to requests in flight
         with ThreadPoolExecutor(width, "foveal-load") as loaders:
-            found = dict(zip(order, loaders.map(lambda ref: self._renewed(ref, stamps[ref]), order), strict=True))
+            found = dict(zip(order, loaders.map(lambda ref: self._load_one(ref, stamps[ref]), order), strict=True))
         served = {ref: each for ref in stamps if (each := found[ref][0]) is not None}
         failed = {ref: reason for ref in stamps if (reason := found[ref][1]) is not None}
         if not stamps:
@@ -68,40 +70,40 @@ class Models:
         self._publish(Snapshot(served, failed))
 
     def reload(self) -> None:
-        """Load again if any package came, went or changed since the last look."""
-        if self._look() != self._stamps:
+        """Load again if any package was added, removed or changed since the last scan."""
+        if self._scan() != self._stamps:
             self.load()
 
-    def _look(self) -> dict[str, Stamp]:
-        """name@version -> what changes when the package does."""
+    def _scan(self) -> dict[str, Stamp]:
+        """The stamp of each package, by name@version."""
         root = self._settings.zoo
         return {
             f"{name}@{v}": _stamp(root / name / str(v)) for name, found in zoo.versions(root).items() for v in found
         }
 
-    def _renewed(self, ref: str, stamp: Stamp) -> tuple[Served | None, str | None]:
-        """What is served under this name from now on, and why it is not what lies there."""
+    def _load_one(self, ref: str, stamp: Stamp) -> tuple[ServedModel | None, str | None]:
+        """The model to serve under this name, and the reason if it is not the package now in the zoo."""
         old = self.snapshot.served.get(ref)
         if old is not None and old.stamp == stamp:
             return old, None
         try:
             return self._open(ref, stamp), None
-        except Exception as error:  # whatever one package does to us, the others are served
+        except Exception as error:  # any failure of one package leaves the others served
             reason = f"{getattr(error, 'title', type(error).__name__)}: {error}"
             log.error("not serving %s: %s", ref, reason, exc_info=not isinstance(error, FovealError))
             return old, reason
 
-    def _open(self, ref: str, stamp: Stamp) -> Served:
+    def _open(self, ref: str, stamp: Stamp) -> ServedModel:
         name, _, version = ref.partition("@")
         package = ModelPackage.open(self._settings.zoo / name / version)
         if package.ref != ref:
             raise BadPackage(f"{package.path}: expected the folder of {package.ref}")
-        served = Served(package, self._settings, self._threads, self._metrics, stamp)
+        served = ServedModel(package, self._settings, self._threads, self._metrics, stamp)
         log.info("serving %s on %s", ref, served.predictor.provider)
         return served
 
     def _publish(self, snapshot: Snapshot) -> None:
-        """From here on new requests see it; those in flight keep what they have."""
+        """Make a snapshot visible to new requests; requests in flight keep their model."""
         for ref, old in self.snapshot.served.items():
             if snapshot.served.get(ref) is not old:
                 old.retire()
@@ -113,20 +115,24 @@ class Models:
         self._complete = self._complete or not snapshot.failed
 
     def check_ready(self) -> None:
-        """Raise NotReady, with the names of what failed, until every package of the zoo has been served once.
+        """Check readiness: true once a load of the zoo had no failure, and from then on.
 
-        Later failures do not turn a ready service away: it goes on with what it has, and says so in /v1/models.
+        A failure in a later reload leaves the service ready: the previous models are still served, and /v1/models lists
+        the failure.
+
+        Raises:
+            NotReady: with the names of the packages that failed, and the reasons.
         """
         if not self.loaded:
             raise NotReady("the models are being loaded and checked", 1)
         if not self._complete:
             raise NotReady("; ".join(f"{ref}: {why}" for ref, why in self.snapshot.failed.items()), 60)
 
-    def pick(self, task: str, wanted: str | None) -> Served:
-        """The model for a request: `name`, `name@version`, or None for the task's default.
+    def pick(self, task: str, wanted: str | None) -> ServedModel:
+        """Select the model of a request: `name`, `name@version`, or None for the task's default.
 
         Raises:
-            UnknownName: no such model for this task. NotReady: not loaded yet, or its package failed.
+            UnknownName: no such model for this task. NotReady: still loading, or its package failed.
         """
         if not self.loaded:
             raise NotReady("the models are being loaded and checked", 1)
@@ -141,14 +147,14 @@ class Models:
         return found
 
     def choose(self, task: Task, query: bytes) -> Choice:
-        """The model and the resolved options that a query string asks for.
+        """Parse a query string: the model and the resolved options.
 
         Raises:
-            BadRequest: a parameter is no good. Others as `pick`.
+            BadRequest: a parameter is invalid. Others as `pick`.
         """
         snapshot = self.snapshot
-        if (known := snapshot.chosen.get((task.name, query))) is not None:
-            return known
+        if (cached := snapshot.choices.get((task.name, query))) is not None:
+            return cached
         raw: dict[str, str] = {}
         for name, value in QueryParams(query).multi_items():
             if name in raw:
@@ -157,14 +163,14 @@ class Models:
         served = self.pick(task.name, raw.pop("model", None))
         options = Options.parse(raw, applicable=task.option_names, labels=served.manifest.labels)
         choice = served, options.resolved(served.manifest.pipeline.defaults)
-        if len(query) <= LONGEST_CHOICE:
-            if len(snapshot.chosen) >= CHOICES:
-                snapshot.chosen.clear()
-            snapshot.chosen[task.name, query] = choice
+        if len(query) <= CACHED_QUERY_BYTES:
+            if len(snapshot.choices) >= CACHED_QUERIES:
+                snapshot.choices.clear()
+            snapshot.choices[task.name, query] = choice
         return choice
 
-    def is_default(self, served: Served) -> bool:
-        """Whether requests without ?model= go to it."""
+    def is_default(self, served: ServedModel) -> bool:
+        """Whether requests without ?model= are answered by this model."""
         try:
             return self.pick(served.manifest.task, None) is served
         except FovealError:
@@ -174,17 +180,17 @@ class Models:
         return set(self.snapshot.failed) | {ref.partition("@")[0] for ref in self.snapshot.failed}
 
 
-def newest(candidates: Iterable[Served], wanted: str) -> Served | None:
-    """The one of that name@version, or the newest of that name."""
+def newest(candidates: Iterable[ServedModel], wanted: str) -> ServedModel | None:
+    """The model `name@version`, or the newest version of `name`."""
     fits = [s for s in candidates if wanted in (s.manifest.name, s.package.ref)]
     return max(fits, key=lambda s: s.manifest.version, default=None)
 
 
-def _names(candidates: Iterable[Served]) -> list[str]:
+def _names(candidates: Iterable[ServedModel]) -> list[str]:
     return sorted({s.manifest.name for s in candidates} | {s.package.ref for s in candidates})
 
 
 def _stamp(package: Path) -> Stamp:
-    """Names, sizes and times of every file: a package that is still being copied in is looked at again."""
+    """Path, mtime and size of every file; differs again while a package is still being copied."""
     found = ((path, path.stat()) for path in sorted(package.rglob("*")))
     return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in found)

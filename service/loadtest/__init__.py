@@ -1,1 +1,1 @@
-"""The load generator and `foveal bench`."""
+"""Load generator and the command `foveal bench`."""

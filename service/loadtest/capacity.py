@@ -1,4 +1,4 @@
-"""What `foveal bench` measures: a package in this process at several settings, and what follows for a service."""
+"""Capacity of a package in this process (`trials`) and the settings recommended for a service (`recommended`)."""
 
 import asyncio
 import os
@@ -10,51 +10,50 @@ from dataclasses import dataclass
 
 from foveal.options import Options
 from foveal.packages.package import ModelPackage
-from foveal.service.http.body import Upload
-from foveal.service.inference.served_model import JSON, Served
+from foveal.service.inference.served_model import JSON, ServedModel, Upload
 from foveal.service.loadtest.generator import Level, Reply, closed_loop
 from foveal.service.observability.metrics import Metrics
 from foveal.service.settings import Settings
 
-GAIN = 1.05  # a setting must be so much faster than the simpler one to be recommended
+GAIN = 1.05  # least speed-up for which a setting is recommended over a simpler one
 
 
 class PackageTarget:
-    """A package in this process, walked through as the service does, without HTTP and without limits."""
+    """A package in this process, run by the service's code without HTTP and without limits."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: ServedModel) -> None:
         self._served = served
         self._options = Options().resolved(served.manifest.pipeline.defaults)
 
-    async def ask(self, image: bytes) -> Reply:
+    async def send(self, image: bytes) -> Reply:
         """Predict with the package's own defaults."""
-        answer = await self._served.answer(Upload(None, image), self._options, JSON)
-        stages_ms = {stage: 1000 * seconds for stage, seconds in answer.stages.seconds.items()}
-        if answer.error is not None:
-            return Reply(answer.error.status, stages_ms, detail=str(answer.error))
+        prediction = await self._served.predict(Upload(None, image), self._options, JSON)
+        stages_ms = {stage: 1000 * seconds for stage, seconds in prediction.stages.seconds.items()}
+        if prediction.error is not None:
+            return Reply(prediction.error.status, stages_ms, detail=str(prediction.error))
         return Reply(200, stages_ms)
 
 
 @asynccontextmanager
 async def in_process(package: ModelPackage, settings: Settings) -> AsyncIterator[PackageTarget]:
-    """Load a package with some settings.
+    """Load a package with the given settings.
 
     Raises:
         GoldenMismatch, ProviderUnavailable.
     """
     with ThreadPoolExecutor(settings.image_thread_count, "foveal-image") as threads:
-        yield PackageTarget(await asyncio.to_thread(Served, package, settings, threads, Metrics(), None))
+        yield PackageTarget(await asyncio.to_thread(ServedModel, package, settings, threads, Metrics(), None))
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting under the load of the knee."""
+    """Measurement of one combination of settings at the knee's number of connections."""
 
     ort_threads: int
     batch_size: int
     throughput_per_s: float
     p99_ms: float
-    cores_used: float  # processor seconds a second
+    cores_used: float  # CPU seconds a second
 
 
 async def trials(
@@ -64,24 +63,24 @@ async def trials(
     *,
     connections: int,
     seconds: float,
-    formatted: Callable[[Trial], object],
+    report: Callable[[Trial], object],
 ) -> list[Trial]:
-    """Threads in an operator: 1, 2, 4 … all cores, with one image in a run.
+    """Measure threads in an operator: 1, 2, 4 … all cores, with one image in a run.
 
-    Where the provider is no CPU (there one image a run keeps answers bit-equal), then with the best number of threads
-    images in a run: 2, 4 … what the package's parity covers. `told` hears each trial as it ends.
+    On a provider other than the CPU (where one image a run keeps results bit-equal), then images in a run: 2, 4 … the
+    package's maximum, with the best number of threads. `report` is called with each trial as it ends.
     """
     done: list[Trial] = []
 
     async def attempt(ort_threads: int, batch_size: int) -> None:
         own = settings.model_copy(update={"ort_threads": ort_threads, "batch_size": batch_size})
         async with in_process(package, own) as target:
-            await closed_loop(target, images, connections=connections, seconds=seconds / 5)  # warm
+            await closed_loop(target, images, connections=connections, seconds=seconds / 5)  # warm-up
             before = time.process_time(), time.perf_counter()
             level = await closed_loop(target, images, connections=connections, seconds=seconds)
             used = (time.process_time() - before[0]) / (time.perf_counter() - before[1])
         done.append(Trial(ort_threads, batch_size, level.throughput_per_s, level.p99_ms, used))
-        formatted(done[-1])
+        report(done[-1])
 
     for threads in _powers_of_two(cores()):
         await attempt(threads, 1)
@@ -93,7 +92,7 @@ async def trials(
 
 
 def chosen(done: Sequence[Trial]) -> Trial:
-    """The fastest; the earlier, which is the simpler one, unless the later gains enough."""
+    """The fastest trial; an earlier one, with simpler settings, unless a later one gains enough."""
     best = done[0]
     for trial in done[1:]:
         if trial.throughput_per_s >= GAIN * best.throughput_per_s:
@@ -102,15 +101,15 @@ def chosen(done: Sequence[Trial]) -> Trial:
 
 
 def recommended(knee: Level, done: Sequence[Trial]) -> dict[str, int]:
-    """Settings for a service on this machine, which should have been idle otherwise.
+    """Settings for a service on this machine, which should have been idle during the measurements.
 
-    The queue holds a fourth more than the knee: under a flood, in which refusals take their part of the processor, an
-    accepted request then takes less than twice as long as at the knee (measured: docs/BENCHMARKS.md).
+    The queue holds a quarter more images than the knee has connections: under overload, in which rejections use part of
+    the CPU, an admitted request then takes less than twice as long as at the knee (measured: docs/BENCHMARKS.md).
     """
     found = {"FOVEAL_MAX_WAITING_IMAGES": queue_length(knee)}
     if done:
         best = chosen(done)
-        # more than one process pays only where one cannot keep the cores busy (Python's lock)
+        # more than one process pays only where one cannot use all cores (Python's global lock)
         workers = min(cores(), max(1, int(cores() / best.cores_used)))
         found |= {"FOVEAL_WORKERS": workers, "FOVEAL_ORT_THREADS": best.ort_threads}
         found |= {"FOVEAL_BATCH_SIZE": best.batch_size}
@@ -118,13 +117,13 @@ def recommended(knee: Level, done: Sequence[Trial]) -> dict[str, int]:
 
 
 def queue_length(knee: Level) -> int:
-    """Images to take in at most."""
+    """Recommended `max_waiting_images`."""
     connections = int(knee.load)
     return connections + connections // 4
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 

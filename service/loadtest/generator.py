@@ -1,8 +1,8 @@
-"""A load generator: images go to a target over many connections, and what came back is counted and timed.
+"""Load generator: closed and open loops of requests to a target, with counted statuses and measured latencies.
 
-Closed loop: each connection asks again as soon as it was answered; finds what a target can do. Open loop: requests come
-at a fixed rate, whatever the answers do, as those of the world outside; finds what happens beyond that (Schroeder et
-al., "Open versus closed: a cautionary tale", NSDI 2006).
+Closed loop: each connection sends its next request when the last was answered; measures a target's capacity. Open loop:
+requests are sent at a fixed rate, independently of the responses, as by many independent clients; measures behaviour
+beyond the capacity (Schroeder et al., "Open versus closed: a cautionary tale", NSDI 2006).
 """
 
 import asyncio
@@ -18,31 +18,31 @@ from typing import Protocol
 import aiohttp
 import numpy as np
 
-LOST = 0  # the status of a request that got no answer: connection refused, reset or closed
-ONE_GO_BYTES = 2**20
+LOST = 0  # status of a request without a response: connection refused, reset or closed
+SINGLE_WRITE_BYTES = 2**20
 DURATION = re.compile(r"([a-z]+);dur=([0-9.]+)")
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What one request got."""
+    """Response to one request: status, stage times, Retry-After."""
 
     status: int  # HTTP's, or LOST
     stages_ms: Mapping[str, float] = field(default_factory=dict)
     retry_after_s: float | None = None
-    detail: str = ""  # of a failure
+    detail: str = ""  # of an error
 
 
 class Target(Protocol):
-    """Where images go."""
+    """Destination of the requests."""
 
-    async def ask(self, image: bytes) -> Reply:
-        """Predict for one image; never raises for what the target does."""
+    async def send(self, image: bytes) -> Reply:
+        """Predict for one image; a failure of the target is returned, not raised."""
         ...
 
 
 class HttpTarget:
-    """An URL that images are posted to. An async context manager."""
+    """URL to which images are posted. An async context manager."""
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
         self._url = url
@@ -57,11 +57,11 @@ class HttpTarget:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
-    async def ask(self, image: bytes) -> Reply:
+    async def send(self, image: bytes) -> Reply:
         """POST the bytes."""
         try:
-            # aiohttp sends bytes in one go, and warns where that takes long
-            data = image if len(image) <= ONE_GO_BYTES else io.BytesIO(image)
+            # aiohttp writes bytes at once, and warns when they are many
+            data = image if len(image) <= SINGLE_WRITE_BYTES else io.BytesIO(image)
             async with self._session.post(self._url, data=data) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -77,12 +77,12 @@ class HttpTarget:
 
 @dataclass(frozen=True)
 class Level:
-    """What a target did under one load. Latencies are those of requests answered with 200, as the client saw them."""
+    """Measured behaviour of a target under one load. Latencies are of responses with status 200, at the client."""
 
     load: float  # closed loop: connections; open loop: requests a second
     requests: int
     statuses: dict[str, int]  # "200", "429", …; "lost"
-    throughput_per_s: float  # answers 200
+    throughput_per_s: float  # responses with status 200
     p50_ms: float
     p95_ms: float
     p99_ms: float
@@ -90,25 +90,25 @@ class Level:
 
     @property
     def failed(self) -> int:
-        """How many got anything but 200."""
+        """Number of requests without status 200."""
         return self.requests - self.statuses.get("200", 0)
 
 
 @dataclass
-class Log:
-    """Collects the replies of one level."""
+class ReplyLog:
+    """Replies of one level with their latencies."""
 
     replies: list[tuple[Reply, float]] = field(default_factory=list)  # with their latency in seconds
 
     async def timed(self, target: Target, image: bytes) -> Reply:
-        """Ask, and note what came back."""
+        """Send one request and record its reply and latency."""
         started = time.perf_counter()
-        reply = await target.ask(image)
+        reply = await target.send(image)
         self.replies.append((reply, time.perf_counter() - started))
         return reply
 
     def level(self, load: float, seconds: float) -> Level:
-        """The figures; NaN where nothing was answered with 200."""
+        """The measurements; latencies are NaN without any status 200."""
         good = [(reply, latency) for reply, latency in self.replies if reply.status == 200]
         latencies = np.array([latency for _, latency in good]) if good else np.array([np.nan])
         p50, p95, p99 = (float(1000 * np.percentile(latencies, q)) for q in (50, 95, 99))
@@ -128,12 +128,12 @@ async def closed_loop(
     seconds: float = float("inf"),
     requests: int | None = None,
 ) -> Level:
-    """Each connection asks again once it was answered, for some seconds or until so many requests were made."""
-    log, turns = Log(), _turns(images, requests)
+    """Run each connection for `seconds`, or all of them until `requests` were sent."""
+    log, queue = ReplyLog(), _cycled(images, requests)
     started = time.perf_counter()
 
     async def connection() -> None:
-        for image in turns:
+        for image in queue:
             await log.timed(target, image)
             if time.perf_counter() - started >= seconds:
                 return
@@ -143,19 +143,19 @@ async def closed_loop(
 
 
 async def open_loop(target: Target, images: Sequence[bytes], *, rate_per_s: float, seconds: float) -> Level:
-    """A request every 1/rate seconds, answered or not."""
-    log, loop = Log(), asyncio.get_running_loop()
+    """Send a request every 1/rate seconds, whether earlier ones were answered or not."""
+    log, loop = ReplyLog(), asyncio.get_running_loop()
     started = loop.time()
-    asked = []
-    for number, image in enumerate(_turns(images, int(rate_per_s * seconds))):
+    sent = []
+    for number, image in enumerate(_cycled(images, int(rate_per_s * seconds))):
         await asyncio.sleep(started + number / rate_per_s - loop.time())
-        asked.append(asyncio.create_task(log.timed(target, image)))
-    await asyncio.gather(*asked)
+        sent.append(asyncio.create_task(log.timed(target, image)))
+    await asyncio.gather(*sent)
     return log.level(rate_per_s, loop.time() - started)
 
 
-def _turns(images: Sequence[bytes], requests: int | None) -> Iterator[bytes]:
-    """The images in turn, shared by all connections."""
+def _cycled(images: Sequence[bytes], requests: int | None) -> Iterator[bytes]:
+    """The images in rotation, shared by all connections."""
     return itertools.islice(itertools.cycle(images), requests)
 
 
@@ -165,17 +165,17 @@ async def rising(
     *,
     connections: Sequence[int],
     seconds: float,
-    formatted: Callable[[Level], object],
+    report: Callable[[Level], object],
 ) -> list[Level]:
-    """A closed loop of each width in turn; `told` hears each level as it ends."""
+    """One closed loop for each number of connections; `report` is called with each level as it ends."""
     levels = []
     for width in connections:
         levels.append(await closed_loop(target, images, connections=width, seconds=seconds))
-        formatted(levels[-1])
+        report(levels[-1])
     return levels
 
 
 def knee(levels: Sequence[Level]) -> Level:
-    """The narrowest level with 95 % of the best throughput: more connections add waiting and little else."""
+    """The level of fewest connections with 95 % of the best throughput: more connections mostly add waiting."""
     best = max(level.throughput_per_s for level in levels)
     return next(level for level in levels if level.throughput_per_s >= 0.95 * best)

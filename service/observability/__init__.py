@@ -1,1 +1,1 @@
-"""Metrics, logs and traces."""
+"""Metrics, logs, traces and stage timings."""

@@ -1,4 +1,4 @@
-"""Logs as JSON, one object a line, on stderr: what happens to the service, and every request with its id."""
+"""JSON logs on stderr: one object a line, for service events and for every request with its id."""
 
 import json
 import logging
@@ -6,7 +6,7 @@ import time
 
 
 class JsonLines(logging.Formatter):
-    """{"time", "level", "event", …}; what a caller gives as `extra={"fields": {…}}` comes along."""
+    """{"time", "level", "event", …} and the members of the caller's `extra={"fields": {…}}`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; a traceback is a member of it."""
@@ -19,7 +19,7 @@ class JsonLines(logging.Formatter):
 
 
 def configure(*, requests: bool) -> None:
-    """Send everything below the logger `foveal` to stderr; BentoML's own loggers stay as they are."""
+    """Send everything below the logger `foveal` to stderr; the loggers of other libraries keep their handlers."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     root = logging.getLogger("foveal")

@@ -1,11 +1,12 @@
-"""What Prometheus may ask: one object that holds every metric, so that the list is in one place.
+"""Prometheus metrics of the service (`Metrics`) and of one model (`ModelMetrics`).
 
-Under BentoML the figures of all workers are kept in files (PROMETHEUS_MULTIPROC_DIR) and added up when asked for;
-elsewhere they live in this process.
+With several worker processes the values are kept in files (PROMETHEUS_MULTIPROC_DIR) and summed at each scrape;
+otherwise they are kept in this process.
 """
 
 import os
 from collections.abc import Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -14,6 +15,9 @@ from foveal.errors import FovealError
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+MEGAPIXELS = (0.05, 0.25, 1, 2, 4, 8, 16, 32, 64)
+SCORES = [i / 10 for i in range(1, 11)]
 MODEL = ("model", "version")
 
 
@@ -28,8 +32,8 @@ class ModelMetrics:
         self._megapixels = metrics.megapixels.labels(model, version)
         self._score = metrics.score.labels(model, version)
 
-    def answered(self, status: int, seconds: Mapping[str, float], batch_size: int) -> None:
-        """One image is done; the stages are those that it got to."""
+    def completed(self, status: int, seconds: Mapping[str, float], batch_size: int) -> None:
+        """Count a completed image; `seconds` holds the stages it completed."""
         self._metrics.images.labels(*self._labels, str(status)).inc()
         for stage, value in seconds.items():
             if stage not in self._stages:
@@ -38,14 +42,14 @@ class ModelMetrics:
         if batch_size:
             self._batch_size.observe(batch_size)
 
-    def saw(self, image_hw: tuple[int, int], top_score: float | None) -> None:
-        """What the image was and how sure the model is: a drift of either is the first sign of trouble."""
+    def observe_image(self, image_hw: tuple[int, int], top_score: float | None) -> None:
+        """Record image size and best score: drift of either shows early that inputs have changed."""
         self._megapixels.observe(image_hw[0] * image_hw[1] / 1e6)
         if top_score is not None:
             self._score.observe(top_score)
 
     def provider(self, requested: str, actual: str, *, served: bool) -> None:
-        """Where the graph runs; 0 once the model is no longer served."""
+        """Set the gauge of the execution provider: 1 while the model is served, then 0."""
         self._metrics.provider.labels(*self._labels, requested, actual).set(int(served))
 
 
@@ -54,70 +58,42 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        own = self._registry
-        self.requests = Counter("foveal_requests", "Requests answered", ("route", "status"), registry=own)
-        self.request_seconds = Histogram(
-            "foveal_request_seconds",
-            "From the request's head to the answer's end",
-            ("route",),
+        counter = partial(Counter, registry=self._registry)
+        gauge = partial(Gauge, registry=self._registry)
+        histogram = partial(Histogram, registry=self._registry)
+        self.requests = counter("foveal_requests", "HTTP requests; status 0: no response was sent", ("route", "status"))
+        self.request_seconds = histogram(
+            "foveal_request_seconds", "Time from the request's headers to the end of the response", ("route",),
             buckets=SECONDS,
-            registry=own,
+        )  # fmt: skip
+        self.rejections = counter("foveal_rejections", "Requests rejected by limits, by error", ("fault",))
+        self.failed_packages = gauge(
+            "foveal_failed_packages", "Packages in the zoo that could not be loaded", multiprocess_mode="livemax"
         )
-        self.rejections = Counter("foveal_rejections", "Requests refused by limits, by fault", ("fault",), registry=own)
-        self.failed_packages = Gauge(
-            "foveal_failed_packages",
-            "Packages of the zoo that are not served",
-            multiprocess_mode="livemax",
-            registry=own,
+        self.images = counter("foveal_images", "Images processed; status 200 or that of the error", (*MODEL, "status"))
+        self.stage_seconds = histogram(
+            "foveal_stage_seconds", "Time of one image in each stage", (*MODEL, "stage"), buckets=SECONDS
         )
-        self.images = Counter(
-            "foveal_images", "Images answered; status 200 or that of the fault", (*MODEL, "status"), registry=own
+        self.batch_size = histogram(
+            "foveal_batch_size", "Images in the graph run that an image was part of", MODEL, buckets=BATCHES
         )
-        self.stage_seconds = Histogram(
-            "foveal_stage_seconds",
-            "Time of one image in each stage",
-            (*MODEL, "stage"),
-            buckets=SECONDS,
-            registry=own,
-        )
-        self.batch_size = Histogram(
-            "foveal_batch_size",
-            "Images in the graph run of an image",
-            MODEL,
-            buckets=(1, 2, 4, 8, 16, 32, 64),
-            registry=own,
-        )
-        self.waiting = Gauge(
-            "foveal_waiting_images",
-            "Images taken in beyond the one whose turn it is",
-            MODEL,
+        self.waiting = gauge(
+            "foveal_waiting_images", "Images admitted and waiting behind the one being processed", MODEL,
             multiprocess_mode="livesum",
-            registry=own,
-        )
-        self.megapixels = Histogram(
-            "foveal_image_megapixels",
-            "Size of images",
-            MODEL,
-            buckets=(0.05, 0.25, 1, 2, 4, 8, 16, 32, 64),
-            registry=own,
-        )
-        self.score = Histogram(
-            "foveal_top_score", "Best score of an image", MODEL, buckets=[i / 10 for i in range(1, 11)], registry=own
-        )
-        self.provider = Gauge(
-            "foveal_provider",
-            "1 where a model runs",
-            (*MODEL, "requested", "actual"),
+        )  # fmt: skip
+        self.megapixels = histogram("foveal_image_megapixels", "Image size in megapixels", MODEL, buckets=MEGAPIXELS)
+        self.score = histogram("foveal_top_score", "Best score in an image", MODEL, buckets=SCORES)
+        self.provider = gauge(
+            "foveal_provider", "1 for the execution provider that a model runs on", (*MODEL, "requested", "actual"),
             multiprocess_mode="livemax",
-            registry=own,
-        )
+        )  # fmt: skip
 
-    def rejected(self, fault: FovealError) -> None:
-        """Count a refusal."""
-        self.rejections.labels(type(fault).__name__).inc()
+    def rejected(self, error: FovealError) -> None:
+        """Count a rejected request."""
+        self.rejections.labels(type(error).__name__).inc()
 
     def exposition(self) -> bytes:
-        """The text that Prometheus reads."""
+        """The metrics in the Prometheus text format."""
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self._registry)
         everything = CollectorRegistry()

@@ -1,47 +1,44 @@
-"""Traces for an OpenTelemetry collector, when one is set: a span for each request, below it one for each stage.
+"""OpenTelemetry tracing (`Tracing`): a span for each request and a child span for each stage of each image.
 
-W3C `traceparent` of the caller is taken over. The OTEL_* variables (service name, sampler, headers) hold as usual.
+A caller's W3C `traceparent` becomes the parent. The OTEL_* variables (service name, sampler, headers) apply.
 """
 
 import importlib.util
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from opentelemetry import propagate, trace
 
 from foveal.errors import FovealError
-
-if TYPE_CHECKING:
-    from foveal.service.inference.served_model import Stages
+from foveal.service.observability.stages import StageTimings
 
 EXPORTER = "opentelemetry.exporter.otlp"
 
 
 class ExporterMissing(FovealError):
-    """An endpoint is set, and the extra that reaches it is not installed."""
+    """An endpoint is set, and the extra `otel` is not installed."""
 
     title = "OpenTelemetry exporter not installed"
 
 
 class Tracing:
-    """Off, and next to free, without an endpoint."""
+    """The tracer of this process; without an endpoint every method does nothing."""
 
     def __init__(self, endpoint: str) -> None:
-        """`endpoint`: base URL of an OTLP/HTTP collector, or nothing.
+        """`endpoint`: base URL of an OTLP/HTTP collector; empty: no traces.
 
         Raises:
             ExporterMissing: the extra `otel` is not installed.
         """
         if endpoint and not _installed():
-            raise ExporterMissing("FOVEAL_OTEL_ENDPOINT is set: expected the extra that reaches it, foveal[otel]")
+            raise ExporterMissing("FOVEAL_OTEL_ENDPOINT is set: expected the extra foveal[otel] to be installed")
         self._endpoint = endpoint
         self._tracer: trace.Tracer | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Spans are sent while inside, by a thread of their own; the last ones at the end, which blocks."""
+        """Export spans in a background thread while the context is open; closing it blocks until the last are sent."""
         if not self._endpoint:
             yield
             return
@@ -61,7 +58,7 @@ class Tracing:
 
     @contextmanager
     def request(self, headers: Mapping[str, str]) -> Iterator[trace.Span]:
-        """The span of a request, current inside; the caller names it."""
+        """The span of a request, current while the context is open; the caller sets its name."""
         if self._tracer is None:
             yield trace.INVALID_SPAN
             return
@@ -69,12 +66,12 @@ class Tracing:
         with self._tracer.start_as_current_span("request", parent, trace.SpanKind.SERVER) as span:
             yield span
 
-    def image(self, model: str, stages: "Stages") -> None:
-        """The spans of one image, below the current one."""
+    def image(self, model: str, stages: StageTimings) -> None:
+        """Add the spans of one image as children of the current one."""
         if self._tracer is None:
             return
         offset_ns = time.time_ns() - time.perf_counter_ns()
-        for stage, at in stages.began.items():
+        for stage, at in stages.started_at.items():
             start_ns = offset_ns + int(1e9 * at)
             span = self._tracer.start_span(stage, start_time=start_ns, attributes={"foveal.model": model})
             span.end(start_ns + int(1e9 * stages.seconds[stage]))
@@ -83,5 +80,5 @@ class Tracing:
 def _installed() -> bool:
     try:
         return importlib.util.find_spec(EXPORTER) is not None
-    except ModuleNotFoundError:  # not even the folders above it
+    except ModuleNotFoundError:  # its parent package is missing as well
         return False

@@ -1,4 +1,4 @@
-"""The application of service/application.py in process, over ASGI, for tests."""
+"""The application in this process, over ASGI (`running`, `run`), for tests."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ from foveal.service.settings import Settings
 async def running(
     zoo: Path, clock: Callable[[], float] = time.monotonic, **settings: Any
 ) -> AsyncIterator[tuple[Application, httpx.AsyncClient]]:
-    """An application whose models are loaded, and a client."""
+    """An application with loaded models, and a client."""
     application = Application(Settings(zoo=zoo, **settings), clock)
     async with application.lifespan():
         while not application.models.loaded:
@@ -38,7 +38,7 @@ def run(zoo: Path, check: Callable[[Application, httpx.AsyncClient], Awaitable[N
 
 
 def not_ready(application: Application) -> str:
-    """What stands in the way of /readyz."""
+    """The reason why the application is not ready."""
     with pytest.raises(NotReady) as raised:
         application.models.check_ready()
     return str(raised.value)

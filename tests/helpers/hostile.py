@@ -1,4 +1,4 @@
-"""Requests that are bad or odd: images, bodies, parameters, heads. All generated, all the same each time."""
+"""Corpus of invalid and unusual requests: images, bodies, parameters, headers. Generated, and the same in every run."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ FORM = {"Content-Type": "multipart/form-data; boundary=x"}
 
 @dataclass(frozen=True)
 class Case:
-    """One request and the statuses that are right for it."""
+    """One request and its allowed statuses."""
 
     name: str
     body: bytes = b""
@@ -36,8 +36,8 @@ class Case:
 
 def corpus() -> list[Case]:
     """Every case; names are unique."""
-    drawn = (Case(f"image: {name}", data, expect=expect) for name, data, expect in images())
-    parts = (drawn, parameters(), forms(), json_bodies(), heads(), targets(), files())
+    bodies = (Case(f"image: {name}", data, expect=expect) for name, data, expect in images())
+    parts = (bodies, parameters(), forms(), json_bodies(), heads(), targets(), files())
     cases = [case for part in parts for case in part]
     assert len({case.name for case in cases}) == len(cases)
     return cases

@@ -1,4 +1,4 @@
-"""Damaged, lying, foreign and odd images, each with the statuses that are right for it."""
+"""Corpus of damaged, inconsistent, unsupported and unusual images, each with its allowed statuses."""
 
 import base64
 import io
@@ -18,7 +18,7 @@ ANY_IMAGE = BAD_IMAGE | {200}  # damage may lie where no decoder looks
 
 @cache
 def sample(container: str, size: tuple[int, int] = (48, 36), **options: object) -> bytes:
-    """A drawn image with some detail."""
+    """A synthetic image with some detail."""
     x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     rgb = np.stack([x * 5 % 256, y * 7 % 256, (x + y) * 3 % 256], axis=2).astype(np.uint8)
     return written(Image.fromarray(rgb), container, **options)
@@ -31,10 +31,10 @@ def written(image: Image.Image, container: str, **options: object) -> bytes:
 
 
 def images() -> Iterator[tuple[str, bytes, frozenset[int]]]:
-    """Name, bytes, and the statuses that are right for them."""
+    """Name, bytes and allowed statuses of each image."""
     yield from _cut()
     yield from _flipped()
-    yield from _lying()
+    yield from _inconsistent()
     yield from _no_images()
     yield from _metadata()
     yield from _shapes()
@@ -72,8 +72,8 @@ def _flipped() -> Iterator[tuple[str, bytes, frozenset[int]]]:
             yield f"{container} with noise {seed}", bytes(data), ANY_IMAGE
 
 
-def _lying() -> Iterator[tuple[str, bytes, frozenset[int]]]:
-    """Headers that promise sizes which are not there."""
+def _inconsistent() -> Iterator[tuple[str, bytes, frozenset[int]]]:
+    """Headers that state sizes which the data does not have."""
     sizes = [(0, 0), (0, 9), (1, 2**31 - 1), (25_000, 20_000), (65_535, 65_535), (4000, 4000)]
     for w, h in sizes:
         yield f"PNG says {w}x{h}", png_of(w, h), BAD_IMAGE
@@ -99,7 +99,7 @@ def _lying() -> Iterator[tuple[str, bytes, frozenset[int]]]:
 
 
 def png_of(width: int, height: int, data: bytes = b"\0" * 100, *extra: tuple[bytes, bytes]) -> bytes:
-    """A PNG whose header may promise anything."""
+    """A PNG whose header may state any size."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, content) for kind, content in chunks)
@@ -110,7 +110,7 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _no_images() -> Iterator[tuple[str, bytes, frozenset[int]]]:
-    """Other files, polyglots, and formats that exist but are not read."""
+    """Other files, polyglots, and unsupported formats."""
     jpeg = sample("JPEG")
     no = frozenset({415})
     table = {
@@ -151,7 +151,7 @@ def _no_images() -> Iterator[tuple[str, bytes, frozenset[int]]]:
 
 
 def _metadata() -> Iterator[tuple[str, bytes, frozenset[int]]]:
-    """Metadata never costs the image, unless it is a bomb."""
+    """Invalid metadata never fails the image, unless it is a decompression bomb."""
     good = frozenset({200})
     for value in (0, 9, 255, 65_535):
         exif = Image.Exif()
@@ -178,7 +178,7 @@ def _metadata() -> Iterator[tuple[str, bytes, frozenset[int]]]:
 
 
 def _shapes() -> Iterator[tuple[str, bytes, frozenset[int]]]:
-    """Odd but right: every one of these has an answer."""
+    """Unusual but valid: each of these has a result."""
     good = frozenset({200})
     yield from ((f"{w}x{h}", sample("PNG", (w, h)), good) for w, h in [(1, 1), (1, 9000), (9000, 1), (2, 3), (7, 7)])
     deep = Image.fromarray(np.full((9, 9), 40_000, np.uint16))

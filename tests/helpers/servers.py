@@ -1,4 +1,4 @@
-"""`foveal serve` as a process of its own, for tests over real HTTP."""
+"""`foveal serve` as a separate process (`Server`), for tests over real HTTP."""
 
 import http.client
 import os
@@ -14,11 +14,11 @@ import httpx
 
 from foveal.service.http.schemas import Problem
 
-START_S = 300  # two cores, busy with other work, import slowly
+START_S = 300  # two busy cores import slowly
 
 
 class Server:
-    """A running `foveal serve` on a free port; `with` waits until it is ready and stops it at the end."""
+    """A running `foveal serve` on a free port; the context waits for readiness and stops it at the end."""
 
     def __init__(self, zoo: Path, log: Path, **settings: object) -> None:
         with socket.socket() as probe:
@@ -50,7 +50,7 @@ class Server:
             time.sleep(0.05)
 
     def _ready(self) -> bool:
-        """Asked without httpx, which takes 30 ms of processor time to begin: starts are measured with this."""
+        """Whether /readyz is 200. Without httpx, whose first use takes 30 ms: start times are measured here."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", "/readyz")
@@ -65,7 +65,7 @@ class Server:
         return self._log.read_text()
 
     def stop(self, sign: signal.Signals) -> int:
-        """Ask it to stop; the exit code."""
+        """Send a signal and wait for the exit code."""
         self.process.send_signal(sign)
         return self.process.wait(120)
 
@@ -73,11 +73,11 @@ class Server:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.process.poll() is None:
-            assert self.stop(signal.SIGINT) == 0, self.log  # as Ctrl-C does
+            assert self.stop(signal.SIGINT) == 0, self.log  # as by Ctrl-C
 
 
 def problem(response: httpx.Response, status: int) -> Problem:
-    """A refusal in the words of RFC 9457."""
+    """The RFC 9457 problem of an error response."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     found = Problem.model_validate(response.json())
@@ -86,6 +86,6 @@ def problem(response: httpx.Response, status: int) -> Problem:
 
 
 def best(response: httpx.Response, index: int = 0) -> str:
-    """The best class of one entry of an answer."""
+    """The best class of one entry of a response."""
     assert response.status_code == 200, response.text
     return str(response.json()["results"][index]["classes"][0]["label"])

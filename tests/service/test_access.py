@@ -112,7 +112,7 @@ def test_cors_is_off_until_an_origin_is_named(colour_zoo: Path) -> None:
 # --- providers ---
 
 
-def test_a_silent_fallback_is_refused_when_strict_and_told_when_not(colour_zoo: Path) -> None:
+def test_a_silent_fallback_is_refused_when_strict_and_reported_when_not(colour_zoo: Path) -> None:
     async def strict(application: Application, client: httpx.AsyncClient) -> None:
         assert "expected execution provider cuda, got cpu" in not_ready(application)
 
@@ -120,8 +120,8 @@ def test_a_silent_fallback_is_refused_when_strict_and_told_when_not(colour_zoo: 
         application.models.check_ready()
         response = await client.post("/v1/classify", content=RED)
         assert response.headers["x-foveal-provider"] == "cpu"
-        formatted = (await client.get("/v1/models/colours")).json()["provider"]
-        assert formatted == {"requested": "cuda", "actual": "cpu"}
+        provider = (await client.get("/v1/models/colours")).json()["provider"]
+        assert provider == {"requested": "cuda", "actual": "cpu"}
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this machine has CUDA")

@@ -1,4 +1,4 @@
-"""Every kind of image over real HTTP: turned, odd, damaged."""
+"""Images over real HTTP: EXIF orientation, unusual and damaged files."""
 
 import io
 import struct

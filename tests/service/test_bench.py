@@ -1,4 +1,4 @@
-"""`foveal bench` and its load generator: counts and times what a target does, finds the knee."""
+"""`foveal bench` and its load generator: counts, latencies, knee, recommendations."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ class Slow:
         self.inside = self.most_inside = 0
         self._latency_s, self._turns, self._statuses = latency_s, asyncio.Semaphore(at_once), statuses
 
-    async def ask(self, image: bytes) -> Reply:
+    async def send(self, image: bytes) -> Reply:
         self.inside += 1
         self.most_inside = max(self.inside, self.most_inside)
         async with self._turns:
@@ -92,9 +92,9 @@ def test_over_http_with_stages_and_refusals(server: Server) -> None:
             level = await closed_loop(target, [png((255, 0, 0))], connections=3, requests=12)
             assert level.statuses == {"200": 12}
             assert {"decode", "queue", "inference"} <= set(level.stages_ms)
-            assert (await target.ask(b"no image")).status == 415
+            assert (await target.send(b"no image")).status == 415
         async with HttpTarget("http://127.0.0.1:9") as nobody:
-            assert (await nobody.ask(b"")).status == 0
+            assert (await nobody.send(b"")).status == 0
 
     asyncio.run(check())
 
@@ -126,14 +126,14 @@ def test_the_command_on_a_package(colour_zoo: Path, image: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "formatted"),
+    ("arguments", "message"),
     [
         (["--connections", "0"], "--connections"),
         (["--header", "nonsense"], "--header"),
         (["--header", "Accept: text/html"], "got 406"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(server: Server, image: str, arguments: list[str], formatted: str) -> None:
-    with pytest.raises(BadRequest, match=formatted) as raised:
+def test_what_cannot_be_measured_is_refused(server: Server, image: str, arguments: list[str], message: str) -> None:
+    with pytest.raises(BadRequest, match=message) as raised:
         foveal("bench", server.url + "/v1/classify", image, *arguments)
     assert "nonsense" not in str(raised.value), "a header may hold a key"

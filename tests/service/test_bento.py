@@ -1,4 +1,4 @@
-"""`bentoml build` makes a bento that serves from another folder. Builds a wheel and starts a server: slow."""
+"""Bento made by `bentoml build`, served from another folder. Builds a wheel and starts a server: slow."""
 
 import os
 import shutil

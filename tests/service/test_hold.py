@@ -1,4 +1,4 @@
-"""The service under load, real processes over real HTTP: it stays alive, refuses in time, loses nothing, recovers."""
+"""Endurance of the service under load, as real processes over real HTTP: liveness, rejection, shutdown, recovery."""
 
 import asyncio
 import json
@@ -61,7 +61,7 @@ def test_liveness_under_full_load(slow: Server) -> None:
 
 
 def test_four_times_as_much_as_it_can_do(slow: Server) -> None:
-    """What is over the queue is told at once when to come back; what is taken in waits for the queue and no longer."""
+    """Requests beyond the queue are rejected at once; admitted ones wait for the queue and no longer."""
     calm = closed(slow, QUEUE, seconds=2)
     assert calm.statuses.keys() == {"200"}, "as many connections as the queue has places: nobody is refused"
 
@@ -80,15 +80,15 @@ def test_four_times_as_much_as_it_can_do(slow: Server) -> None:
     assert time.monotonic() - started < 5
 
 
-def test_a_refusal_says_when_to_come_back(slow: Server) -> None:
+def test_a_rejection_has_a_retry_after(slow: Server) -> None:
     async def check() -> set[float | None]:
         async with HttpTarget(slow.url + "/v1/classify") as target:
-            replies = await asyncio.gather(*(target.ask(RED) for _ in range(10 * QUEUE)))
+            replies = await asyncio.gather(*(target.send(RED) for _ in range(10 * QUEUE)))
         return {reply.retry_after_s for reply in replies if reply.status == 429}
 
-    formatted = asyncio.run(check())
-    assert formatted
-    assert all(after is not None and 1 <= after <= 60 for after in formatted)
+    waits = asyncio.run(check())
+    assert waits
+    assert all(after is not None and 1 <= after <= 60 for after in waits)
 
 
 @pytest.mark.parametrize("every_s", [None, 0.2], ids=["stops", "drips"])
@@ -182,7 +182,7 @@ def test_memory_stays_flat_over_thousands_of_images(tmp_path: Path) -> None:
         assert min(used[3:]) < 1.02 * max(used[:3]), f"MB after each thousand: {used}"
 
 
-def test_metrics_tell_of_refusals(slow: Server) -> None:
+def test_metrics_count_rejections(slow: Server) -> None:
     closed(slow, 4 * QUEUE, seconds=0.5)
     text = httpx.get(slow.url + "/metrics").text
     assert float(re.findall(r'foveal_rejections_total\{fault="Busy"\} ([\d.e+]+)', text)[0]) > 0

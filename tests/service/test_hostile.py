@@ -1,4 +1,4 @@
-"""Nothing that a client sends gives a 5xx, stops the service or stays in its memory."""
+"""Invalid and unusual requests: none gives a 5xx, stops the service or stays in its memory."""
 
 import contextlib
 import http.client

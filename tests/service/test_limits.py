@@ -12,7 +12,7 @@ import pytest
 
 from foveal.inference.pipeline import Predictor
 from foveal.service.application import Application
-from foveal.service.http.middleware import Front
+from foveal.service.http.middleware import RequestMiddleware
 from foveal.service.observability.logs import JsonLines
 from tests.helpers.applications import run
 from tests.helpers.packages import png
@@ -144,8 +144,8 @@ def test_a_full_queue_refuses_before_the_body_is_read(colour_zoo: Path, blocked:
         await asyncio.sleep(0.2)
         for length, kept in (("50000", True), ("2000000", False), (None, False)):
             read = 0
-            formatted = {"transfer-encoding": "chunked"} if length is None else {"content-length": length}
-            answer = await client.post("/v1/classify", content=body(int(length or 50_000)), headers=formatted)
+            framing = {"transfer-encoding": "chunked"} if length is None else {"content-length": length}
+            answer = await client.post("/v1/classify", content=body(int(length or 50_000)), headers=framing)
             assert answer.status_code == 429
             assert int(answer.headers["retry-after"]) >= 1
             assert ("connection" not in answer.headers) == kept, length
@@ -167,13 +167,13 @@ def test_a_flood_of_refusals_is_a_line_a_second(
         await asyncio.sleep(0.2)
         for _ in range(9):
             assert (await client.post("/v1/classify", content=RED)).status_code == 429
-        assert isinstance(application._entry, Front)
-        application._entry._next_reported = 0.0  # as if the second were over
+        assert isinstance(application._entry, RequestMiddleware)
+        application._entry._next_logged = 0.0  # as if the second were over
         assert (await client.post("/v1/classify", content=RED)).status_code == 429
         blocked.go.set()
         await first
 
-    monkeypatch.setattr("foveal.service.http.middleware.REFUSALS_REPORTED_S", 1000)
+    monkeypatch.setattr("foveal.service.http.middleware.REJECTION_LOG_INTERVAL_S", 1000)
     with caplog.at_level("INFO", "foveal.access"):
         run(colour_zoo, check, max_waiting_images=1)
     lines = [json.loads(JsonLines().format(r)) for r in caplog.records if r.name == "foveal.access"]

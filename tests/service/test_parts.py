@@ -1,4 +1,4 @@
-"""The service's parts alone: negotiation, gate, batcher, the OpenAPI document."""
+"""Parts of the service alone: content negotiation, admission, batching, the OpenAPI document."""
 
 import asyncio
 import json
@@ -12,13 +12,12 @@ import pytest
 
 from foveal.formats import Entry, entry_bytes
 from foveal.imaging.preprocess import ImageTransform
-from foveal.options import MASK_FORMATS, Options
+from foveal.options import MASK_FORMATS, OPTIONS, Options
 from foveal.results import Result
 from foveal.service.errors import Busy, NotAcceptable
 from foveal.service.http.negotiate import negotiate
-from foveal.service.http.openapi import FAULTS, PARAMETERS, document
+from foveal.service.http.openapi import REQUEST_ERRORS, document
 from foveal.service.http.routes import Routes
-from foveal.service.http.schemas import ENTRIES
 from foveal.service.inference.batching import Batcher, Gate
 from foveal.service.observability.metrics import Metrics
 from foveal.tasks import TASKS, Prepared
@@ -60,8 +59,8 @@ def test_gate_counts_and_lets_go() -> None:
         with pytest.raises(Busy), gate.admit(2):
             raise AssertionError("let in")
         with gate.admit(1):
-            assert gate.inside == 3
-    assert gate.inside == 0
+            assert gate.in_flight == 3
+    assert gate.in_flight == 0
     with gate.admit(99):  # an empty gate is never too small
         pass
 
@@ -201,9 +200,9 @@ def references(node: Any) -> set[str]:
 def test_openapi_names_every_route_and_no_other() -> None:
     routes = Routes(None, None, Metrics()).all()  # type: ignore[arg-type]
     served = {(route.path, method.lower()) for route in routes for method in route.methods or () if method != "HEAD"}
-    formatted = {(path, method) for path, methods in document()["paths"].items() for method in methods}
-    assert formatted - served == {("/livez", "get"), ("/readyz", "get")}, "the probes are BentoML's"
-    pages = {path for path, _ in served - formatted}
+    documented = {(path, method) for path, methods in document()["paths"].items() for method in methods}
+    assert documented - served == {("/livez", "get"), ("/readyz", "get")}, "the probes are BentoML's"
+    pages = {path for path, _ in served - documented}
     assert pages
     assert all(path == "/" or path.startswith("/ui") for path in pages), "for people, not for programs"
 
@@ -214,20 +213,20 @@ def test_openapi_is_whole() -> None:
     for reference in references(found):
         assert reference.startswith("#/components/schemas/")
         assert reference.rsplit("/", 1)[1] in found["components"]["schemas"]
-    assert {f.name for f in fields(Options)} == PARAMETERS.keys()
+    assert {f.name for f in fields(Options)} == OPTIONS.keys()
 
 
 def test_every_task_has_a_schema_and_its_parameters() -> None:
-    for name, task in TASKS.items():
-        assert name in ENTRIES
+    for task in TASKS.values():
+        assert task.entry.__name__ in document()["components"]["schemas"]
         operation = document()["paths"][f"/v1/{task.endpoint}"]["post"]
         assert {p["name"] for p in operation["parameters"]} == {"model", *task.option_names}
 
 
-def test_every_fault_of_a_request_is_told() -> None:
-    formatted = set(document()["paths"]["/v1/classify"]["post"]["responses"])
-    assert {str(fault.status) for fault in FAULTS} | {"200"} == formatted
-    assert formatted == {"200", "400", "401", "404", "405", "406", "408", "413", "415", "422", "429", "503", "504"}
+def test_every_error_of_a_request_is_documented() -> None:
+    documented = set(document()["paths"]["/v1/classify"]["post"]["responses"])
+    assert {str(error.status) for error in REQUEST_ERRORS} | {"200"} == documented
+    assert documented == {"200", "400", "401", "404", "405", "406", "408", "413", "415", "422", "429", "503", "504"}
 
 
 # --- schemas against what the tasks really render ---
@@ -254,6 +253,6 @@ def test_schemas_describe_what_is_rendered(mask_format: str | None) -> None:
         if name == "semantic-segmentation" and mask_format == "polygon":
             continue  # refused by the task
         rendered = json.loads(entry_bytes(Entry("a.png", result), name, Options(mask_format=mask_format)))
-        ENTRIES[name].model_validate(rendered)
+        TASKS[name].entry.model_validate(rendered)
         seen.add(name)
     assert seen >= TASKS.keys() - ({"semantic-segmentation"} if mask_format == "polygon" else set())

@@ -1,4 +1,4 @@
-"""Readiness, broken packages, a bug of ours: in process, over ASGI."""
+"""Readiness, broken packages, internal errors: in process, over ASGI."""
 
 import json
 import shutil
@@ -52,9 +52,9 @@ def test_one_flipped_byte_is_refused_with_the_file_named(tmp_path: Path, name: s
     path.write_bytes(data)
 
     async def check(application: Application, client: httpx.AsyncClient) -> None:
-        formatted = not_ready(application)
-        assert "colours@1" in formatted
-        assert str(path) in formatted or name == "SHA256SUMS"
+        reason = not_ready(application)
+        assert "colours@1" in reason
+        assert str(path) in reason or name == "SHA256SUMS"
         assert (await client.post("/v1/classify", content=RED)).status_code in (404, 503)
 
     run(tmp_path, check)

@@ -1,4 +1,4 @@
-"""The zoo may change under load: nothing is dropped, and what is broken never replaces what works."""
+"""Reloading of the zoo under load: no request is lost, and a broken package never replaces a working one."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ async def _is(client: httpx.AsyncClient, ref: str) -> bool:
     return await answering(client) == ref
 
 
-def test_a_broken_new_version_is_told_and_the_old_one_goes_on(tmp_path: Path) -> None:
+def test_a_broken_new_version_is_reported_and_the_old_one_goes_on(tmp_path: Path) -> None:
     write_colours(tmp_path, version=1)
 
     async def check(application: Application, client: httpx.AsyncClient) -> None:

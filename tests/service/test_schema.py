@@ -1,4 +1,4 @@
-"""schemathesis: requests made from the OpenAPI document, right and wrong ones; the answers are those it promises."""
+"""Conformance with the OpenAPI document: schemathesis generates valid and invalid requests from it."""
 
 import copy
 from typing import Any
@@ -22,11 +22,11 @@ REAL = {"name": ["colours", "colours@1", "tints"], "image": ["warm.png"]}  # wha
 
 def with_real_names() -> dict[str, Any]:
     """The document, path parameters drawn from real names as well: made up ones hardly ever lead to an image."""
-    formatted = copy.deepcopy(document())
-    for methods in formatted["paths"].values():
+    found = copy.deepcopy(document())
+    for methods in found["paths"].values():
         for parameter in methods.get("get", {}).get("parameters", []):
             parameter["schema"] = {"anyOf": [{"enum": REAL[parameter["name"]]}, parameter["schema"]]}
-    return formatted
+    return found
 
 
 schema = schemathesis.openapi.from_dict(with_real_names())

@@ -1,4 +1,4 @@
-"""The contract over real HTTP: every route, every kind of body, every kind of image."""
+"""The service over real HTTP: every route, every kind of body, every media type."""
 
 import base64
 import io
@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from foveal.cli import main as foveal
-from foveal.service.http.schemas import ENTRIES, ModelInfo, ModelList
+from foveal.service.http.schemas import ModelInfo, ModelList
+from foveal.tasks import TASKS
 from tests.helpers.packages import encoded, png
 from tests.helpers.servers import Server, best, problem
 
@@ -28,7 +29,7 @@ CLASSIFY = "/v1/classify"
 def test_raw_bytes(client: httpx.Client) -> None:
     response = client.post(CLASSIFY, content=png(RED), headers={"content-type": "image/png"})
     answer = response.json()
-    entry = ENTRIES["classification"].model_validate(answer["results"][0]).model_dump()
+    entry = TASKS["classification"].entry.model_validate(answer["results"][0]).model_dump()
     assert entry["image"] == {"name": None, "width": 12, "height": 10, "exif_orientation": 1}
     assert [row["label"] for row in entry["classes"]] == ["red", "green", "blue"]
     assert answer["model"] | {"digest": ""} == {
@@ -188,7 +189,7 @@ def test_annotated_image_of_several_is_not_acceptable(client: httpx.Client) -> N
     problem(client.post(CLASSIFY, files=files, headers={"accept": "image/png"}), 406)
 
 
-def test_annotated_jpeg_of_a_image_that_jpeg_cannot_hold(client: httpx.Client) -> None:
+def test_annotated_jpeg_of_an_image_that_jpeg_cannot_hold(client: httpx.Client) -> None:
     long = png(RED, (70_000, 2))
     problem(client.post(CLASSIFY, content=long, headers={"accept": "image/jpeg"}), 413)
     assert client.post(CLASSIFY, content=long, headers={"accept": "image/png"}).status_code == 200

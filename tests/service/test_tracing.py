@@ -1,4 +1,4 @@
-"""Spans reach an OpenTelemetry collector over HTTP: one a request, below it one a stage, below the caller's own."""
+"""Spans at an OpenTelemetry collector: one for each request, with a child for each stage, below the caller's own."""
 
 import importlib.util
 import threading
@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from foveal.service.application import Application
-from foveal.service.inference.served_model import STAGES
+from foveal.service.observability.stages import STAGES
 from foveal.service.observability.tracing import ExporterMissing
 from foveal.service.settings import Settings
 from tests.helpers.applications import run
@@ -93,7 +93,7 @@ def test_nothing_is_sent_without_an_endpoint(collector: Collector, colour_zoo: P
     assert collector.requests == []
 
 
-def test_an_endpoint_without_the_extra_is_told_at_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_endpoint_without_the_extra_is_reported_at_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ExporterMissing, match=r"foveal\[otel\]"):
         Application(Settings(zoo=tmp_path, otel_endpoint="http://127.0.0.1:4318"))

@@ -1,4 +1,4 @@
-"""No model at all: reads the body and answers with as many bytes as a result has. The floor of any Python server."""
+"""Starlette without a model: reads the body, responds with as many bytes as a result has. Least possible cost."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""FastAPI around Foveal's core: tells the share of the server from that of the pipeline."""
+"""FastAPI around Foveal's core: separates the server's cost from the pipeline's."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""FastAPI as its tutorial writes it: a file upload and a plain function, which runs in a thread."""
+"""FastAPI in the form of its tutorial: a file upload and a plain function, which runs in a thread."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""LitServe as its documentation writes it: an image in base64 in JSON."""
+"""LitServe in the form of its documentation: an image in base64 in JSON."""
 
 import base64
 import sys

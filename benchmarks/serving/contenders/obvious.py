@@ -1,4 +1,4 @@
-"""The model behind all contenders but Foveal's: what everybody writes. Pillow, a resize, ONNX Runtime, a list."""
+"""Detector of all contenders but Foveal's, in common form: Pillow, a resize, ONNX Runtime, a list."""
 
 import io
 import json
@@ -13,12 +13,12 @@ class Detector:
     """A two-stage detector of a Foveal package, with the package's own thresholds."""
 
     def __init__(self, package: str) -> None:
-        manifest = json.loads((Path(package) / "manifest.json").read_text())
-        self.labels = manifest["labels"]
-        self.input_hw = manifest["preprocess"]["input_hw"]
-        self.padding = tuple(round(255 * mean) for mean in manifest["preprocess"]["mean"])
-        self.score_threshold = manifest["postprocess"]["score_threshold"]
-        self.iou_threshold = manifest["postprocess"]["iou_threshold"]
+        pipeline = json.loads((Path(package) / "manifest.json").read_text())["pipeline"]
+        self.labels = pipeline["labels"]
+        self.input_hw = pipeline["preprocess"]["input_hw"]
+        self.padding = tuple(round(255 * mean) for mean in pipeline["preprocess"]["mean"])
+        self.score_threshold = pipeline["defaults"]["score_threshold"]
+        self.iou_threshold = pipeline["defaults"]["iou_threshold"]
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1  # all contenders have one core
         self.session = ort.InferenceSession(str(Path(package) / "model.onnx"), options)

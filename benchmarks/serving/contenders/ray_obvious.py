@@ -1,4 +1,4 @@
-"""Ray Serve as its documentation writes it: the raw body, one replica."""
+"""Ray Serve in the form of its documentation: the raw body, one replica."""
 
 import signal
 import sys
