@@ -20,6 +20,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from foveal.errors import BadImage, ImageTooLarge, UnsupportedImage
+from foveal.imaging import containers
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
 MAX_BYTES = 64 * 1000 * 1000
@@ -27,6 +28,8 @@ MAX_PIXELS = 64 * 1000 * 1000
 DecodeTarget = tuple[int, int] | Callable[[tuple[int, int]], tuple[int, int] | None] | None
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
 
+_BMP_RUN_LENGTHS = (1, 2)  # BI_RLE8, BI_RLE4
+_STRIP_PIXELS = 1 << 20
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 
 
@@ -85,6 +88,8 @@ def decode(
     with opened:
         if opened.format in ("JPEG", "MPO") and opened.mode in ("RGB", "L"):
             rgb = _decode_jpeg(data, header, target_hw)
+        elif opened.format == "BMP" and opened.info.get("compression") in _BMP_RUN_LENGTHS:
+            rgb = _decode_opencv(data, cv2.IMREAD_COLOR, "BMP")  # Pillow's decoder of runs is a loop in Python
         else:
             _load(opened)
             rgb = _rgb_of(opened)
@@ -118,6 +123,7 @@ def _open(data: bytes, max_pixels: int, max_bytes: int) -> tuple[Image.Image, He
         raise ImageTooLarge(f"expected at most {max_bytes} bytes, got {len(data)}")
     if not data:
         raise BadImage("expected the bytes of an image, got 0 bytes")
+    containers.check(_signature(data) or "", data, max_pixels)
     try:
         opened = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
@@ -186,12 +192,16 @@ def _decode_jpeg(data: bytes, header: Header, target_hw: tuple[int, int] | None)
     if scan is None or data.rfind(b"\xff\xd9") < scan:  # OpenCV fills what is missing with grey and says nothing
         raise BadImage("this JPEG file is truncated: expected an end-of-image marker after the scan, got none")
     flag = _REDUCED.get(_reduction(header.image_hw, target_hw), cv2.IMREAD_COLOR)
+    return _decode_opencv(data, flag, "JPEG")
+
+
+def _decode_opencv(data: bytes, flag: int, format_name: str) -> npt.NDArray[np.uint8]:
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
-        raise BadImage(f"this JPEG file is corrupt: {error.err}") from None
+        raise BadImage(f"this {format_name} file is corrupt: {error.err}") from None
     if bgr is None:
-        raise BadImage("this JPEG file is corrupt: the decoder gave no image")
+        raise BadImage(f"this {format_name} file is corrupt: the decoder gave no image")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
@@ -224,18 +234,29 @@ def _jpeg_scan_offset(data: bytes) -> int | None:
 
 
 def _rgb_of(opened: Image.Image) -> npt.NDArray[np.uint8]:
-    """A loaded Pillow image of any mode -> HWC uint8 RGB."""
-    if opened.mode.startswith("I;16"):
-        grey = (np.asarray(opened).astype(np.uint16) >> 8).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
+    """A loaded Pillow image of any mode -> HWC uint8 RGB, in strips: memory is the image's and the result's alone."""
     if opened.mode in ("I", "F"):
         raise BadImage(f"expected 8 or 16 bits a sample, got 32 (Pillow mode {opened.mode})")
+    width, height = opened.size
+    rgb = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP_PIXELS // max(1, width))
     try:
-        if opened.has_transparency_data:
-            return _over_white(np.asarray(opened.convert("RGBA")))
-        return np.asarray(opened.convert("RGB"))
+        for top in range(0, height, rows):
+            strip = opened.crop((0, top, width, min(height, top + rows)))
+            strip.info = opened.info  # a transparent colour is stated there
+            rgb[top : top + rows] = _strip_rgb(strip, transparent=opened.has_transparency_data)
     except Exception as error:  # see _open
         raise BadImage(f"this {_format_name(opened)} file cannot be converted to RGB: {error}") from None
+    return rgb
+
+
+def _strip_rgb(strip: Image.Image, *, transparent: bool) -> npt.NDArray[np.uint8]:
+    if strip.mode.startswith("I;16"):
+        grey = (np.asarray(strip).astype(np.uint16) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if transparent:
+        return _over_white(np.asarray(strip.convert("RGBA")))
+    return np.asarray(strip.convert("RGB"))
 
 
 def _over_white(rgba: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
