@@ -95,7 +95,7 @@ def _predict(task: Task) -> dict[str, Any]:
     }
     return {
         "operationId": task.endpoint,
-        "summary": f"{task.name.capitalize()} of one or several images",
+        "summary": f"{task.name.replace('-', ' ').capitalize()} of one or several images",
         "parameters": [
             {"name": name, "in": "query", "required": False, "description": text, "schema": schema}
             for name, (text, schema) in parameters.items()

@@ -28,7 +28,7 @@ export function showParameters(form, model, options, changed) {
   );
 }
 
-/** The display that suits an answer at first: objects of one single class are told apart by colour. */
+/** The display that suits an answer at first: objects of one single class are distinguished by colour. */
 export function defaultDisplay(result, model) {
   const opacity = result.kind === "map" ? 0.55 : 0.45; // as in src/foveal/imaging/drawing.py
   return { boxes: true, labels: true, masks: true, opacity, byObject: model.labels.length === 1 };

@@ -3,10 +3,8 @@
 import base64
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
@@ -14,23 +12,15 @@ from pycocotools import mask as coco_mask
 from foveal.errors import BadRequest
 from foveal.imaging import class_map as maps
 from foveal.imaging.preprocess import ImageTransform, Preprocess
-from foveal.inference.pipeline import Predictor
 from foveal.metrics import semantic
 from foveal.options import Options
 from foveal.packages.manifest import GoldenTolerance
-from foveal.packages.package import ModelPackage
 from foveal.synth import rectangles
 from foveal.tasks import TASKS
 from foveal.tasks.semantic_segmentation import SemanticMap
-from tests.helpers.semantic import LABELS, bright_graph, bright_manifest
+from tests.helpers.semantic import LABELS, bright_predictor
 
 TASK = TASKS["semantic-segmentation"]
-
-
-def predictor(preprocess: Preprocess) -> Predictor:
-    model = bright_graph(preprocess.input_hw)
-    onnx.checker.check_model(model)
-    return Predictor(ModelPackage(Path("unsaved"), bright_manifest(preprocess), "sha256:0", model, "", ()))
 
 
 LETTERBOX = Preprocess(mode="letterbox", input_hw=(96, 128), mean=(0, 0, 0), interpolation="bilinear")
@@ -40,7 +30,7 @@ LETTERBOX = Preprocess(mode="letterbox", input_hw=(96, 128), mean=(0, 0, 0), int
 @pytest.mark.parametrize("mode", ["letterbox", "stretch"])
 def test_the_map_has_exactly_the_images_size(hw: tuple[int, int], mode: str) -> None:
     pre = Preprocess(mode=mode, input_hw=(96, 128), mean=(0, 0, 0))
-    dark, bright = (predictor(pre)(np.full((*hw, 3), value, np.uint8)) for value in (10, 200))
+    dark, bright = (bright_predictor(pre)(np.full((*hw, 3), value, np.uint8)) for value in (10, 200))
     assert dark.class_map.shape == bright.class_map.shape == hw
     assert not dark.class_map.any()
     assert bright.class_map.all()  # the padding, dark, never leaks in
@@ -49,7 +39,7 @@ def test_the_map_has_exactly_the_images_size(hw: tuple[int, int], mode: str) -> 
 def test_a_known_scene_comes_back_to_the_pixel() -> None:
     """The model input is the image, so every pixel of the answer is known."""
     scene = rectangles((96, 128), 12, seed=1)
-    result = predictor(LETTERBOX)(scene.rgb)
+    result = bright_predictor(LETTERBOX)(scene.rgb)
     assert np.array_equal(result.class_map, scene.class_map)
 
 
@@ -58,7 +48,7 @@ def test_enlarged_scenes_line_up(factor: int) -> None:
     """An image k times as large: the answer is the small truth, each pixel k x k times; nothing is shifted."""
     scene = rectangles((96, 128), 12, seed=2)
     large = scene.rgb.repeat(factor, axis=0).repeat(factor, axis=1)
-    result = predictor(LETTERBOX.model_copy(update={"interpolation": "area"}))(large)
+    result = bright_predictor(LETTERBOX.model_copy(update={"interpolation": "area"}))(large)
     assert np.array_equal(result.class_map, scene.class_map.repeat(factor, axis=0).repeat(factor, axis=1))
 
 
@@ -72,7 +62,7 @@ def test_exif_orientation_turns_the_map_with_the_image(orientation: int) -> None
     exif, out = Image.Exif(), io.BytesIO()
     exif[0x0112] = orientation
     image.save(out, "PNG", exif=exif)
-    assert np.array_equal(predictor(LETTERBOX)(out.getvalue()).class_map, scene.class_map)
+    assert np.array_equal(bright_predictor(LETTERBOX)(out.getvalue()).class_map, scene.class_map)
 
 
 def test_pixels_take_the_id_at_their_centre() -> None:

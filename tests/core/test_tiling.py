@@ -17,7 +17,7 @@ from foveal.options import Options
 from foveal.synth import rectangles
 from foveal.tasks import TASKS
 from foveal.tasks.semantic_segmentation import SemanticMap
-from tests.core.test_semantic import predictor
+from tests.helpers.semantic import bright_predictor
 
 NATIVE = Preprocess(mode="letterbox", input_hw=(128, 128), mean=(0, 0, 0))
 
@@ -68,7 +68,7 @@ def test_join_takes_each_pixel_from_the_window_that_keeps_it() -> None:
 @pytest.fixture(scope="module")
 def native() -> Pipeline:
     """A network that answers each pixel by its own brightness, on a model input of 128 x 128."""
-    return predictor(NATIVE)
+    return bright_predictor(NATIVE)
 
 
 def image(scene_rgb: np.ndarray, **options: object) -> bytes:

@@ -1,11 +1,16 @@
 """A stub class-map graph: pixels brighter than 100 in red are `bright`, all others `dark`."""
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from foveal.imaging.preprocess import Preprocess
+from foveal.inference.pipeline import Predictor
 from foveal.options import Defaults
 from foveal.packages.manifest import Manifest, Tensor
+from foveal.packages.package import ModelPackage
 from tests.helpers.packages import colour_manifest
 
 LABELS = ("dark", "bright")
@@ -49,3 +54,9 @@ def bright_manifest(preprocess: Preprocess) -> Manifest:
             Tensor(name=n, dtype="uint8", shape=("batch", *model_input)) for n in ("class_map", "confidence")
         ),
     )
+
+
+def bright_predictor(preprocess: Preprocess) -> Predictor:
+    model = bright_graph(preprocess.input_hw)
+    onnx.checker.check_model(model)
+    return Predictor(ModelPackage(Path("unsaved"), bright_manifest(preprocess), "sha256:0", model, "", ()))

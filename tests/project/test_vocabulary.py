@@ -26,7 +26,8 @@ RETIRED = (
     Retired(
         r"canvas",
         "model input, input_hw",
-        r"^(service/ui/|tests/helpers/(browser|playground)|tests/service/test_playground|docs/images\.py)|HTML canvas|canvas_size=",
+        r"^(service/ui/|tests/helpers/(browser|playground)|tests/service/test_playground|docs/images\.py)"
+        r"|HTML canvas|canvas_size=",
     ),
     Retired(
         r"\bkernels?\b",

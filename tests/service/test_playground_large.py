@@ -1,6 +1,6 @@
 """A photo of 24 megapixels with 300 instances stays usable: drawn soon after the answer, and panning does not stutter.
 
-Frame times are printed (`make test-slow`, with `-s`); docs/BENCHMARKS.md has what came out.
+Times of animation frames are printed (`make test-slow`, with `-s`); docs/BENCHMARKS.md has what came out.
 """
 
 import io

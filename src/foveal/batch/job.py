@@ -50,7 +50,7 @@ class Job:
         return FORMATS[self.format](self.package.manifest.pipeline, self.options)
 
     def predictor(self) -> Predictor:
-        """A session of the job's model; unless told otherwise, runs that go side by side share out the cores."""
+        """A session of the job's model; unless the settings say otherwise, runs side by side share the cores."""
         threads = self.settings.threads or max(1, processors() // self.threads)
         return Predictor(self.package, replace(self.settings, threads=threads))
 

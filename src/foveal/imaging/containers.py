@@ -13,7 +13,7 @@ from foveal.errors import BadImage, ImageTooLarge
 
 MAX_SEGMENTS = 4096  # of a JPEG before its first scan: 64 kB of metadata each
 MAX_EXIF_SEGMENTS = 64  # Pillow joins them one by one: a quadratic copy
-MAX_STRAY_BYTES = 65_536  # between JPEG segments: skipped byte by byte
+MAX_FOREIGN_BYTES = 65_536  # between JPEG segments: skipped byte by byte
 MAX_SCAN_PIXELS = 4_000_000_000  # scans x pixels of a JPEG: 62 passes over 64 megapixels
 MAX_CHUNKS = 65_536  # of a PNG; 64 MB in the 8 kB chunks that libpng writes are 8,192
 MAX_GIF_STEPS = 16_384  # blocks and sub-blocks before the first frame
@@ -40,14 +40,14 @@ def check(format_name: str, data: bytes, max_pixels: int) -> None:
 
 
 def _jpeg(data: bytes, _: int) -> None:
-    at, segments, stray, exif, pixels = 2, 0, 0, 0, 0
+    at, segments, foreign, exif, pixels = 2, 0, 0, 0, 0
     while (found := data.find(b"\xff", at)) >= 0 and found + 4 <= len(data):
-        stray += found - at
+        foreign += found - at
         marker = data[found + 1]
         if marker in (0x00, 0xFF):  # padding: one byte a step
-            at, stray = found + 1, stray + 1
+            at, foreign = found + 1, foreign + 1
         elif marker in _STANDALONE:
-            at, stray = found + 2, stray + 2
+            at, foreign = found + 2, foreign + 2
         else:
             if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC) and found + 9 <= len(data):
                 height, width = struct.unpack_from(">HH", data, found + 5)
@@ -57,10 +57,10 @@ def _jpeg(data: bytes, _: int) -> None:
             exif += marker == 0xE1 and data[found + 4 : found + 10] == b"Exif\0\0"
             at, segments = found + 2 + max(2, int.from_bytes(data[found + 2 : found + 4], "big")), segments + 1
         _at_most(segments, MAX_SEGMENTS, "JPEG segments")
-        _at_most(stray, MAX_STRAY_BYTES, "bytes between JPEG segments")
+        _at_most(foreign, MAX_FOREIGN_BYTES, "bytes between JPEG segments")
         _at_most(exif, MAX_EXIF_SEGMENTS, "Exif segments")
     if pixels == 0:
-        _at_most(len(data) - at, MAX_STRAY_BYTES, "bytes without a JPEG frame header")
+        _at_most(len(data) - at, MAX_FOREIGN_BYTES, "bytes without a JPEG frame header")
     scans = data.count(b"\xff\xda")  # an upper bound: a thumbnail's scan counts too
     if scans * pixels > MAX_SCAN_PIXELS:
         raise BadImage(

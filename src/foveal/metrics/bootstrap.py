@@ -18,7 +18,7 @@ def bootstrapped(statistics: Mapping[str, Callable[[npt.NDArray[np.int64]], floa
 
     A figure that is the same in every resample has none, and is left out: at a macro F1 of 1 no image is wrong, so
     none can be drawn, and an interval of 1 to 1 would call the model perfect. How many errors may be hidden there is
-    told by an accuracy's interval (`wilson_95`), which needs no errors to be wide.
+    given by an accuracy's interval (`wilson_95`), which needs no errors to be wide.
     """
     intervals = {name: bootstrap_95(statistic, count) for name, statistic in statistics.items()}
     return {name: (low, high) for name, (low, high) in intervals.items() if high - low > ROUNDING}

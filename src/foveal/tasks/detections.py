@@ -263,8 +263,8 @@ class Detections(Result):
         """`rows` as a pandas.DataFrame; see `Result.to_pandas`."""
         types = {"rank": int, "label": str, "class_id": int, "score": float}
         types |= dict.fromkeys(("x1", "y1", "x2", "y2"), float) | ({} if self.masks is None else {"area_px": int})
-        frame_of = optional("pandas", "to_pandas").DataFrame
-        table: pandas.DataFrame = frame_of(self.rows(), columns=list(types)).astype(types)  # typed without rows too
+        make = optional("pandas", "to_pandas").DataFrame
+        table: pandas.DataFrame = make(self.rows(), columns=list(types)).astype(types)  # typed without rows too
         return table
 
     def _chosen(self, rows: bool | Rows) -> IntArray:
