@@ -75,7 +75,8 @@ def evaluate(
 ) -> None:
     """Score a package, or a training run before its export, on a data set: the same pipeline and the same code."""
     from foveal.export.evaluation.evaluate import evaluate as score
-    from foveal.export.evaluation.evaluate import read_data, select
+    from foveal.export.evaluation.evaluate import select
+    from foveal.export.evaluation.readers import read_data
     from foveal.export.evaluation.report import print_scores, scores_object
 
     subject = _subject(model, zoo, provider)

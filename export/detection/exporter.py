@@ -1,4 +1,7 @@
-"""Export of detectors and instance segmenters; foveal.tasks.object_detection names the graphs' tensors."""
+"""Export of detectors and instance segmenters (`DetectionExporter`).
+
+`foveal.tasks.object_detection` names the graphs' tensors.
+"""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -8,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal import synth
-from foveal.export.base import TorchSession
 from foveal.export.detection.families import family_of
 from foveal.export.detection.match import Tolerance, judge
 from foveal.export.detection.nms_op import onnx_translations
 from foveal.export.evaluation.evaluate import evaluate
+from foveal.export.external_data import MAX_INLINE_BYTES
+from foveal.export.networks import TorchSession
 from foveal.export.proof.criteria import Comparison, Proof
 from foveal.export.proof.rounding import Exact
 from foveal.export.trace import BATCH, trace
@@ -23,6 +27,8 @@ from foveal.models.data.dataset import Sample
 from foveal.models.training.checkpoint import Checkpoint
 from foveal.options import MAX_DETECTIONS, Defaults, Options
 from foveal.packages.manifest import PipelineSpec, Tensor
+from foveal.packages.package import Graph
+from foveal.tasks import task_of
 from foveal.tasks.base import Outputs
 from foveal.tasks.object_detection import graph_family
 
@@ -48,12 +54,17 @@ class DetectionExporter:
             for name, tensor in example.items()
         )
 
-    def trace(self, checkpoint: Checkpoint) -> bytes:
+    def trace(self, checkpoint: Checkpoint, *, inline_bytes: int = MAX_INLINE_BYTES) -> Graph:
         """The ONNX graph of the network's family."""
         network, input_hw = checkpoint.network, checkpoint.preprocess.input_hw
         family = family_of(network)
-        graph = family.graph(network, input_hw).eval()
-        return trace(graph, family.example(input_hw), family.outputs(network), translations=onnx_translations())
+        return trace(
+            family.graph(network, input_hw).eval(),
+            family.example(input_hw),
+            family.outputs(network),
+            translations=onnx_translations(),
+            inline_bytes=inline_bytes,
+        )
 
     def reference(self, checkpoint: Checkpoint) -> Session:
         """The network's own forward, one image at a time, torchvision's post-processing included."""
@@ -67,7 +78,7 @@ class DetectionExporter:
 
     def defaults(self, checkpoint: Checkpoint) -> Defaults:
         """The recipe's NMS; its score threshold stands where val does not tell a better one (`tuned`)."""
-        masks = checkpoint.task == "instance-segmentation"
+        masks = "mask_format" in task_of(checkpoint.task).option_names
         recipe = checkpoint.recipe.model_dump()
         return Defaults(
             score_threshold=recipe["score_threshold"],

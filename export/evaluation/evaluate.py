@@ -3,43 +3,19 @@
 Needs no torch: a package is scored where it is served.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from foveal.errors import BadData, ParityFailure, UnknownName
 from foveal.inference.pipeline import Pipeline
 from foveal.metrics import Scores, scoring
-from foveal.models.classification.layouts import load_folders
 from foveal.models.data.dataset import SPLITS, DataSet, Sample
-from foveal.models.detection.layouts.read import load_objects
-from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
-from foveal.models.recipe import Recipe
-from foveal.models.segmentation.layouts import load_class_maps
-from foveal.models.segmentation.recipe import SegmentationRecipe
 from foveal.options import Options
 from foveal.packages.manifest import Metrics
 from foveal.progress import track
 from foveal.tasks.base import Outputs, Prepared
 
 AGREEMENT = 0.0005  # how far a metric may move from checkpoint to package
-
-
-@dataclass(frozen=True)
-class Reader:
-    """How a task's data sets are read, without torch."""
-
-    load: Callable[[Path, Any], DataSet[Any]]
-    recipe_type: type[Recipe]  # has at least the fields that reading and splitting depend on
-
-
-READERS: dict[str, Reader] = {
-    "classification": Reader(load_folders, Recipe),
-    "semantic-segmentation": Reader(load_class_maps, SegmentationRecipe),
-    "object-detection": Reader(load_objects, DetectionRecipe),
-    "instance-segmentation": Reader(load_objects, InstanceRecipe),
-}
 
 
 def evaluate(pipeline: Pipeline, samples: Sequence[Sample[Any]]) -> Scores:
@@ -69,22 +45,6 @@ def outputs_of(
     for sample in track(samples, total=len(samples), what="evaluate"):
         prepared = pipeline.prepare(sample.path)
         yield prepared, pipeline.infer([prepared], [options])[0]
-
-
-def read_data(task: str, recipe: Mapping[str, Any], root: Path, split_file: Path | None = None) -> DataSet[Any]:
-    """Read a data set and split it as the model's recipe says, so that `test` is what training never saw.
-
-    Raises:
-        UnknownName: no reader for the task. BadData: not readable, or the recipe's split file is not given.
-    """
-    if task not in READERS:
-        raise UnknownName.among("task", task, READERS)
-    reader = READERS[task]
-    fields = {name: value for name, value in recipe.items() if name in reader.recipe_type.model_fields}
-    if fields.get("split_file") and split_file is None:
-        raise BadData(f"the model's recipe splits by {fields['split_file']}: give it as --split-file")
-    resolved = reader.recipe_type.model_validate({**fields, "split_file": split_file and str(split_file)})
-    return reader.load(root, resolved)
 
 
 def select(data: DataSet[Any], split: str, labels: tuple[str, ...]) -> tuple[Sample[Any], ...]:

@@ -3,7 +3,6 @@
 import base64
 import io
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -72,7 +71,7 @@ def bright_manifest(preprocess: Preprocess) -> Manifest:
 def predictor(preprocess: Preprocess) -> Predictor:
     model = bright_graph(preprocess.input_hw)
     onnx.checker.check_model(model)
-    return Predictor(ModelPackage(Path("unsaved"), bright_manifest(preprocess), "sha256:0", model, "", ()))
+    return Predictor(ModelPackage.unsaved(bright_manifest(preprocess), model))
 
 
 LETTERBOX = Preprocess(mode="letterbox", input_hw=(96, 128), mean=(0, 0, 0), interpolation="bilinear")

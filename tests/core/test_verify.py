@@ -53,9 +53,9 @@ def test_a_manifest_with_another_input_is_refused() -> None:
     wrong = packages.colour_manifest(input_hw=(8, 9))
     with pytest.raises(BadPackage, match=r"inputs of model\.onnx"):
         check_graph(predictor(wrong, graph))
-    inputs = packages.colour_manifest().pipeline.inputs
+    mixed = wrong.pipeline.model_copy(update={"inputs": packages.colour_manifest().pipeline.inputs})
     with pytest.raises(BadPackage, match="first input of model inputs"):
-        check_graph(predictor(wrong.model_copy(update={"inputs": inputs}), graph))
+        check_graph(predictor(wrong.model_copy(update={"pipeline": mixed}), graph))
 
 
 def test_a_graph_that_is_wrong_in_batches_is_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from foveal.errors import BadCheckpoint
-from foveal.export.build import describe
+from foveal.export.build import pipeline_spec
 from foveal.export.detection.exporter import DetectionExporter, compare, suppressed
 from foveal.export.detection.families import family_of
 from foveal.export.trace import trace
@@ -34,8 +34,8 @@ class Exported:
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self.input_hw = checkpoint.preprocess.input_hw
-        self.draft = describe(checkpoint, name="x", number=1, max_batch=8)
-        self.bytes = EXPORTER.trace(checkpoint)
+        self.spec = pipeline_spec(checkpoint, max_batch=8)
+        self.bytes = EXPORTER.trace(checkpoint).model
         self.reference = EXPORTER.reference(checkpoint)
         self.session = session_of(self.bytes)
 
@@ -63,7 +63,9 @@ class Exported:
         return TASK.split(self.run(feeds), len(feeds["images"]))
 
     def comparison(self, feeds: Feeds, options: Options, got: list[Outputs] | None = None):
-        return compare("", self.draft, options, self.expected(feeds), got or self.got(feeds))
+        return compare(
+            "", self.spec, self.checkpoint.architecture, options, self.expected(feeds), got or self.got(feeds)
+        )
 
 
 def session_of(graph: bytes):

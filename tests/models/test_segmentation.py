@@ -10,7 +10,8 @@ from PIL import Image
 
 from foveal.errors import BadData
 from foveal.export.build import Target, build
-from foveal.export.evaluation.evaluate import READERS, evaluate, select
+from foveal.export.evaluation.evaluate import evaluate, select
+from foveal.export.evaluation.readers import READERS
 from foveal.export.segmentation import ClassMap, SegmentationExporter
 from foveal.inference.pipeline import Predictor
 from foveal.inference.verify import check_golden
