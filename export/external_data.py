@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import onnx
 from onnx import TensorProto
-from onnx.external_data_helper import ExternalDataInfo, set_external_data
+from onnx.external_data_helper import ExternalDataInfo
 
 from foveal.packages.package import MODEL, WEIGHTS, Graph
 
@@ -52,8 +52,11 @@ def unpacked(graph: Graph, *, start: int = 0) -> onnx.ModelProto:
 
 def set_external_data_at(tensor: onnx.TensorProto, offset: int, length: int) -> None:
     """Let a tensor refer to a part of model.onnx.data."""
-    set_external_data(tensor, WEIGHTS, offset, length)
+    tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
+    del tensor.external_data[:]
+    for key, value in (("location", WEIGHTS), ("offset", offset), ("length", length)):
+        tensor.external_data.add(key=key, value=str(value))
 
 
 def aligned(size: int) -> int:
@@ -69,7 +72,6 @@ def _move_out(model: onnx.ModelProto, weights: bytes) -> bytes:
             start = aligned(end)
             chunks += [bytes(start - end), content]
             end = start + len(content)
-            tensor.ClearField("raw_data")
             set_external_data_at(tensor, start, len(content))
     return b"".join(chunks)
 

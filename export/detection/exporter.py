@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from foveal.export.evaluation.evaluate import evaluate
 from foveal.export.external_data import MAX_INLINE_BYTES
 from foveal.export.networks import TorchSession
 from foveal.export.proof.criteria import Comparison, Proof
-from foveal.export.proof.rounding import Exact
+from foveal.export.proof.rounding import Exact, doubled
 from foveal.export.trace import BATCH, trace
 from foveal.imaging.boxes import nms
 from foveal.inference.pipeline import Pipeline
@@ -72,9 +72,12 @@ class DetectionExporter:
         outputs = (*family.outputs(checkpoint.network), *family.doubts)
         return TorchSession(outputs, partial(family.answer, checkpoint.network))
 
-    def exact(self, checkpoint: Checkpoint) -> Session | None:
-        """Not asked for: detectors are held to fixed bounds."""
-        return None
+    def exact(self, checkpoint: Checkpoint) -> Session:
+        """The same in float64; copied when it is first asked."""
+        family = family_of(checkpoint.network)
+        outputs = (*family.outputs(checkpoint.network), *family.doubts)
+        network = cache(lambda: doubled(checkpoint.network))
+        return TorchSession(outputs, lambda feeds: family.answer(network(), feeds))
 
     def defaults(self, checkpoint: Checkpoint) -> Defaults:
         """The recipe's NMS; its score threshold stands where val does not tell a better one (`tuned`)."""
