@@ -92,7 +92,7 @@ class ImageExporter(ABC):
         """Nothing to tune."""
         return trained.spec
 
-    def proofs(self, spec: PipelineSpec, *, architecture: str) -> Sequence[Proof]:
+    def proofs(self, spec: PipelineSpec) -> Sequence[Proof]:
         """One: no option changes what such a graph computes."""
         return (Proof(Options(), self.compare),)
 

@@ -136,7 +136,7 @@ def _prove(
     reference, exported = Pipeline(spec, trained, "torch"), Pipeline(spec, session, provider)
     exact = None if in_double is None else Pipeline(spec, in_double, "torch")
     images = parity_images(held_out, spec.preprocess)
-    parity = prove(exporter, reference, exported, images, architecture=checkpoint.architecture, exact=exact)
+    parity = prove(exporter, reference, exported, images, exact=exact)
     log(f"parity: {parity.images} images in batches of {parity.batch_sizes}: {parity.measured}")
     metrics = same_metrics(evaluate(reference, held_out), evaluate(exported, held_out), split)
     log(f"metrics: {metrics.images} images of {split!r}: {metrics.values}; before export {metrics.checkpoint_values}")

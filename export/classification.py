@@ -71,7 +71,7 @@ class ClassificationExporter(ImageExporter):
         """Logits against logits.
 
         The bound shrinks with the spread over images: a head with small logits would hide a damaged layer behind a
-        fixed 0.001. Float32 noise of an honest export is about 1e-5 of the spread; 1 % on one convolution moves 1e-2
+        fixed 0.001. Float32 noise of a correct export is about 1e-5 of the spread; 1 % on one convolution moves 1e-2
         of it (measured on every convolution of MobileNetV2, ResNet-18 and SqueezeNet: tests/export/test_parity.py).
 
         It grows, image by image, where the trained network's own float32 answers diverge further than that from its

@@ -46,7 +46,7 @@ def unpacked(graph: Graph, *, start: int = 0) -> onnx.ModelProto:
     for tensor in model.graph.initializer:
         if tensor.data_location == TensorProto.EXTERNAL:
             place = ExternalDataInfo(tensor)
-            set_external_data_at(tensor, start + int(place.offset or 0), int(place.length))
+            set_external_data_at(tensor, start + int(place.offset or 0), int(place.length or 0))
     return model
 
 

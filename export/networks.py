@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 from torch import nn
 
@@ -39,7 +40,8 @@ class TorchSession:
 
     def run(self, output_names: Sequence[str], input_feed: Mapping[str, Array]) -> Sequence[Array]:
         """Run the network without gradients."""
-        outputs = self._forward(input_feed)
+        writable = {name: np.require(array, requirements="W") for name, array in input_feed.items()}  # as torch expects
+        outputs = self._forward(writable)
         return [outputs[name] for name in output_names]
 
 

@@ -108,7 +108,7 @@ class DetectionExporter:
             for name, (height, width) in zip(names, sizes, strict=False)
         }
 
-    def proofs(self, spec: PipelineSpec, *, architecture: str) -> Sequence[Proof]:
+    def proofs(self, spec: PipelineSpec) -> Sequence[Proof]:
         """Every candidate, since NMS at 1 drops none: that proves the network. NMS as served: that proves decisions."""
         candidates = Options(score_threshold=PROOF_SCORE, iou_threshold=1.0)
         served = Options(score_threshold=PROOF_SCORE, iou_threshold=spec.defaults.iou_threshold)

@@ -1,4 +1,4 @@
-"""The two families of detectors: what their graphs read and give, and the eager network in the same words."""
+"""Families of detectors (`FAMILIES`): what their graphs read and give, and the eager network in the same terms."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""The trained two-stage network as the export's reference, and which of its detections hang on the cut of proposals.
+"""Reference of a two-stage export: the trained network, and which detections hang on the cut of proposals.
 
 The network keeps its K best proposals. Where the K-th and the next have equal objectness (always so on flat or very
-narrow images, whose anchors all see the same), two honest programs cut between different ones. So the reference is
+narrow images, whose anchors all see the same), two correct programs cut between different ones. So the reference is
 asked again with the doubtful proposals all in, and all out: what these answers do not share is `undecided`.
 """
 

@@ -47,7 +47,7 @@ class MeanCriterion:
 
     criterion = f"every probability within {TOLERANCE:g} of the mean of the members' own, computed outside the graph"
 
-    def proofs(self, spec: PipelineSpec, *, architecture: str) -> Sequence[Proof]:
+    def proofs(self, spec: PipelineSpec) -> Sequence[Proof]:
         """One: no option changes what such a graph computes."""
         return (Proof(Options(), self.compare),)
 
@@ -96,17 +96,17 @@ def build_ensemble(
 
     graph = mean_graph(members, inline_bytes=inline_bytes)
     session, provider = open_session(graph.model, SessionSettings(), weights=graph.weights)
-    spec, architecture = mean_spec(members, graph_tensors(session)), mean_architecture(members)
+    spec = mean_spec(members, graph_tensors(session))
     exported, reference = Pipeline(spec, session, provider), Pipeline(spec, mean_session(predictors), provider)
     images = parity_images(held_out, spec.preprocess)
     against = "the members' own probabilities, averaged in NumPy"
-    parity = prove(MeanCriterion(), reference, exported, images, architecture=architecture, against=against)
+    parity = prove(MeanCriterion(), reference, exported, images, against=against)
     log(f"parity: {parity.images} images in batches of {parity.batch_sizes}: {parity.measured}")
     metrics = same_metrics(evaluate(reference, held_out), evaluate(exported, held_out), "test")
     log(f"the mean of {len(members)}: {metrics.values}")
 
     measured = {"pipeline": spec, "parity": parity, "metrics": metrics, "opset": opset_of(graph)}
-    manifest = mean_manifest(members, own, target, architecture=architecture, **measured)
+    manifest = mean_manifest(members, own, target, **measured)
     golden = golden_of(exported, members[0])
     return write_verified(target, manifest, graph, card(manifest, about=about), golden)
 
@@ -119,6 +119,7 @@ def mean_manifest(
     return Manifest(
         name=target.name,
         version=target.version,
+        architecture=mean_architecture(members),
         data=manifests[0].data,
         recipe=reduce(_shared, (m.recipe for m in manifests)),
         seed=manifests[0].seed,

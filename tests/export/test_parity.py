@@ -49,7 +49,7 @@ class Proof:
     def of(self, graph: bytes, *, max_batch: int = 3):
         spec = self.spec.model_copy(update={"max_batch": max_batch})
         pipeline = Pipeline(spec, *open_session(graph, SessionSettings(threads=1)))
-        return prove(EXPORTER, self.reference, pipeline, self.images, architecture="x", exact=self.exact)
+        return prove(EXPORTER, self.reference, pipeline, self.images, exact=self.exact)
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from foveal.export import build as building
 from foveal.inference.pipeline import Predictor
 from foveal.models.backbones import BACKBONES
 from foveal.models.classification.trainer import ClassificationRecipe
 from foveal.models.training.loop import train
-from foveal.packages import package as packages
 from foveal.packages.package import ModelPackage
 from foveal.service.application import Application
 from foveal.service.settings import Settings
@@ -44,15 +42,13 @@ def served(zoo: Path, image: Path) -> dict:
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in IN_CI else pytest.mark.slow) for n in BACKBONES])
-def test_trains_exports_and_serves(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trains_exports_and_serves(name: str, tmp_path: Path) -> None:
     side = input_px(name)
     lines = [f"backbone={name}", "weights=none", f"input_hw=[{side}, {side}]", "epochs=2", "batch_size=6"]
     splits = ["frozen_epochs=0", "val_fraction=0.25", "test_fraction=0"]
     recipe = ClassificationRecipe.load(None, [*lines, *splits])
     train(recipe, draw_folders(tmp_path / "discs", per_class=8), tmp_path / "run")  # a lost loss would raise
 
-    monkeypatch.setattr(building, "MAX_PACKAGE_BYTES", 10**9)  # some are over the zoo's 30 MB
-    monkeypatch.setattr(packages, "MAX_PACKAGE_BYTES", 10**9)
     run = runs.classifier_run(tmp_path / "random", name, model_input=side)
     out = tmp_path / "zoo" / "colours" / "1"
     code, _, talk = foveal("export", run.path, "--out", out, "--max-batch", 3)

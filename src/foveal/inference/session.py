@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions: settings in, and what really runs read back."""
+"""ONNX Runtime sessions (`open_session`): settings in, and the provider that really runs read back."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a package can prove about itself without torch: its graph, its batches and its golden results.
+"""Checks of a package that need no torch: its graph, its batches and its golden results.
 
 The service turns ready on `check_golden`, and `foveal verify` runs all three; the golden check goes through the WHOLE
 pipeline, from the PNG's bytes to the rendered JSON.

@@ -1,4 +1,4 @@
-"""A zoo is a folder <name>/<version>/ of model packages. Versions are integers; the highest is the default."""
+"""Zoos: folders <name>/<version>/ of model packages. Versions are integers; the highest is the default."""
 
 import os
 from pathlib import Path
