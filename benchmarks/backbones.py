@@ -1,8 +1,8 @@
 """Every classification backbone under one short recipe: accuracy, parity as export measures it, ONNX Runtime latency.
 
 Each network starts from random weights (`weights=none`) on the leak-free split of recipes/sign-digits.toml, at 32 px or
-the smallest model input that it takes, and is trained, traced and proved as `foveal train` and `foveal export` do it,
-free of the zoo's limit of 30 MB. The graphs for latency are the trained networks traced once more at 224 px; they take
+the smallest model input that it takes, and is trained, traced and proved as `foveal train` and `foveal export` do it.
+The graphs for latency are the trained networks traced once more at 224 px; they take
 their turns round by round in one process, so that a busy machine slows all of them alike.
 
     python benchmarks/backbones.py WORK --data DIR [NAME …]   # what WORK/backbones.json lacks; a kill loses little
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from foveal.errors import ParityFailure
-from foveal.export.build import describe, parity_images
+from foveal.export.build import parity_images, pipeline_spec
 from foveal.export.evaluation.evaluate import evaluate, same_metrics
 from foveal.export.proof.parity import prove
 from foveal.export.tasks import exporter_of
@@ -68,18 +68,18 @@ def measure(name: str, weights: str, data: Path, run: Path) -> dict[str, Any]:
     checkpoint = load_run(run)
     exporter = exporter_of(checkpoint.task)
     test = reader_of(checkpoint.task).load(data_root(run), checkpoint.recipe).splits.test
-    draft = describe(checkpoint, name="row", number=1, max_batch=MAX_BATCH)
-    reference = Pipeline(draft, exporter.reference(checkpoint), "torch")
-    graph = Pipeline(draft, *open_session(exporter.trace(checkpoint), SessionSettings(threads=1)))
+    spec = pipeline_spec(checkpoint, max_batch=MAX_BATCH)
+    reference = Pipeline(spec, exporter.reference(checkpoint), "torch")
+    graph = Pipeline(spec, *open_session(exporter.trace(checkpoint).model, SessionSettings(threads=1)))
     in_double = exporter.exact(checkpoint)
-    exact = None if in_double is None else Pipeline(draft, in_double, "torch")
-    images = parity_images(test, draft)
+    exact = None if in_double is None else Pipeline(spec, in_double, "torch")
+    images = parity_images(test, spec.preprocess)
     try:
-        parity: Any = prove(exporter, reference, graph, images, max_batch=MAX_BATCH, exact=exact).measured
+        parity: Any = prove(exporter, reference, graph, images, exact=exact).measured
     except ParityFailure as failure:  # this network would get no package; the row says why
         parity = str(failure)
     metrics = same_metrics(evaluate(reference, test), evaluate(graph, test), "test")
-    (run / "latency.onnx").write_bytes(exporter.trace(at(checkpoint, LATENCY_PX)))
+    (run / "latency.onnx").write_bytes(exporter.trace(at(checkpoint, LATENCY_PX)).model)
     return {
         "parameters": read_info(run).parameters,
         "input_px": checkpoint.preprocess.input_hw[0],

@@ -31,7 +31,7 @@ def ways(run: Path) -> tuple[dict[str, Way], tuple[int, int], str]:
     """Name -> model inputs (N, H, W, 3) uint8 to logits (N, C); the model input's size; the network's name."""
     torch.set_num_threads(1)
     checkpoint = load_run(run)
-    session, _ = open_session(exporter_of(checkpoint.task).trace(checkpoint), SessionSettings(threads=1))
+    session, _ = open_session(exporter_of(checkpoint.task).trace(checkpoint).model, SessionSettings(threads=1))
 
     def onnx(model_inputs: np.ndarray) -> np.ndarray:
         return session.run(["logits"], {"images": model_inputs})[0]

@@ -70,7 +70,7 @@ def graph(run: Path, rounds: int) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     checkpoint = load_run(run)
-    session, _ = open_session(exporter_of(checkpoint.task).trace(checkpoint), SessionSettings(threads=1))
+    session, _ = open_session(exporter_of(checkpoint.task).trace(checkpoint).model, SessionSettings(threads=1))
     model_input = draw("aerial", seed=1, index=0, image_hw=checkpoint.preprocess.input_hw).rgb[None]
     networks = {
         "torch eager": ClassMap(load_run(run).network.to(memory_format=torch.contiguous_format)).eval(),

@@ -1,1 +1,1 @@
-"""Stage two: a checkpoint becomes a model package, and only if the ONNX graph does what the trained model did."""
+"""Export stage: from a checkpoint to a model package, if the ONNX graph does what the trained model did."""

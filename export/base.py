@@ -2,24 +2,26 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import nn
 
+from foveal.export.external_data import MAX_INLINE_BYTES
+from foveal.export.networks import Array, TorchSession, twin
 from foveal.export.proof.criteria import Comparison, Criterion, Proof
 from foveal.export.proof.rounding import Exact
-from foveal.export.trace import BATCH
+from foveal.export.trace import BATCH, trace
 from foveal.inference.pipeline import Pipeline
-from foveal.inference.session import Node, Session
+from foveal.inference.session import Session
 from foveal.models.data.dataset import Sample
 from foveal.models.training.checkpoint import Checkpoint
 from foveal.options import Defaults, Options
 from foveal.packages.manifest import PipelineSpec, Tensor
+from foveal.packages.package import Graph
 from foveal.tasks.base import Outputs
-
-Array = npt.NDArray[Any]
 
 
 class Exporter(Criterion, Protocol):
@@ -29,7 +31,7 @@ class Exporter(Criterion, Protocol):
         """What the graph will read, as the core's task feeds it."""
         ...
 
-    def trace(self, checkpoint: Checkpoint) -> bytes:
+    def trace(self, checkpoint: Checkpoint, *, inline_bytes: int = MAX_INLINE_BYTES) -> Graph:
         """The ONNX graph; its inputs and outputs are those that the core's task feeds and decodes."""
         ...
 
@@ -55,11 +57,32 @@ class Exporter(Criterion, Protocol):
 
 
 class ImageExporter(ABC):
-    """Base of exporters whose graph reads `images` and nothing else."""
+    """Base of exporters whose graph reads `images` and nothing else, and whose network answers with logits."""
+
+    outputs: tuple[str, ...]  # the graph's, in order
 
     def inputs(self, checkpoint: Checkpoint) -> tuple[Tensor, ...]:
         """Model inputs."""
         return (Tensor(name="images", dtype="uint8", shape=(BATCH, *checkpoint.preprocess.input_hw, 3)),)
+
+    def trace(self, checkpoint: Checkpoint, *, inline_bytes: int = MAX_INLINE_BYTES) -> Graph:
+        """The ONNX graph."""
+        example = torch.zeros((2, *checkpoint.preprocess.input_hw, 3), dtype=torch.uint8)
+        module = self.traced(checkpoint.network).eval()
+        return trace(module, {"images": example}, self.outputs, inline_bytes=inline_bytes)
+
+    def reference(self, checkpoint: Checkpoint) -> Session:
+        """The network without its own normalisation: done here, in NumPy, from what the manifest states."""
+        mean, std = (np.array(v, np.float32) for v in (checkpoint.preprocess.mean, checkpoint.preprocess.std))
+        network = twin(checkpoint.network, normalize=nn.Identity())
+
+        def forward(feeds: Mapping[str, Array]) -> Mapping[str, Array]:
+            normalised = (feeds["images"].astype(np.float32) / np.float32(255) - mean) / std  # (N, H, W, 3)
+            with torch.inference_mode():
+                planes = torch.from_numpy(normalised).permute(0, 3, 1, 2)  # (N, 3, H, W)
+                return self.answers(network(planes).numpy())
+
+        return TorchSession(self.outputs, forward)
 
     def exact(self, checkpoint: Checkpoint) -> Session | None:
         """Not asked for."""
@@ -69,48 +92,18 @@ class ImageExporter(ABC):
         """Nothing to tune."""
         return trained.spec
 
-    def proofs(self, spec: PipelineSpec, *, architecture: str) -> Sequence[Proof]:
+    def proofs(self, spec: PipelineSpec) -> Sequence[Proof]:
         """One: no option changes what such a graph computes."""
         return (Proof(Options(), self.compare),)
+
+    def traced(self, network: nn.Module) -> nn.Module:
+        """What is traced: the network as it is."""
+        return network
+
+    @abstractmethod
+    def answers(self, logits: Array) -> Mapping[str, Array]:
+        """The network's logits -> the graph's outputs, computed in NumPy."""
 
     @abstractmethod
     def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs], exact: Exact | None = None) -> Comparison:
         """Outputs of the reference and of the graph, image by image."""
-
-
-@dataclass(frozen=True)
-class TensorNode:
-    """An input or output of a `TorchSession`."""
-
-    name: str
-    type: str
-    shape: Sequence[int | str | None]
-
-
-class TorchSession:
-    """Makes a torch function answer like an ONNX Runtime session, so that one pipeline runs both."""
-
-    def __init__(self, outputs: Sequence[str], forward: "Forward") -> None:
-        self._outputs = tuple(TensorNode(name, "", ()) for name in outputs)
-        self._forward = forward
-
-    def get_inputs(self) -> Sequence[Node]:
-        """None are declared: torch takes what the task feeds."""
-        return ()
-
-    def get_outputs(self) -> Sequence[Node]:
-        """The graph's output names."""
-        return self._outputs
-
-    def run(self, output_names: Sequence[str], input_feed: Mapping[str, Array]) -> Sequence[Array]:
-        """Run the network without gradients."""
-        outputs = self._forward(input_feed)
-        return [outputs[name] for name in output_names]
-
-
-class Forward(Protocol):
-    """A network as numpy sees it."""
-
-    def __call__(self, feeds: Mapping[str, Array], /) -> Mapping[str, Array]:
-        """Input name -> array to output name -> array."""
-        ...

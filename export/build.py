@@ -11,6 +11,7 @@ from foveal.errors import BadOutput
 from foveal.export.card import card
 from foveal.export.evaluation.calibrate import with_error_before
 from foveal.export.evaluation.evaluate import evaluate, same_metrics
+from foveal.export.external_data import MAX_INLINE_BYTES
 from foveal.export.golden import golden_files
 from foveal.export.proof.parity import prove
 from foveal.export.proof.probes import probes
@@ -23,8 +24,8 @@ from foveal.inference.session import SessionSettings, open_session
 from foveal.inference.verify import check_batches, check_golden, check_graph, graph_tensors
 from foveal.models.data.dataset import Sample
 from foveal.models.training.checkpoint import Checkpoint
-from foveal.packages.manifest import MAX_NAME, NAME_PATTERN, Manifest, PipelineSpec, Tensor
-from foveal.packages.package import ModelPackage
+from foveal.packages.manifest import MAX_NAME, NAME_PATTERN, Manifest, Metrics, Parity, PipelineSpec, Tensor
+from foveal.packages.package import Graph, ModelPackage
 
 MAX_BATCH = 16
 PARITY_PHOTOS = 64
@@ -70,6 +71,7 @@ def build(
     split: str = "test",
     about: str = "",
     max_batch: int = MAX_BATCH,
+    inline_bytes: int = MAX_INLINE_BYTES,
     log: Log = lambda _: None,
 ) -> str:
     """Export a checkpoint as a package.
@@ -82,6 +84,7 @@ def build(
         split: what the card calls these samples.
         about: what the model is for, in the maker's words; goes on the card.
         max_batch: largest batch to prove and to allow.
+        inline_bytes: largest sum of weights inside model.onnx; more go into model.onnx.data.
         log: gets a line for a person after each step.
 
     Returns:
@@ -90,41 +93,55 @@ def build(
     Raises:
         ParityFailure: the graph, or its metrics, are not the checkpoint's. BadOutput: the target.
     """
-    exporter = exporter_of(checkpoint.task)
-    model = exporter.trace(checkpoint)
-    session, provider = open_session(model, SessionSettings())
-    log(f"traced: {len(model) / 1e6:.1f} MB, opset {opset_of(model)}")
-
-    spec = pipeline_spec(checkpoint, graph_tensors(session), max_batch=max_batch)
-    trained = exporter.reference(checkpoint)
-    if val:
-        spec = exporter.tuned(Pipeline(spec, trained, "torch"), val)
-    reference, graph = Pipeline(spec, trained, "torch"), Pipeline(spec, session, provider)
-    in_double = exporter.exact(checkpoint)
-    exact = None if in_double is None else Pipeline(spec, in_double, "torch")
-    images = parity_images(held_out, spec.preprocess)
-    parity = prove(exporter, reference, graph, images, architecture=checkpoint.architecture, exact=exact)
-    log(f"parity: {parity.images} images in batches of {parity.batch_sizes}: {parity.measured}")
-    metrics = same_metrics(evaluate(reference, held_out), evaluate(graph, held_out), split)
-    log(f"metrics: {metrics.images} images of {split!r}: {metrics.values}; before export {metrics.checkpoint_values}")
-
-    spec = spec.model_copy(update={"calibration": with_error_before(graph, held_out)})
+    graph = exporter_of(checkpoint.task).trace(checkpoint, inline_bytes=inline_bytes)
+    log(f"traced: {graph.size / 1e6:.1f} MB, opset {opset_of(graph)}")
+    proved = _prove(checkpoint, graph, held_out, val, split=split, max_batch=max_batch, log=log)
     manifest = Manifest(
         name=target.name,
         version=target.version,
         architecture=checkpoint.architecture,
-        pipeline=spec,
-        opset=opset_of(model),
-        parity=parity,
-        metrics=metrics,
+        pipeline=proved.spec,
+        opset=opset_of(graph),
+        parity=proved.parity,
+        metrics=proved.metrics,
         data=checkpoint.data,
         recipe=portable_recipe(checkpoint.recipe.model_dump(mode="json")),
         seed=checkpoint.seed,
         licences=checkpoint.licences,
         created_with=library_versions(),
     )
-    golden = golden_files(Pipeline(spec, session, provider), exporter.drawings(checkpoint))
-    return write_verified(target, manifest, model, card(manifest, about=about), golden)
+    return write_verified(target, manifest, graph, card(manifest, about=about), proved.golden)
+
+
+@dataclass(frozen=True)
+class _Proved:
+    """What running the trained network and its graph side by side has shown."""
+
+    spec: PipelineSpec  # of the graph, tuned and calibrated
+    parity: Parity
+    metrics: Metrics
+    golden: Mapping[str, bytes]
+
+
+def _prove(
+    checkpoint: Checkpoint, graph: Graph, held_out: Samples, val: Samples, *, split: str, max_batch: int, log: Log
+) -> _Proved:
+    """Parity, metrics of both, goldens; the sessions are closed when it returns."""
+    exporter = exporter_of(checkpoint.task)
+    session, provider = open_session(graph.model, SessionSettings(), weights=graph.weights)
+    trained, in_double = exporter.reference(checkpoint), exporter.exact(checkpoint)
+    spec = pipeline_spec(checkpoint, graph_tensors(session), max_batch=max_batch)
+    if val:
+        spec = exporter.tuned(Pipeline(spec, trained, "torch"), val)
+    reference, exported = Pipeline(spec, trained, "torch"), Pipeline(spec, session, provider)
+    exact = None if in_double is None else Pipeline(spec, in_double, "torch")
+    images = parity_images(held_out, spec.preprocess)
+    parity = prove(exporter, reference, exported, images, exact=exact)
+    log(f"parity: {parity.images} images in batches of {parity.batch_sizes}: {parity.measured}")
+    metrics = same_metrics(evaluate(reference, held_out), evaluate(exported, held_out), split)
+    log(f"metrics: {metrics.images} images of {split!r}: {metrics.values}; before export {metrics.checkpoint_values}")
+    spec = spec.model_copy(update={"calibration": with_error_before(exported, held_out)})
+    return _Proved(spec, parity, metrics, golden_files(exported, exporter.drawings(checkpoint)))
 
 
 def pipeline_spec(
@@ -171,7 +188,7 @@ def parity_images(held_out: Samples, preprocess: Preprocess) -> Mapping[str, Ima
     return photos | dict(probes(preprocess.input_hw))
 
 
-def write_verified(target: Target, manifest: Manifest, model: bytes, text: str, golden: Mapping[str, bytes]) -> str:
+def write_verified(target: Target, manifest: Manifest, graph: Graph, text: str, golden: Mapping[str, bytes]) -> str:
     """Write a package once it passes what `foveal verify` checks, while it is still in memory.
 
     Returns:
@@ -180,8 +197,10 @@ def write_verified(target: Target, manifest: Manifest, model: bytes, text: str, 
     Raises:
         BadPackage: it would not verify. BadOutput: it cannot be written.
     """
-    unsaved = Predictor(ModelPackage.unsaved(manifest, model, golden))
+    unsaved = Predictor(ModelPackage.unsaved(manifest, graph.model, golden, weights=graph.weights))
     check_graph(unsaved)
     check_batches(unsaved)
     check_golden(unsaved)
-    return ModelPackage.write(target.path, manifest=manifest, model=model, card=text, golden=golden)
+    return ModelPackage.write(
+        target.path, manifest=manifest, model=graph.model, card=text, golden=golden, weights=graph.weights
+    )

@@ -1,4 +1,4 @@
-"""CARD.md: a model in words that a stranger understands, with every figure beside the number of images behind it.
+"""Model cards (CARD.md, `card`): a model in plain words, every figure with the number of images behind it.
 
 After Mitchell et al., "Model Cards for Model Reporting", 2019.
 """

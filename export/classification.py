@@ -1,20 +1,19 @@
 """Export of classifiers: `images` (N, H, W, 3) uint8 -> `logits` (N, C) float32."""
 
-import copy
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
 from foveal import synth
-from foveal.export.base import Array, ImageExporter, TorchSession
+from foveal.export.base import ImageExporter
 from foveal.export.evaluation.calibrate import calibrate
+from foveal.export.networks import Array, TorchSession
 from foveal.export.proof.criteria import Comparison
 from foveal.export.proof.rounding import ROUNDINGS, Exact, doubled
-from foveal.export.trace import trace
 from foveal.inference.pipeline import Pipeline
 from foveal.inference.session import Session
 from foveal.models.data.dataset import Sample
@@ -37,34 +36,21 @@ class ClassificationExporter(ImageExporter):
         "0.001; the same first class, unless the trained model's first two are as near as the bound"
     )
 
-    def trace(self, checkpoint: Checkpoint) -> bytes:
-        """The ONNX graph."""
-        example = torch.zeros((2, *checkpoint.preprocess.input_hw, 3), dtype=torch.uint8)
-        return trace(checkpoint.network, {"images": example}, ["logits"])
+    outputs = ("logits",)
 
-    def reference(self, checkpoint: Checkpoint) -> Session:
-        """The network behind its own uint8 door: floats normalised here, in numpy, from what the manifest states."""
-        mean, std = (np.array(v, np.float32) for v in (checkpoint.preprocess.mean, checkpoint.preprocess.std))
-        network = copy.deepcopy(checkpoint.network)
-        network.normalize = nn.Identity()
-
-        def forward(feeds: Mapping[str, Array]) -> Mapping[str, Array]:
-            normalised = (feeds["images"].astype(np.float32) / np.float32(255) - mean) / std  # (N, H, W, 3)
-            with torch.inference_mode():
-                planes = torch.from_numpy(normalised).permute(0, 3, 1, 2)
-                return {"logits": network(planes).numpy()}
-
-        return TorchSession(["logits"], forward)
+    def answers(self, logits: Array) -> Mapping[str, Array]:
+        """As they are."""
+        return {"logits": logits}
 
     def exact(self, checkpoint: Checkpoint) -> Session:
-        """The whole network, its normalisation included, in float64."""
-        network = doubled(checkpoint.network)
+        """The whole network, its normalisation included, in float64; copied when it is first asked."""
+        network = cache(lambda: doubled(checkpoint.network))
 
         def forward(feeds: Mapping[str, Array]) -> Mapping[str, Array]:
             with torch.inference_mode():
-                return {"logits": network(torch.from_numpy(feeds["images"])).numpy()}
+                return {"logits": network()(torch.from_numpy(feeds["images"])).numpy()}
 
-        return TorchSession(["logits"], forward)
+        return TorchSession(self.outputs, forward)
 
     def defaults(self, checkpoint: Checkpoint) -> Defaults:
         """Five classes, or all when there are fewer."""
@@ -85,7 +71,7 @@ class ClassificationExporter(ImageExporter):
         """Logits against logits.
 
         The bound shrinks with the spread over images: a head with small logits would hide a damaged layer behind a
-        fixed 0.001. Float32 noise of an honest export is about 1e-5 of the spread; 1 % on one convolution moves 1e-2
+        fixed 0.001. Float32 noise of a correct export is about 1e-5 of the spread; 1 % on one convolution moves 1e-2
         of it (measured on every convolution of MobileNetV2, ResNet-18 and SqueezeNet: tests/export/test_parity.py).
 
         It grows, image by image, where the trained network's own float32 answers diverge further than that from its

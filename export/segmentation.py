@@ -1,6 +1,5 @@
 """Export of semantic segmentation: `images` (N, H, W, 3) uint8 -> `class_map`, `confidence` (N, H, W) uint8."""
 
-import copy
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,11 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from foveal import synth
-from foveal.export.base import Array, ImageExporter, TorchSession
+from foveal.export.base import ImageExporter
+from foveal.export.networks import Array
 from foveal.export.proof.criteria import Comparison
 from foveal.export.proof.rounding import Exact
-from foveal.export.trace import trace
-from foveal.inference.session import Session
 from foveal.models.training.checkpoint import Checkpoint
 from foveal.options import Defaults
 from foveal.tasks.base import Outputs
@@ -42,29 +40,17 @@ class SegmentationExporter(ImageExporter):
         "for at least 99.99 % of them, of all images together"
     )
 
-    def trace(self, checkpoint: Checkpoint) -> bytes:
-        """The ONNX graph."""
-        example = torch.zeros((2, *checkpoint.preprocess.input_hw, 3), dtype=torch.uint8)
-        return trace(ClassMap(checkpoint.network).eval(), {"images": example}, ["class_map", "confidence"])
+    outputs = ("class_map", "confidence")
 
-    def reference(self, checkpoint: Checkpoint) -> Session:
-        """The network on floats normalised in numpy from what the manifest states; the winner taken in numpy too."""
-        mean, std = (np.array(v, np.float32) for v in (checkpoint.preprocess.mean, checkpoint.preprocess.std))
-        network = copy.deepcopy(checkpoint.network)
-        network.normalize = _ToPlanes()
+    def traced(self, network: nn.Module) -> nn.Module:
+        """The network and the choice of the winner."""
+        return ClassMap(network)
 
-        def forward(feeds: Mapping[str, Array]) -> Mapping[str, Array]:
-            normalised = (feeds["images"].astype(np.float32) / np.float32(255) - mean) / std  # (N, H, W, 3)
-            with torch.inference_mode():
-                logits = network(torch.from_numpy(normalised)).numpy()
-            shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-            top = shares.max(axis=1) / shares.sum(axis=1)
-            return {
-                "class_map": logits.argmax(axis=1).astype(np.uint8),
-                "confidence": np.rint(top * 255).astype(np.uint8),
-            }
-
-        return TorchSession(["class_map", "confidence"], forward)
+    def answers(self, logits: Array) -> Mapping[str, Array]:
+        """The winner of each pixel, taken in NumPy."""
+        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+        top = shares.max(axis=1) / shares.sum(axis=1)
+        return {"class_map": logits.argmax(axis=1).astype(np.uint8), "confidence": np.rint(top * 255).astype(np.uint8)}
 
     def defaults(self, checkpoint: Checkpoint) -> Defaults:
         """PNG class maps."""
@@ -96,10 +82,3 @@ class SegmentationExporter(ImageExporter):
             if share > MAX_DIFFERING
         )
         return Comparison(shares, failures)
-
-
-class _ToPlanes(nn.Module):
-    """(N, H, W, 3) float, normalised outside -> (N, 3, H, W)."""
-
-    def forward(self, images: Tensor) -> Tensor:
-        return images.permute(0, 3, 1, 2).contiguous()

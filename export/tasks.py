@@ -1,4 +1,4 @@
-"""What export knows about each task; one line an entry."""
+"""Exporters by task (`EXPORTERS`); one line a task."""
 
 from foveal.errors import UnknownName
 from foveal.export.base import Exporter

@@ -1,4 +1,4 @@
-"""A PyTorch module -> the bytes of an ONNX graph: quiet, reproducible, free of the machine it was made on."""
+"""Tracing of a PyTorch module to an ONNX graph: quiet, reproducible, without anything of the machine that did it."""
 
 import contextlib
 import io
@@ -11,6 +11,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from foveal.export.external_data import MAX_INLINE_BYTES, packed
+from foveal.packages.package import Graph
+
 OPSET = 20
 BATCH = "batch"  # name of every dynamic batch dimension
 ROWS = "rows"  # name of an output's first dimension when it depends on the images
@@ -22,7 +25,8 @@ def trace(
     outputs: Sequence[str],
     *,
     translations: dict[Callable[..., Any], Callable[..., Any]] | None = None,
-) -> bytes:
+    inline_bytes: int = MAX_INLINE_BYTES,
+) -> Graph:
     """Export through torch.export (the modern exporter) with a dynamic batch.
 
     Args:
@@ -31,9 +35,10 @@ def trace(
             (torch.export bakes sizes 0 and 1 into the graph); a scalar is a plain input.
         outputs: names of the module's outputs, in order.
         translations: custom torch operators -> onnxscript functions.
+        inline_bytes: largest sum of weights inside the ONNX file; more go into a file of their own.
 
     Returns:
-        The serialised ModelProto of opset 20; the same weights give the same bytes.
+        The graph, of opset 20; the same weights give the same bytes.
     """
     assert not module.training
     batch = torch.export.Dim(BATCH)
@@ -52,9 +57,7 @@ def trace(
             custom_translation_table=translations,
         )
     assert program is not None
-    model = _named_axes(_anonymous(program.model_proto))
-    onnx.checker.check_model(model, full_check=True)
-    return bytes(model.SerializeToString(deterministic=True))
+    return packed(_named_axes(_anonymous(program.model_proto)), inline_bytes=inline_bytes)
 
 
 def _named_axes(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -71,9 +74,9 @@ def _rank(value: onnx.ValueInfoProto) -> int:
     return len(value.type.tensor_type.shape.dim)
 
 
-def opset_of(model: bytes) -> int:
+def opset_of(graph: Graph) -> int:
     """Version of the standard operator set that a graph asks for."""
-    return int(next(entry.version for entry in onnx.load_from_string(model).opset_import if entry.domain == ""))
+    return int(next(entry.version for entry in onnx.load_from_string(graph.model).opset_import if entry.domain == ""))
 
 
 @contextlib.contextmanager

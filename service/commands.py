@@ -54,7 +54,7 @@ def _packages(folder: Path) -> list[ModelPackage]:
     packages = []
     for name in found:
         try:
-            packages.append(ModelPackage.open(folder / name / str(found[name][-1])))
+            packages.append(ModelPackage.open(folder / name / str(found[name][-1]), hold_graph=False))
         except FovealError as error:
             typer.echo(f"foveal: {name} will not be served: {error}", err=True)
     return packages or zoos.open_all(folder)  # raises, with the reason and the remedy

@@ -1,4 +1,4 @@
-"""The two families of detectors: what their graphs read and give, and the eager network in the same words."""
+"""Families of detectors (`FAMILIES`): what their graphs read and give, and the eager network in the same terms."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from foveal.errors import BadCheckpoint
-from foveal.export.base import Array
 from foveal.export.detection.onestage_graph import OneStageGraph
 from foveal.export.detection.rcnn_graph import TwoStageGraph
 from foveal.export.detection.rcnn_reference import detections
+from foveal.export.networks import Array
 from foveal.models.detection.networks.onestage import OneStageDetector
 from foveal.models.detection.networks.rcnn import TwoStageDetector
 

@@ -1,11 +1,11 @@
-"""Two programs' detections of one image, one to one: what agrees, what is left over, and what explains it.
+"""Matching of two programs' detections of one image: what agrees, what is left over, and what explains it.
 
 A detection here is a row of a two-stage graph's outputs: `boxes` (M, 4) model-input pixels, `scores` (M,), `class_ids`
 (M,) and, for instances, `masks` (M, m, m). The expected side may say of rows that they are `undecided` (M,) bool, see
 rcnn_reference.py.
 
-Float32 sums depend on their order, so two honest programs differ in the last digits, and where a decision hangs on such
-a digit (a score at the threshold, two boxes that overlap by just the threshold, two rivals with equal scores) they may
+Float32 sums depend on their order, so two correct programs differ in the last digits, and where a decision hangs on
+such a digit (a score at the threshold, two boxes that overlap by just the threshold, two rivals with equal scores) they may
 decide differently. `match` finds what is left over; `explained` says of which leftover that holds. Anything else is an
 error of one of the programs.
 """
@@ -30,10 +30,11 @@ IOU_TIE = 1e-4  # an overlap so close to the NMS threshold may fall on either si
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far two detections may lie apart and still be one (CONTRACT, decision 6)."""
+    """How far two detections may lie apart and still be one."""
 
     box_px: float = 0.02  # every edge, in model-input pixels
     score: float = 1e-4
+    mask: float = 1e-4  # of the cut at 0.5, in probability: a mask's pixel so near may fall on either side
     mask_iou: float = 0.999  # of the pasted masks
 
 
@@ -70,9 +71,7 @@ def judge(expected: Outputs, got: Outputs, options: Options, tolerance: Toleranc
     missing, extra = explained(expected, got, found, options, tolerance, beyond)
     sides = (("missing", expected, found.missing[~missing]), ("extra", got, found.extra[~extra]))
     failures = [f"{kind}: {_in_words(rows, row)}" for kind, rows, left in sides for row in left]
-    mask_iou = (
-        pasted_iou(expected, got, found.pairs, tolerance.score) if "masks" in expected else np.ones(1, np.float32)
-    )
+    mask_iou = pasted_iou(expected, got, found.pairs, tolerance.mask) if "masks" in expected else np.ones(1, np.float32)
     worst = float(mask_iou.min(initial=1))
     if worst < tolerance.mask_iou:
         pair = found.pairs[mask_iou.argmin(), 0]

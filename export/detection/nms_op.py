@@ -1,4 +1,4 @@
-"""Non-maximum suppression as an operator whose output SHAPE is known before it runs: a mask instead of a list.
+"""Non-maximum suppression as an operator with a known output shape: a mask instead of a list.
 
 torchvision.ops.nms returns as many indices as boxes survive, a size that torch.export can neither know nor batch. The
 operator here answers "does this box survive?" for every box of a batch, so that everything after it keeps its static

@@ -1,4 +1,4 @@
-"""RetinaNet, SSD and SSDLite as graphs: everything up to the best K candidates; threshold and NMS run in the core."""
+"""Graphs of RetinaNet, SSD and SSDLite: all up to the best K candidates; threshold and NMS run in the core."""
 
 import copy
 

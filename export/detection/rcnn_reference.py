@@ -1,22 +1,21 @@
-"""The trained two-stage network as the export's reference, and which of its detections hang on the cut of proposals.
+"""Reference of a two-stage export: the trained network, and which detections hang on the cut of proposals.
 
 The network keeps its K best proposals. Where the K-th and the next have equal objectness (always so on flat or very
-narrow images, whose anchors all see the same), two honest programs cut between different ones. So the reference is
+narrow images, whose anchors all see the same), two correct programs cut between different ones. So the reference is
 asked again with the doubtful proposals all in, and all out: what these answers do not share is `undecided`.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
-from foveal.export.base import Array
 from foveal.export.detection.match import Tolerance, match
+from foveal.export.networks import Array, twin
 from foveal.models.detection.networks.rcnn import TwoStageDetector
 from foveal.options import MAX_DETECTIONS
 
@@ -54,10 +53,10 @@ class _Question:
     def with_proposals(self, count: int) -> dict[str, Array]:
         """The network's detections when it keeps so many proposals."""
         heads = {"score_thresh": self.score_threshold, "nms_thresh": self.iou_threshold}
-        network = _twin(
+        network = twin(
             self.network,
-            rpn=_twin(self.network.rpn, _post_nms_top_n={"testing": count}),
-            roi_heads=_twin(self.network.roi_heads, **heads, detections_per_img=MAX_DETECTIONS),
+            rpn=twin(self.network.rpn, _post_nms_top_n={"testing": count}),
+            roi_heads=twin(self.network.roi_heads, **heads, detections_per_img=MAX_DETECTIONS),
         )
         with torch.inference_mode():
             found = network(self.images, self.content_hw)[0]
@@ -75,7 +74,7 @@ class _Question:
 
     def _objectness(self, count: int) -> Tensor:
         """Logits of the best `count` proposals after the first NMS, descending."""
-        rpn = _twin(self.network.rpn, _post_nms_top_n={"testing": count})
+        rpn = twin(self.network.rpn, _post_nms_top_n={"testing": count})
         probabilities: list[Tensor] = []
 
         def filter_proposals(*args: Any) -> tuple[list[Tensor], list[Tensor]]:
@@ -86,19 +85,10 @@ class _Question:
         with torch.inference_mode():
             model_input = self.network.normalize(self.images)
             sizes = [(int(h), int(w)) for h, w in self.content_hw.tolist()]
-            _twin(rpn, filter_proposals=filter_proposals)(
+            twin(rpn, filter_proposals=filter_proposals)(
                 ImageList(model_input, sizes), self.network.backbone(model_input)
             )
         return probabilities[0].logit(eps=1e-6)
-
-
-def _twin(module: Any, **changes: object) -> Any:
-    """A copy that shares the weights and has other parts or settings; the original stays as it is."""
-    twin = copy.copy(module)
-    twin._modules = dict(module._modules)  # copy.copy shares the table of parts
-    for name, value in changes.items():
-        (setattr if isinstance(value, nn.Module) else object.__setattr__)(twin, name, value)
-    return twin
 
 
 def _doubted(usual: dict[str, Array], others: Sequence[dict[str, Array]]) -> dict[str, Array]:

@@ -1,8 +1,8 @@
-"""Several classifiers served as one package: the mean of their probabilities, computed inside one graph.
+"""Ensembles (`build_ensemble`): several classifiers as one package whose graph averages their probabilities.
 
 Hansen, Salamon, "Neural Network Ensembles", PAMI 1990; for deep networks Lakshminarayanan, Pritzel, Blundell, NeurIPS
 2017. The members' graphs stand side by side behind one input. Their calibrated probabilities are averaged and leave as
-logarithms: softmax(log p) = p, so the kernel, the service and the proof of goldens see a classifier like any other.
+logarithms: softmax(log p) = p, so the core, the service and the proof of goldens see a classifier like any other.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from foveal.errors import BadData, BadEnsemble
-from foveal.export.base import Array, TorchSession
 from foveal.export.build import Target, library_versions, parity_images, write_verified
 from foveal.export.card import card
 from foveal.export.ensemble.graph import mean_graph
 from foveal.export.evaluation.evaluate import evaluate, read_data, same_metrics, select
+from foveal.export.external_data import MAX_INLINE_BYTES
+from foveal.export.networks import Array, TorchSession
 from foveal.export.proof.criteria import Comparison, Proof
 from foveal.export.proof.parity import prove
 from foveal.export.proof.rounding import Exact
@@ -32,8 +33,9 @@ from foveal.models.data.dataset import Sample
 from foveal.options import Options
 from foveal.packages.manifest import Calibration, Licences, Manifest, Member, PipelineSpec, Tensor
 from foveal.packages.package import ModelPackage
+from foveal.tasks import task_of
 from foveal.tasks.base import Outputs
-from foveal.tasks.classification import softmax
+from foveal.tasks.classification import ClassificationTask, softmax
 
 TOLERANCE = 1e-6
 Log = Callable[[str], None]
@@ -44,7 +46,7 @@ class MeanCriterion:
 
     criterion = f"every probability within {TOLERANCE:g} of the mean of the members' own, computed outside the graph"
 
-    def proofs(self, spec: PipelineSpec, *, architecture: str) -> Sequence[Proof]:
+    def proofs(self, spec: PipelineSpec) -> Sequence[Proof]:
         """One: no option changes what such a graph computes."""
         return (Proof(Options(), self.compare),)
 
@@ -63,6 +65,7 @@ def build_ensemble(
     *,
     split_file: Path | None = None,
     about: str = "",
+    inline_bytes: int = MAX_INLINE_BYTES,
     log: Log = lambda _: None,
 ) -> str:
     """Write the members' mean as a package.
@@ -73,6 +76,7 @@ def build_ensemble(
         target: where to.
         split_file: the CSV that they were trained with, if their recipes name one.
         about: what the model is for; goes on the card.
+        inline_bytes: largest sum of weights inside model.onnx; more go into model.onnx.data.
         log: gets a line for a person after each step.
 
     Returns:
@@ -89,26 +93,32 @@ def build_ensemble(
     for member, scores in zip(members, own, strict=True):
         log(f"{member.ref}: {scores.values}")
 
-    model = mean_graph(members)
-    session, provider = open_session(model, SessionSettings())
-    spec, architecture = mean_spec(members, graph_tensors(session)), mean_architecture(members)
-    graph, reference = Pipeline(spec, session, provider), Pipeline(spec, mean_session(predictors), provider)
+    graph = mean_graph(members, inline_bytes=inline_bytes)
+    session, provider = open_session(graph.model, SessionSettings(), weights=graph.weights)
+    spec = mean_spec(members, graph_tensors(session))
+    exported, reference = Pipeline(spec, session, provider), Pipeline(spec, mean_session(predictors), provider)
     images = parity_images(held_out, spec.preprocess)
     against = "the members' own probabilities, averaged in NumPy"
-    parity = prove(MeanCriterion(), reference, graph, images, architecture=architecture, against=against)
+    parity = prove(MeanCriterion(), reference, exported, images, against=against)
     log(f"parity: {parity.images} images in batches of {parity.batch_sizes}: {parity.measured}")
-    metrics = same_metrics(evaluate(reference, held_out), evaluate(graph, held_out), "test")
+    metrics = same_metrics(evaluate(reference, held_out), evaluate(exported, held_out), "test")
     log(f"the mean of {len(members)}: {metrics.values}")
 
+    measured = {"pipeline": spec, "parity": parity, "metrics": metrics, "opset": opset_of(graph)}
+    manifest = mean_manifest(members, own, target, **measured)
+    golden = golden_of(exported, members[0])
+    return write_verified(target, manifest, graph, card(manifest, about=about), golden)
+
+
+def mean_manifest(
+    members: Sequence[ModelPackage], scores: Sequence[Scores], target: Target, **measured: Any
+) -> Manifest:
+    """What is known of the ensemble: what was `measured` on it, and what its members have in common."""
     manifests = [member.manifest for member in members]
-    manifest = Manifest(
+    return Manifest(
         name=target.name,
         version=target.version,
-        architecture=architecture,
-        pipeline=spec,
-        opset=opset_of(model),
-        parity=parity,
-        metrics=metrics,
+        architecture=mean_architecture(members),
         data=manifests[0].data,
         recipe=reduce(_shared, (m.recipe for m in manifests)),
         seed=manifests[0].seed,
@@ -117,10 +127,9 @@ def build_ensemble(
             weights="; ".join(dict.fromkeys(m.licences.weights for m in manifests)),
         ),
         created_with=library_versions(),
-        members=tuple(_member(member, scores) for member, scores in zip(members, own, strict=True)),
+        members=tuple(_member(member, own) for member, own in zip(members, scores, strict=True)),
+        **measured,
     )
-    golden = golden_of(graph, members[0])
-    return write_verified(target, manifest, model, card(manifest, about=about), golden)
 
 
 def expect_alike(members: Sequence[ModelPackage]) -> None:
@@ -136,7 +145,7 @@ def expect_alike(members: Sequence[ModelPackage]) -> None:
         raise BadEnsemble(f"expected two or more different packages, got {', '.join(m.ref for m in members) or 'none'}")
     first = members[0]
     for member in members:
-        if member.manifest.task != "classification":
+        if not isinstance(task_of(member.manifest.task), ClassificationTask):
             raise BadEnsemble(f"{member.ref}: expected a classifier, got {member.manifest.task}")
     for other in members[1:]:
         for what, property_of in (("labels", _labels), ("preprocess", _way), ("opset", _opset)):

@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that makes a classifier's scores honest and never changes its answer.
+"""Temperature scaling (`calibrate`): one number that makes scores probabilities and never changes an answer.
 
 Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural Networks", ICML 2017, section 4.2.
 """

@@ -1,4 +1,4 @@
-"""Score a network on samples: a trained checkpoint, a graph not yet packaged, or a package. One code for all three.
+"""Scores (`evaluate`) of a trained checkpoint, a graph not yet packaged, or a package: one code for all three.
 
 Needs no torch: a package is scored where it is served.
 """

@@ -31,6 +31,6 @@ class Criterion(Protocol):
 
     criterion: str  # what the proofs hold the graph to, in words and numbers
 
-    def proofs(self, spec: PipelineSpec, *, architecture: str) -> Sequence[Proof]:
+    def proofs(self, spec: PipelineSpec) -> Sequence[Proof]:
         """What has to hold for this model."""
         ...

@@ -25,7 +25,6 @@ def prove(
     graph: Pipeline,
     images: Mapping[str, ImageSource],
     *,
-    architecture: str,
     against: str = TRAINED,
     exact: Pipeline | None = None,
 ) -> Parity:
@@ -36,7 +35,6 @@ def prove(
         reference: the pipeline around what the graph has to equal: the unwrapped PyTorch model.
         graph: the pipeline around the exported bytes.
         images: name -> held-out photos, and probes whose content and size were not traced.
-        architecture: name of the network.
         against: what the reference is, in words.
         exact: the reference in float64; asked only about images that differ by more than the fixed bounds.
 
@@ -51,7 +49,7 @@ def prove(
     prepared = [graph.prepare(image) for image in images.values()]
     measured: dict[str, float] = {}
     failures = []
-    for proof in criterion.proofs(graph.spec, architecture=architecture):
+    for proof in criterion.proofs(graph.spec):
         options = proof.options.resolved(graph.spec.defaults)
         expected = _in_batches(reference, prepared, 1, options)
         ask = None if exact is None else _asking(exact, prepared, options)

@@ -1,4 +1,4 @@
-"""Images that nobody traced: contents and sizes on which a wrong export gives itself away."""
+"""Probe images (`probes`): contents and sizes that tracing did not see, on which a wrong export shows."""
 
 from collections.abc import Mapping
 

@@ -1,6 +1,9 @@
 """A package is read whole and checked to the byte, or not at all."""
 
+import gc
 import hashlib
+import pickle
+import weakref
 from pathlib import Path
 
 import pytest
@@ -135,3 +138,103 @@ def test_an_empty_zoo_and_a_renamed_package(tmp_path: Path, package: Path) -> No
     package.rename(package.parent / "7")
     with pytest.raises(BadPackage, match="expected the folder of colours@1"):
         open_all(tmp_path)
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    return packages.write_wide_colours(tmp_path)
+
+
+def test_external_data_is_listed_hashed_and_answers_as_weights_inside_do(wide: Path, package: Path) -> None:
+    assert "  model.onnx.data\n" in (wide / SUMS).read_text()
+    beside, inside = (Predictor(ModelPackage.open(path))(packages.png((200, 90, 30))) for path in (wide, package))
+    assert beside.label == inside.label
+    assert beside.scores == pytest.approx(inside.scores, abs=1e-6)
+    check_golden(Predictor(ModelPackage.open(wide)))
+
+
+@pytest.mark.parametrize("hold_graph", [True, False])
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data"])
+def test_one_flipped_bit_of_the_graph_is_refused_however_it_is_hashed(wide: Path, name: str, hold_graph: bool) -> None:
+    content = bytearray((wide / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (wide / name).write_bytes(content)
+    with pytest.raises(BadPackage, match=f"{name}: expected sha256"):
+        ModelPackage.open(wide, hold_graph=hold_graph)
+    (wide / name).unlink()
+    with pytest.raises(BadPackage, match=f"{name}: expected a readable file"):
+        ModelPackage.open(wide, hold_graph=hold_graph)
+
+
+def test_external_data_that_is_not_listed_is_never_read(wide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither beside model.onnx, where opening refuses it, nor in the working folder, where ONNX Runtime would look."""
+    other = wide.parent.parent / "elsewhere"
+    other.mkdir()
+    (wide / "model.onnx.data").rename(other / "model.onnx.data")
+    reseal(wide)
+    monkeypatch.chdir(other)
+    with pytest.raises(BadPackage, match="cannot load the graph"):
+        Predictor(ModelPackage.open(wide))
+
+
+@pytest.mark.parametrize("location", ["other.data", "../model.onnx.data", "/etc/hostname"])
+def test_external_data_of_another_name_is_refused(tmp_path: Path, location: str) -> None:
+    model, weights = packages.with_external_data(packages.wide_colour_graph((8, 8)), "shares", location)
+    unsaved = ModelPackage.unsaved(packages.colour_manifest(), model, weights=weights)
+    with pytest.raises(BadPackage, match="cannot load the graph"):
+        Predictor(unsaved)
+
+
+@pytest.mark.parametrize("name", ["package", "wide"])
+def test_the_session_runs_what_was_hashed_although_the_files_change(name: str, request: pytest.FixtureRequest) -> None:
+    path: Path = request.getfixturevalue(name)
+    opened = ModelPackage.open(path)
+    for file in ("model.onnx", "model.onnx.data"):
+        if (path / file).exists():
+            (path / file).write_bytes(b"something else")
+    first = Predictor(opened)
+    check_golden(first)
+    with pytest.raises(BadPackage, match=r"model\.onnx: expected sha256"):  # whoever comes later reads them again
+        Predictor(opened)
+    check_golden(first)
+
+
+def test_the_graph_is_handed_over_and_verified_again_for_the_next(wide: Path) -> None:
+    held, streamed = ModelPackage.open(wide), ModelPackage.open(wide, hold_graph=False)
+    assert held == streamed
+    graph = held.take_graph()
+    assert graph == held.take_graph() == streamed.take_graph()
+    assert graph.files == {name: (wide / name).read_bytes() for name in ("model.onnx", "model.onnx.data")}
+
+
+def test_a_package_keeps_no_graph_once_a_session_has_it(wide: Path) -> None:
+    opened = ModelPackage.open(wide)
+    (graph,) = opened._held
+    gone = weakref.ref(graph)
+    del graph
+    predictor = Predictor(opened)
+    gc.collect()
+    assert gone() is None
+    check_golden(predictor)
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_pickled_package_brings_its_graph_along(wide: Path, taken: bool) -> None:
+    opened = ModelPackage.open(wide)
+    if taken:
+        opened.take_graph()
+    sent = pickle.dumps(opened)
+    for file in wide.glob("model*"):
+        file.unlink()
+    arrived = pickle.loads(sent)
+    assert arrived == opened
+    check_golden(Predictor(arrived))
+    with pytest.raises(BadPackage, match=r"model\.onnx: expected a readable file"):
+        Predictor(arrived)
+
+
+def test_an_unsaved_package_has_one_session(package: Path) -> None:
+    unsaved = ModelPackage.unsaved(packages.colour_manifest(), (package / "model.onnx").read_bytes())
+    Predictor(unsaved)
+    with pytest.raises(BadPackage, match=r"not written.*model\.onnx: expected a readable file"):
+        Predictor(unsaved)

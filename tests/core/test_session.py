@@ -1,13 +1,16 @@
-"""Memory of graph runs: all sessions of a process take it from one arena (session.py)."""
+"""Memory of sessions: one arena for all runs of a process, and no second copy of a graph (session.py)."""
 
+import gc
 import resource
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
 import psutil
+import pytest
 
 from foveal.inference.session import Session, SessionSettings, open_session
+from tests.helpers.packages import with_external_data
 
 MEGABYTES = 48  # of each float tensor inside the graph; glibc would give so much back after each run
 
@@ -55,3 +58,31 @@ def test_sessions_share_their_peak() -> None:
     for _ in range(3):
         run(second)
     assert psutil.Process().memory_info().rss - before < MEGABYTES * 1_000_000 / 4
+
+
+def large_graph() -> bytes:
+    """MEGABYTES of weights, used by a node that ONNX Runtime does not compute in advance."""
+    weights = np.ones((MEGABYTES * 1_000_000 // 4000, 1000), np.float32)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Gather", ["weights", "row"], ["y"])],
+        "large",
+        [onnx.helper.make_tensor_value_info("row", onnx.TensorProto.INT64, [])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1000])],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_session_holds_its_weights_once(outside: bool) -> None:
+    model, weights = large_graph(), b""
+    if outside:
+        model, weights = with_external_data(onnx.load_from_string(model), "weights")
+    size = len(model) + len(weights)
+    before = psutil.Process().memory_info().rss
+    session, _ = open_session(model, SessionSettings(threads=1), weights=weights)
+    del model, weights
+    gc.collect()
+    assert session.run(["y"], {"row": np.array(7)})[0].sum() == 1000
+    assert psutil.Process().memory_info().rss - before < size / 4  # it has its own copy; ours, counted before, is gone

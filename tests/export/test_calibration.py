@@ -96,10 +96,10 @@ def test_packages_without_the_field_answer_as_before(tmp_path) -> None:
     old = colour_manifest().model_dump(mode="json")
     for calibration in ({}, None):
         if calibration is None:
-            del old["calibration"]
+            del old["pipeline"]["calibration"]
         else:
-            old["calibration"] = calibration
-        assert Manifest.model_validate(old).calibration.temperature is None
+            old["pipeline"]["calibration"] = calibration
+        assert Manifest.model_validate(old).pipeline.calibration.temperature is None
     plain, warm = (
         Predictor(ModelPackage.open(write_colours(tmp_path, name, calibration=calibration)))(png((200, 90, 30)))
         for name, calibration in (("plain", {}), ("warm", {"temperature": 2.0}))

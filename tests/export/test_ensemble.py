@@ -12,11 +12,11 @@ from PIL import Image
 from foveal.errors import BadData, BadEnsemble, ParityFailure
 from foveal.export.ensemble import build as ensembles
 from foveal.export.ensemble.graph import mean_graph
-from foveal.export.evaluation.evaluate import READERS
 from foveal.imaging.preprocess import Preprocess
 from foveal.inference.pipeline import Predictor
+from foveal.models.readers import READERS
 from foveal.packages.manifest import Data, Licences, Tensor
-from foveal.packages.package import ModelPackage
+from foveal.packages.package import Graph, ModelPackage
 from tests.helpers.commandline import foveal
 from tests.helpers.packages import png, write_colours
 from tests.helpers.servers import Server
@@ -124,7 +124,7 @@ def test_verify_evaluate_and_the_card_know_it_as_any_classifier(zoo: Path, data:
 
 def test_the_same_members_give_the_same_bytes(zoo: Path) -> None:
     members = opened(zoo, *MEMBERS)
-    assert mean_graph(members) == mean_graph(members) == opened(zoo, "together")[0].model
+    assert mean_graph(members) == mean_graph(members) == opened(zoo, "together")[0].take_graph()
 
 
 def test_an_ensemble_of_an_ensemble(zoo: Path, data: Path, tmp_path: Path) -> None:
@@ -170,7 +170,8 @@ def test_other_tasks_too_few_members_and_other_data_are_refused(zoo: Path, data:
     with pytest.raises(BadEnsemble, match="two or more different packages, got even@1, even@1"):
         foveal("ensemble", "even", "even", "--zoo", zoo, "--data", data, "--out", out)
     even, reddish = opened(zoo, "even", "reddish")
-    detector = replace(reddish, manifest=reddish.manifest.model_copy(update={"task": "object-detection"}))
+    pipeline = reddish.manifest.pipeline.model_copy(update={"task": "object-detection"})
+    detector = replace(reddish, manifest=reddish.manifest.model_copy(update={"pipeline": pipeline}))
     with pytest.raises(BadEnsemble, match="reddish@1: expected a classifier, got object-detection"):
         ensembles.expect_alike([even, detector])
     with pytest.raises(BadData, match="data set that even@1 was trained with"):
@@ -190,10 +191,14 @@ def test_a_graph_that_is_not_the_mean_is_not_written(
 ) -> None:
     """The order of members' temperatures mixed up, as a bug of the merge might do."""
 
-    def wrong(members: list[ModelPackage]) -> bytes:
+    def wrong(members: list[ModelPackage], **options: int) -> Graph:
         turned = [member.manifest.pipeline.calibration for member in members[1:] + members[:1]]
-        manifests = [m.manifest.model_copy(update={"calibration": c}) for m, c in zip(members, turned, strict=True)]
-        return mean_graph([replace(m, manifest=manifest) for m, manifest in zip(members, manifests, strict=True)])
+        specs = [
+            m.manifest.pipeline.model_copy(update={"calibration": c}) for m, c in zip(members, turned, strict=True)
+        ]
+        manifests = [m.manifest.model_copy(update={"pipeline": spec}) for m, spec in zip(members, specs, strict=True)]
+        packages = [replace(m, manifest=manifest) for m, manifest in zip(members, manifests, strict=True)]
+        return mean_graph(packages, **options)
 
     monkeypatch.setattr(ensembles, "mean_graph", wrong)
     with pytest.raises(ParityFailure, match="probabilities: expected within 1e-06, got a difference of"):

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from foveal.errors import ParityFailure
-from foveal.export.base import Comparison
-from foveal.export.build import describe, parity_images
+from foveal.export.build import parity_images, pipeline_spec
 from foveal.export.classification import ClassificationExporter
+from foveal.export.proof.criteria import Comparison
 from foveal.export.proof.parity import _worst, prove
 from foveal.export.proof.probes import ODD_SIZES_HW, probes
 from foveal.inference.pipeline import Pipeline
@@ -40,15 +40,16 @@ class Proof:
     def __init__(self, folder: Path, backbone: str, model_input: int = 64) -> None:
         run = runs.classifier_run(folder, backbone, model_input=model_input)
         checkpoint = runs.checkpoint_of(run)
-        self.graph = EXPORTER.trace(checkpoint)
-        self.draft = describe(checkpoint, name="x", number=1, max_batch=3)
-        self.reference = Once(self.draft, EXPORTER.reference(checkpoint), "torch")
-        self.exact = Once(self.draft, EXPORTER.exact(checkpoint), "torch")
-        self.images = parity_images(run.data.splits.test, self.draft)
+        self.graph = EXPORTER.trace(checkpoint).model
+        self.spec = pipeline_spec(checkpoint, max_batch=3)
+        self.reference = Once(self.spec, EXPORTER.reference(checkpoint), "torch")
+        self.exact = Once(self.spec, EXPORTER.exact(checkpoint), "torch")
+        self.images = parity_images(run.data.splits.test, self.spec.preprocess)
 
     def of(self, graph: bytes, *, max_batch: int = 3):
-        pipeline = Pipeline(self.draft, *open_session(graph, SessionSettings(threads=1)))
-        return prove(EXPORTER, self.reference, pipeline, self.images, max_batch=max_batch, exact=self.exact)
+        spec = self.spec.model_copy(update={"max_batch": max_batch})
+        pipeline = Pipeline(spec, *open_session(graph, SessionSettings(threads=1)))
+        return prove(EXPORTER, self.reference, pipeline, self.images, exact=self.exact)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from onnx.external_data_helper import set_external_data
 from PIL import Image
 
 from foveal.formats import to_json
@@ -58,6 +59,43 @@ def mean_colour_graph(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def wide_colour_graph(input_hw: tuple[int, int], *, width: int = 64) -> onnx.ModelProto:
+    """The mean-colour classifier with `width` weights a class that hold its gain together."""
+    model = onnx.load_from_string(mean_colour_graph(input_hw, gain=1.0))
+    model.graph.node[-1].output[0] = "colour"
+    share = np.full((width, 3), GAIN / width, np.float32)
+    model.graph.initializer.extend(
+        [numpy_helper.from_array(share, "shares"), numpy_helper.from_array(np.array([0], np.int64), "width_axis")]
+    )
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceSum", ["shares", "width_axis"], ["sum"], keepdims=0),
+            helper.make_node("Mul", ["colour", "sum"], ["logits"]),
+        ]
+    )
+    return model
+
+
+def write_wide_colours(zoo: Path, name: str = "wide", version: int = 1, *, width: int = 64) -> Path:
+    """As `write_colours`, of a graph with external data: model.onnx.data holds 12 * width bytes."""
+    manifest = colour_manifest(name=name, version=version)
+    model, weights = with_external_data(wide_colour_graph((8, 8), width=width), "shares")
+    golden = golden_files(manifest, mean_colour_graph((8, 8)))
+    path = zoo / name / str(version)
+    ModelPackage.write(path, manifest=manifest, model=model, weights=weights, card=f"# {name}\n", golden=golden)
+    return path
+
+
+def with_external_data(model: onnx.ModelProto, name: str, location: str = "model.onnx.data") -> tuple[bytes, bytes]:
+    """The graph with one initializer moved out of it; and the external data."""
+    tensor = next(item for item in model.graph.initializer if item.name == name)
+    weights = bytes(tensor.raw_data)
+    set_external_data(tensor, location, 0, len(weights))
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    return bytes(model.SerializeToString()), weights
 
 
 def colour_spec(*, input_hw: tuple[int, int] = (8, 8), **changes: Any) -> PipelineSpec:
@@ -124,6 +162,6 @@ def write_colours(
 
 def golden_files(manifest: Manifest, model: bytes) -> dict[str, bytes]:
     """A golden image and its expected entry, as this machine gives it."""
-    unsaved = ModelPackage(Path("unsaved"), manifest, "sha256:0", model, "", ())
+    unsaved = ModelPackage.unsaved(manifest, model)
     image = png((250, 40, 10))
     return {"warm.png": image, "warm.json": to_json(golden_entry(Predictor(unsaved), "warm", image))}

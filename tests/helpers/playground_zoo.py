@@ -45,7 +45,7 @@ def write_zoo(folder: Path) -> Path:
 
 def write_package(folder: Path, manifest: Manifest, model: bytes) -> None:
     """A whole package with the scene as its golden image."""
-    unsaved = ModelPackage(Path("unsaved"), manifest, "sha256:0", model, "", ())
+    unsaved = ModelPackage.unsaved(manifest, model)
     golden = {"scene.png": IMAGE, "scene.json": to_json(golden_entry(Predictor(unsaved), "scene", IMAGE))}
     path = folder / manifest.name / str(manifest.version)
     card = f"# {manifest.name}\n\nFinds **what is drawn**.\n\n| a | b |\n|---|---|\n| `1` | 2 |\n"

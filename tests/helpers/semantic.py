@@ -1,7 +1,5 @@
 """A stub class-map graph: pixels brighter than 100 in red are `bright`, all others `dark`."""
 
-from pathlib import Path
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -59,4 +57,4 @@ def bright_manifest(preprocess: Preprocess) -> Manifest:
 def bright_predictor(preprocess: Preprocess) -> Predictor:
     model = bright_graph(preprocess.input_hw)
     onnx.checker.check_model(model)
-    return Predictor(ModelPackage(Path("unsaved"), bright_manifest(preprocess), "sha256:0", model, "", ()))
+    return Predictor(ModelPackage.unsaved(bright_manifest(preprocess), model))

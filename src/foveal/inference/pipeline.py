@@ -221,7 +221,7 @@ class Predictor(Pipeline):
     def __init__(self, package: ModelPackage, settings: SessionSettings | None = None) -> None:
         self.package = package
         self.settings = settings or SessionSettings()
-        super().__init__(package.manifest.pipeline, *open_session(package.model, self.settings))
+        super().__init__(package.manifest.pipeline, *_session_of(package, self.settings))
 
     @property
     def manifest(self) -> Manifest:
@@ -235,3 +235,8 @@ class Predictor(Pipeline):
 
     def __repr__(self) -> str:
         return f"<foveal model {self.package.ref}: {self.spec.task}, {len(self.labels)} labels, on {self.provider}>"
+
+
+def _session_of(package: ModelPackage, settings: SessionSettings) -> tuple[Session, str]:
+    graph = package.take_graph()  # held until the session has its copy, and no longer
+    return open_session(graph.model, settings, weights=graph.weights)

@@ -1,5 +1,6 @@
 """ONNX Runtime sessions (`open_session`): settings in, and what really runs read back."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -9,6 +10,7 @@ import onnxruntime as ort
 
 from foveal.errors import BadPackage, BadRequest, ProviderUnavailable, UnknownName
 from foveal.options import WholeNumber
+from foveal.packages.package import WEIGHTS
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -81,19 +83,21 @@ class SessionSettings:
             raise BadRequest(f"threads: {error}, got {self.threads!r:.60}") from None
 
 
-def open_session(model: bytes, settings: SessionSettings) -> tuple[ort.InferenceSession, str]:
+def open_session(model: bytes, settings: SessionSettings, *, weights: bytes = b"") -> tuple[ort.InferenceSession, str]:
     """Load a graph; returns the session and the short name of the provider that it ACTUALLY runs on.
+
+    The session copies what it needs of both arguments and keeps neither.
+
+    Args:
+        model: the ONNX file.
+        settings: how to run it.
+        weights: its external data, which it knows as model.onnx.data; empty: it has none.
 
     Raises:
         BadPackage: ONNX Runtime cannot load the graph.
         ProviderUnavailable: strict, and ONNX Runtime fell back to another provider.
     """
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = settings.threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.use_env_allocators", "1")  # the arena above
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads leave the cores to decoding
+    options = _session_options(settings, weights)
     # ORT raises for a provider that was not compiled in: leave it out, so that this and a provider that does not start
     # on this machine are the same fallback, seen below.
     compiled_in = ort.get_available_providers()
@@ -102,6 +106,7 @@ def open_session(model: bytes, settings: SessionSettings) -> tuple[ort.Inference
         session = ort.InferenceSession(model, options, providers=wanted)
     except Exception as error:  # ORT raises its own pybind types without a public base
         raise BadPackage(f"ONNX Runtime cannot load the graph: {str(error)[:300]}") from None
+    session._model_bytes = None  # ORT's Python class keeps the file for `set_providers`, which is never called here
     # get_providers() of the SESSION is the truth; get_available_providers() only lists what was compiled in.
     short = {full: name for name, full in PROVIDERS.items()}
     actual = short.get(session.get_providers()[0], session.get_providers()[0])
@@ -111,3 +116,18 @@ def open_session(model: bytes, settings: SessionSettings) -> tuple[ort.Inference
             "or allow the fallback (strict=False)"
         )
     return session, actual
+
+
+def _session_options(settings: SessionSettings, weights: bytes) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.use_env_allocators", "1")  # the arena above
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # idle threads leave the cores to decoding
+    # External data comes from memory, where it was hashed. Without this, ORT would read whatever file of that name lies
+    # in the working folder.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    if weights:
+        options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
+    return options

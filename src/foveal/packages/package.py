@@ -1,17 +1,20 @@
 """Model packages (`ModelPackage`): folders of a proved model, the only thing handed from stage to stage.
 
-A package is a folder `model.onnx manifest.json CARD.md golden/ SHA256SUMS`. SHA256SUMS lists every other file and is
-written last; its own sha256 is the package's digest. Opening checks every byte, and refuses files that are not listed.
+A package is a folder `model.onnx manifest.json CARD.md golden/ SHA256SUMS`. A graph whose weights do not fit into one
+protobuf message has them in `model.onnx.data` (ONNX external data). SHA256SUMS lists every other file and is written
+last; its own sha256 is the package's digest. Opening checks every byte, and refuses files that are not listed.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -20,6 +23,7 @@ from foveal.packages.manifest import Manifest
 
 SUMS = "SHA256SUMS"
 MODEL = "model.onnx"
+WEIGHTS = "model.onnx.data"  # only beside a model.onnx that refers to it
 MANIFEST = "manifest.json"
 CARD = "CARD.md"
 _REQUIRED = (MODEL, MANIFEST, CARD)
@@ -35,15 +39,34 @@ class Golden:
 
 
 @dataclass(frozen=True)
+class Graph:
+    """The bytes of an ONNX graph."""
+
+    model: bytes = field(repr=False)  # model.onnx
+    weights: bytes = field(default=b"", repr=False)  # model.onnx.data; empty: all weights are in model.onnx
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """File name inside a package -> bytes."""
+        return {MODEL: self.model} | ({WEIGHTS: self.weights} if self.weights else {})
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return len(self.model) + len(self.weights)
+
+
+@dataclass(frozen=True)
 class ModelPackage:
-    """An opened, verified package. The graph's bytes are those that were hashed, not read a second time."""
+    """An opened, verified package. A session runs the very bytes that were hashed (`take_graph`)."""
 
     path: Path
     manifest: Manifest
     digest: str  # "sha256:<hex>" of SHA256SUMS
-    model: bytes
     card: str
     golden: tuple[Golden, ...]
+    _listed: Mapping[str, str] = field(repr=False)  # SHA256SUMS: file -> hex digest
+    _held: list[Graph] = field(repr=False, compare=False)  # the graph, until a session takes it
 
     @property
     def ref(self) -> str:
@@ -51,8 +74,13 @@ class ModelPackage:
         return self.manifest.ref
 
     @classmethod
-    def open(cls, path: Path | str) -> "ModelPackage":
+    def open(cls, path: Path | str, *, hold_graph: bool = True) -> "ModelPackage":
         """Read and verify a package folder.
+
+        Args:
+            path: the folder.
+            hold_graph: keep the graph's bytes for the session that will be opened. False, where none will be: the
+                graph's files are hashed in a stream and cost no memory.
 
         Raises:
             BadPackage: missing, unlisted or altered files, or a manifest that does not fit; the file is named.
@@ -60,41 +88,70 @@ class ModelPackage:
         path = Path(path)
         sums = _read(path / SUMS)
         listed = _parse_sums(path, sums)
-        files = {name: _read(path / name) for name in listed}
-        for name, content in files.items():
-            got = hashlib.sha256(content).hexdigest()
-            if got != listed[name]:
-                raise BadPackage(f"{path / name}: expected sha256 {listed[name]}, got {got}")
-        unlisted = {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()} - listed.keys() - {SUMS}
-        if unlisted:
-            raise BadPackage(f"{path}: files not listed in {SUMS}: {', '.join(sorted(unlisted))}")
-        for name in _REQUIRED:
-            if name not in files:
-                raise BadPackage(f"{path / name}: expected this file in {SUMS}, got {', '.join(sorted(listed))}")
+        _expect_listed(path, listed)
+        graph = [name for name in (MODEL, WEIGHTS) if name in listed]
+        if not hold_graph:
+            for name in graph:
+                _verify(path, name, listed)
+        files = {name: _read_verified(path, name, listed) for name in listed if hold_graph or name not in graph}
         return cls(
             path=path,
             manifest=_parse_manifest(path / MANIFEST, files[MANIFEST]),
             digest="sha256:" + hashlib.sha256(sums).hexdigest(),
-            model=files[MODEL],
             card=files[CARD].decode(),
             golden=_golden(path, files),
+            _listed=listed,
+            _held=[Graph(files[MODEL], files.get(WEIGHTS, b""))] if hold_graph else [],
         )
 
+    def take_graph(self) -> Graph:
+        """The graph, for a session that will copy it: the package keeps it no longer.
+
+        Who comes first gets the bytes that were hashed when the package was opened; every later call reads the files
+        again and verifies what it read.
+
+        Raises:
+            BadPackage: the files are not those of the package any more.
+        """
+        with contextlib.suppress(IndexError):
+            return self._held.pop()
+        return self._read_graph()
+
+    def _read_graph(self) -> Graph:
+        model = _read_verified(self.path, MODEL, self._listed)
+        return Graph(model, _read_verified(self.path, WEIGHTS, self._listed) if WEIGHTS in self._listed else b"")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With the graph: a pickled batch job travels to machines that do not have the folder."""
+        return vars(self) | {"_held": self._held[:] or [self._read_graph()]}
+
     @classmethod
-    def unsaved(cls, manifest: Manifest, model: bytes, golden: Mapping[str, bytes]) -> "ModelPackage":
+    def unsaved(
+        cls, manifest: Manifest, model: bytes, golden: Mapping[str, bytes] | None = None, *, weights: bytes = b""
+    ) -> "ModelPackage":
         """A package that is only in memory, to be tried before it is written; its digest is empty.
 
         Args:
             manifest: the whole manifest.
             model: the ONNX file.
-            golden: as for `write`.
+            golden: as for `write`; None: there is none yet.
+            weights: as for `write`.
         """
         path = Path(f"{manifest.ref} (not written)")
-        files = {f"golden/{name}": content for name, content in golden.items()}
-        return cls(path, manifest, "", model, "", _golden(path, files))
+        found = () if golden is None else _golden(path, {f"golden/{name}": data for name, data in golden.items()})
+        listed = dict.fromkeys(Graph(model, weights).files, "")
+        return cls(path, manifest, "", "", found, listed, [Graph(model, weights)])
 
     @staticmethod
-    def write(path: Path | str, *, manifest: Manifest, model: bytes, card: str, golden: Mapping[str, bytes]) -> str:
+    def write(
+        path: Path | str,
+        *,
+        manifest: Manifest,
+        model: bytes,
+        card: str,
+        golden: Mapping[str, bytes],
+        weights: bytes = b"",
+    ) -> str:
         """Write a package folder: everything into a temporary folder beside it, SUMS last, then renamed into place.
 
         Args:
@@ -103,6 +160,7 @@ class ModelPackage:
             model: the ONNX file.
             card: CARD.md.
             golden: file name inside golden/ -> bytes, `x.png` beside `x.json`.
+            weights: the ONNX file's external data, if it has any.
 
         Returns:
             The package's digest.
@@ -110,7 +168,7 @@ class ModelPackage:
         Raises:
             BadOutput: the folder exists.
         """
-        files = {MODEL: model, MANIFEST: manifest_bytes(manifest), CARD: card.encode()}
+        files = Graph(model, weights).files | {MANIFEST: manifest_bytes(manifest), CARD: card.encode()}
         files |= {f"golden/{name}": content for name, content in golden.items()}
         with staged_folder(path) as staged:
             for name, content in files.items():
@@ -147,7 +205,43 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BadPackage(f"{path}: expected a readable file: {error.strerror}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> BadPackage:
+    return BadPackage(f"{path}: expected a readable file: {error.strerror}")
+
+
+def _read_verified(path: Path, name: str, listed: Mapping[str, str]) -> bytes:
+    """A file's bytes, once they are known to be the listed ones."""
+    content = _read(path / name)
+    _expect_digest(path / name, listed[name], hashlib.sha256(content).hexdigest())
+    return content
+
+
+def _verify(path: Path, name: str, listed: Mapping[str, str]) -> None:
+    """The same check without holding the file."""
+    try:
+        with (path / name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path / name, error) from None
+    _expect_digest(path / name, listed[name], digest)
+
+
+def _expect_digest(path: Path, expected: str, got: str) -> None:
+    if got != expected:
+        raise BadPackage(f"{path}: expected sha256 {expected}, got {got}")
+
+
+def _expect_listed(path: Path, listed: Mapping[str, str]) -> None:
+    """Nothing lies there that is not listed, and everything that a package needs is listed."""
+    unlisted = {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()} - listed.keys() - {SUMS}
+    if unlisted:
+        raise BadPackage(f"{path}: files not listed in {SUMS}: {', '.join(sorted(unlisted))}")
+    for name in _REQUIRED:
+        if name not in listed:
+            raise BadPackage(f"{path / name}: expected this file in {SUMS}, got {', '.join(sorted(listed))}")
 
 
 def _parse_sums(path: Path, sums: bytes) -> dict[str, str]:

@@ -53,7 +53,9 @@ def open_all(folder: Path | str | None = None) -> list[ModelPackage]:
     """
     root = zoo_folder(folder)
     packages = [
-        ModelPackage.open(root / name / str(version)) for name, found in versions(root).items() for version in found
+        ModelPackage.open(root / name / str(version), hold_graph=False)
+        for name, found in versions(root).items()
+        for version in found
     ]
     if not packages:
         raise BadPackage(f"{root}: expected model packages as <name>/<version>/, got none; `foveal export` makes them")
