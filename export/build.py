@@ -96,20 +96,7 @@ def build(
     graph = exporter_of(checkpoint.task).trace(checkpoint, inline_bytes=inline_bytes)
     log(f"traced: {graph.size / 1e6:.1f} MB, opset {opset_of(graph)}")
     proved = _prove(checkpoint, graph, held_out, val, split=split, max_batch=max_batch, log=log)
-    manifest = Manifest(
-        name=target.name,
-        version=target.version,
-        architecture=checkpoint.architecture,
-        pipeline=proved.spec,
-        opset=opset_of(graph),
-        parity=proved.parity,
-        metrics=proved.metrics,
-        data=checkpoint.data,
-        recipe=portable_recipe(checkpoint.recipe.model_dump(mode="json")),
-        seed=checkpoint.seed,
-        licences=checkpoint.licences,
-        created_with=library_versions(),
-    )
+    manifest = _manifest(checkpoint, target, proved, opset=opset_of(graph))
     return write_verified(target, manifest, graph, card(manifest, about=about), proved.golden)
 
 
@@ -121,6 +108,24 @@ class _Proved:
     parity: Parity
     metrics: Metrics
     golden: Mapping[str, bytes]
+
+
+def _manifest(checkpoint: Checkpoint, target: Target, proved: _Proved, *, opset: int) -> Manifest:
+    """All that is known about the package."""
+    return Manifest(
+        name=target.name,
+        version=target.version,
+        architecture=checkpoint.architecture,
+        pipeline=proved.spec,
+        opset=opset,
+        parity=proved.parity,
+        metrics=proved.metrics,
+        data=checkpoint.data,
+        recipe=portable_recipe(checkpoint.recipe.model_dump(mode="json")),
+        seed=checkpoint.seed,
+        licences=checkpoint.licences,
+        created_with=library_versions(),
+    )
 
 
 def _prove(

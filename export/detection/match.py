@@ -5,9 +5,9 @@ A detection here is a row of a two-stage graph's outputs: `boxes` (M, 4) model-i
 rcnn_reference.py.
 
 Float32 sums depend on their order, so two correct programs differ in the last digits, and where a decision hangs on
-such a digit (a score at the threshold, two boxes that overlap by just the threshold, two rivals with equal scores) they may
-decide differently. `match` finds what is left over; `explained` says of which leftover that holds. Anything else is an
-error of one of the programs.
+such a digit (a score at the threshold, two boxes that overlap by just the threshold, two rivals with equal scores) they
+may decide differently. `match` finds what is left over; `explained` says of which leftover that holds. Anything else is
+an error of one of the programs.
 """
 
 from dataclasses import dataclass

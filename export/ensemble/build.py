@@ -103,11 +103,9 @@ def build_ensemble(
     log(f"parity: {parity.images} images in batches of {parity.batch_sizes}: {parity.measured}")
     metrics = same_metrics(evaluate(reference, held_out), evaluate(exported, held_out), "test")
     log(f"the mean of {len(members)}: {metrics.values}")
-
     measured = {"pipeline": spec, "parity": parity, "metrics": metrics, "opset": opset_of(graph)}
     manifest = mean_manifest(members, own, target, **measured)
-    golden = golden_of(exported, members[0])
-    return write_verified(target, manifest, graph, card(manifest, about=about), golden)
+    return write_verified(target, manifest, graph, card(manifest, about=about), golden_of(exported, members[0]))
 
 
 def mean_manifest(

@@ -57,16 +57,15 @@ def prove(
             found = proof.compare(expected, _in_batches(graph, prepared, size, options), ask)
             failures += [f"batch of {size}: {failure}" for failure in found.failures]
             measured = _worst(measured, found)
+    _raise_any(failures, len(prepared))
+    count, held_to = len(prepared), criterion.criterion
+    return Parity(reference=against, images=count, batch_sizes=sizes, criterion=held_to, measured=measured)
+
+
+def _raise_any(failures: list[str], images: int) -> None:
     if failures:
         more = f" and {len(failures) - SHOWN} more" if len(failures) > SHOWN else ""
-        raise ParityFailure(f"over {len(prepared)} images: {'; '.join(failures[:SHOWN])}{more}")
-    return Parity(
-        reference=against,
-        images=len(prepared),
-        batch_sizes=sizes,
-        criterion=criterion.criterion,
-        measured=measured,
-    )
+        raise ParityFailure(f"over {images} images: {'; '.join(failures[:SHOWN])}{more}")
 
 
 def _in_batches(pipeline: Pipeline, prepared: list[Prepared], size: int, options: Options) -> list[Outputs]:

@@ -24,7 +24,7 @@ class Tensor(_Frozen):
 
 
 class Calibration(_Frozen):
-    """How a classifier's scores were made honest: temperature scaling (Guo et al., ICML 2017)."""
+    """Calibration of a classifier's scores: temperature scaling (Guo et al., ICML 2017)."""
 
     temperature: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="logits are divided by it before the softmax; None: not fitted"
