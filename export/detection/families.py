@@ -42,7 +42,7 @@ def family_of(network: nn.Module) -> Family:
     return FAMILIES[type(network)]
 
 
-def _inputes(input_hw: HW) -> dict[str, Tensor]:
+def _image_inputs(input_hw: HW) -> dict[str, Tensor]:
     return {
         "images": torch.zeros((2, *input_hw, 3), dtype=torch.uint8),
         "content_hw": torch.tensor([input_hw] * 2, dtype=torch.float32),
@@ -50,7 +50,7 @@ def _inputes(input_hw: HW) -> dict[str, Tensor]:
 
 
 def _inputs_and_thresholds(input_hw: HW) -> dict[str, Tensor]:
-    return {**_inputes(input_hw), "score_threshold": torch.full((2,), 0.5), "iou_threshold": torch.tensor(0.5)}
+    return {**_image_inputs(input_hw), "score_threshold": torch.full((2,), 0.5), "iou_threshold": torch.tensor(0.5)}
 
 
 def _two_stage_outputs(network: nn.Module) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def _candidates(network: OneStageDetector, feeds: Mapping[str, Array]) -> dict[s
 
 FAMILIES: dict[type[nn.Module], Family] = {
     OneStageDetector: Family(
-        example=_inputes,
+        example=_image_inputs,
         outputs=lambda _: ("boxes", "scores", "class_ids"),
         graph=lambda network, _: OneStageGraph(network),
         answer=_candidates,
