@@ -22,13 +22,14 @@ from tests.helpers.packages import png, write_colours
 from tests.helpers.servers import Server
 
 LABELS = ("1-red", "2-green", "3-blue")
-RECIPE = {"task": "classification", "architecture": "pooled-linear", "val_fraction": 0.2, "test_fraction": 0.5, "seed":
-0} MEMBERS = {  # gains and temperatures under which they disagree
-
-
-
-
-
+RECIPE = {
+    "task": "classification",
+    "architecture": "pooled-linear",
+    "val_fraction": 0.2,
+    "test_fraction": 0.5,
+    "seed": 0,
+}
+MEMBERS = {  # gains and temperatures under which they disagree
     "even": {"gain": 8.0, "calibration": {}},
     "reddish": {"gain": (14.0, 8.0, 8.0), "calibration": {"temperature": 0.4}},
     "bluish": {"gain": (6.0, 7.0, 12.0), "calibration": {"temperature": 3.0}},
