@@ -24,7 +24,7 @@ from foveal.tasks.base import Outputs
 from foveal.tasks.classification import softmax
 
 TOLERANCE = 1e-3
-MAX_DIVERGENCE = 1e-3  # of an image's largest logit; a network beyond that cannot be told from a damaged one
+MAX_DIVERGENCE = 1e-3  # of an image's largest logit; a network beyond that cannot be distinguished from a damaged one
 
 
 class ClassificationExporter(ImageExporter):

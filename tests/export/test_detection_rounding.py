@@ -6,7 +6,7 @@ import pytest
 from foveal.export.detection.match import Tolerance, judge
 from foveal.export.detection.rounding import MAX_DIVERGENCE, doubted, grown, judge_again, own_error
 from foveal.export.proof.rounding import ROUNDINGS
-from tests.export.test_detection_match import EVERY_CANDIDATE, OPTIONS, boxes_of, detections, only
+from tests.helpers.detection_rows import EVERY_CANDIDATE, OPTIONS, boxes_of, detections, only
 
 
 def moved(rows: dict[str, np.ndarray], *, px: float = 0, score: float = 0, mask: float = 0) -> dict[str, np.ndarray]:
