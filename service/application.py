@@ -92,7 +92,7 @@ class Application:
 
     def _error_response(self, scope: Scope, error: Exception) -> Response:
         """The response to a request that raised `error`."""
-        if isinstance(error, FovealError):
+        if isinstance(error, FovealError) and error.status != InternalError.status:
             if isinstance(error, RetryError | DeadlineExceeded):
                 self.metrics.rejected(error)
             return problem_response(error)
