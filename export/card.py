@@ -46,7 +46,8 @@ def card(manifest: Manifest, *, about: str) -> str:
 
 
 def _head(manifest: Manifest, about: str) -> str:
-    purpose = TASKS[manifest.task].purpose.format(count=len(manifest.labels))
+    count = len(manifest.labels)
+    purpose = TASKS[manifest.task].purpose.format(classes=f"{count} class{'' if count == 1 else 'es'}")
     labels = ", ".join(f"`{label}`" for label in manifest.labels)
     height, width = manifest.preprocess.input_hw
     lines = [f"# {manifest.name}, version {manifest.version}", about, purpose, f"Classes: {labels}."]

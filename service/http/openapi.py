@@ -91,7 +91,7 @@ def _predict(task: Task) -> dict[str, Any]:
     images = {media: {"schema": {"type": "string", "contentMediaType": media}} for media in MEDIA_TYPES[1:]}
     model = ("`name` or `name@version`; left out: the task's default", {"type": "string"})
     parameters = {"model": model} | {
-        name: (OPTIONS[name].description, OPTIONS[name].schema()) for name in sorted(task.option_names)
+        name: (OPTIONS[name].description, task.option_schema(name)) for name in sorted(task.option_names)
     }
     return {
         "operationId": task.endpoint,

@@ -6,7 +6,8 @@
 import importlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,13 +54,26 @@ NEGATIVE = (ParityFailure, GoldenMismatch)  # the command did its work and the a
 def main() -> None:
     """Entry point of the `foveal` script: exits 0 done, 1 the answer is no (or some images failed), 2 could not run."""
     try:
-        build(sys.argv[1:])(prog_name="foveal")
+        with _extras_named(sys.argv[1:]):
+            build(sys.argv[1:])(prog_name="foveal")
     except FovealError as error:
         typer.echo(f"foveal: {error.title}: {error}", err=True)
         sys.exit(1 if isinstance(error, NEGATIVE) else 2)
     except BrokenPipeError:  # `foveal predict … | head` is no fault
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+@contextmanager
+def _extras_named(argv: list[str]) -> Iterator[None]:
+    """A missing library is a line that names the extra, also where a command imports it while it runs."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        extra = next((c.extra for path, c in COMMANDS.items() if argv[: len(path.split())] == path.split()), None)
+        if extra is None or (error.name or "foveal").startswith("foveal"):
+            raise
+        raise FovealError(f"this command needs {error.name!r}: pip install 'foveal[{extra}]'") from None
 
 
 def build(argv: list[str]) -> typer.Typer:
@@ -91,12 +105,7 @@ def _group(summary: str) -> typer.Typer:
 
 def _load(command: Command) -> Callable[..., Any]:
     module, function = command.where.split(":")
-    try:
-        loaded: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    except ModuleNotFoundError as error:
-        if command.extra is None or (error.name or "").startswith("foveal"):
-            raise
-        raise FovealError(f"this command needs {error.name!r}: pip install 'foveal[{command.extra}]'") from None
+    loaded: Callable[..., Any] = getattr(importlib.import_module(module), function)
     return loaded
 
 

@@ -59,7 +59,7 @@ class BadRequest(FovealError):
 
 
 class UnknownName(FovealError):
-    """A name that is not registered. Build it with `UnknownName.among(...)` so that the choices are always listed."""
+    """A name that is not registered; the message lists the choices."""
 
     title = "Unknown name"
     status = 404

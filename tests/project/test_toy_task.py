@@ -50,7 +50,7 @@ def test_export_is_proved_and_described(zoo: Path) -> None:
     assert manifest["parity"]["measured"]["value_max_abs"] < 1e-4
     assert manifest["metrics"]["values"]["accuracy"] > 0.8
     card = (zoo / "greys" / "1" / "CARD.md").read_text()
-    assert "Measures 1 quantity of an image." in card
+    assert "Measures a quantity of an image." in card
     assert "/v1/measure?model=greys@1" in card
 
 

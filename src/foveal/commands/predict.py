@@ -186,7 +186,7 @@ def _summary(job: Job, tally: Tally, skipped: int, seconds: float) -> Iterator[s
     from foveal.tasks import task_of
 
     done = tally.images - skipped
-    words = f"{done} images in {seconds:.1f} s, {done / seconds:.1f} images/s"
+    words = f"{done} image{'' if done == 1 else 's'} in {seconds:.1f} s, {done / seconds:.1f} images/s"
     yield words + (f"; {skipped} were there already" if skipped else "")
     if tally.found:
         what, total = task_of(job.package.manifest.task).summary_title, sum(tally.found.values())

@@ -113,7 +113,7 @@ def open_session(model: bytes, settings: SessionSettings, *, weights: bytes = b"
     if settings.strict and actual != settings.provider:
         raise ProviderUnavailable(
             f"expected execution provider {settings.provider}, got {actual}; install the extra that brings it, "
-            "or allow the fallback (strict=False)"
+            "a service may allow the fallback by FOVEAL_STRICT_PROVIDER=0"
         )
     return session, actual
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from foveal.errors import BadRequest
 from foveal.imaging.preprocess import ImageTransform
 from foveal.imaging.tiling import Window
-from foveal.options import Options
+from foveal.options import OPTIONS, Options
 from foveal.packages.manifest import GoldenTolerance, PipelineSpec
 from foveal.results import JsonObject, Result
 
@@ -54,9 +54,13 @@ class Task(ABC):
     option_names: frozenset[str]  # keys of foveal.options.OPTIONS
     columns: tuple[str, ...]  # of `Result.rows`, in order
     entry: type[BaseModel]  # schema of an entry's members beside `image`
-    purpose: str  # of a model, for its card; {count} is the number of labels
+    purpose: str  # of a model, for its card; {classes} is their number in words
     limit: str  # of every such model, for its card
     summary_title: str  # what `Result.summary` counts
+
+    def option_schema(self, name: str) -> dict[str, Any]:
+        """JSON schema of an option, where the task takes fewer values than `OPTIONS` says."""
+        return OPTIONS[name].schema()
 
     def batch_key(self, options: Options) -> object:
         """Requests with equal keys may share a batch (an option that is a scalar graph input must be equal)."""

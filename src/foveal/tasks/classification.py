@@ -177,7 +177,7 @@ class ClassificationTask(Task):
             option_names=frozenset({"top_k"}),
             columns=("rank", "label", "class_id", "score"),
             entry=ClassificationEntry,
-            purpose="Assigns one of {count} classes to an image, with a score for each.",
+            purpose="Assigns one of {classes} to an image, with a score for each.",
             limit="It always answers with one of its classes, also for an image that shows none of them.",
             summary_title="images by most likely class",
         )

@@ -48,7 +48,7 @@ class InstanceSegmentationTask(ObjectDetectionTask):
             option_names=boxes.option_names | {"mask_format"},
             columns=(*boxes.columns, "area_px"),
             entry=InstanceEntry,
-            purpose="Outlines every single object of {count} classes to the pixel, with a score for each.",
+            purpose="Outlines every single object of {classes} to the pixel, with a score for each.",
         )
 
     def differences(self, expected: JsonObject, got: JsonObject, tolerance: GoldenTolerance) -> list[str]:

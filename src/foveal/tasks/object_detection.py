@@ -83,7 +83,7 @@ class ObjectDetectionTask(Task):
                 "option_names": frozenset({"score_threshold", "iou_threshold", "max_detections", "classes"}),
                 "columns": ("rank", "label", "class_id", "score", "x1", "y1", "x2", "y2"),
                 "entry": DetectionEntry,
-                "purpose": "Draws a box around every object of {count} classes, with a score for each.",
+                "purpose": "Draws a box around every object of {classes}, with a score for each.",
                 "limit": "Objects of other classes are missed or taken for one of its own.",
                 "summary_title": "objects",
                 **fields,

@@ -181,10 +181,15 @@ class SemanticSegmentationTask(Task):
             option_names=frozenset({"mask_format", "tile"}),
             columns=("label", "class_id", "coverage"),
             entry=SemanticEntry,
-            purpose="Assigns one of {count} classes to every pixel of an image.",
+            purpose="Assigns one of {classes} to every pixel of an image.",
             limit="Every pixel gets one of its classes, also where none of them fits.",
             summary_title="mean share of an image",
         )
+
+    def option_schema(self, name: str) -> dict[str, Any]:
+        """No polygons of class maps."""
+        schema = super().option_schema(name)
+        return schema | {"enum": list(MASK_FORMATS)} if name == "mask_format" else schema
 
     def decode(self, outputs: Outputs, transform: ImageTransform, spec: PipelineSpec, options: Options) -> SemanticMap:
         """The model input's map -> a map of exactly the image's size and orientation."""

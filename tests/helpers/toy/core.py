@@ -63,7 +63,7 @@ class MeasurementTask(Task):
             option_names=frozenset(),
             columns=("label", "value"),
             entry=MeasurementEntry,
-            purpose="Measures {count} quantity of an image.",
+            purpose="Measures a quantity of an image.",
             limit="It measures something in every image.",
             summary_title="sum of the values",
         )
