@@ -53,7 +53,7 @@ def test_every_command_loads_and_explains_itself(path: str) -> None:
 def test_predict_prints_lines_and_nothing_else(zoo: Path) -> None:
     done = foveal("predict", zoo / "red.png", "--model", "colours", "--zoo", zoo)
     assert done.returncode == 0
-    assert done.stderr.startswith("foveal: 1 images in")
+    assert done.stderr.startswith("foveal: 1 image in")
     entry = json.loads(done.stdout)
     assert entry["image"] == {"name": str(zoo / "red.png"), "width": 12, "height": 10, "exif_orientation": 1}
     assert entry["classes"][0]["label"] == "red"
