@@ -74,13 +74,12 @@ class ImageExporter(ABC):
     def reference(self, checkpoint: Checkpoint) -> Session:
         """The network without its own normalisation: done here, in NumPy, from what the manifest states."""
         mean, std = (np.array(v, np.float32) for v in (checkpoint.preprocess.mean, checkpoint.preprocess.std))
-        network = twin(checkpoint.network, normalize=nn.Identity())
+        network = twin(checkpoint.network, normalize=_ToPlanes())
 
         def forward(feeds: Mapping[str, Array]) -> Mapping[str, Array]:
             normalised = (feeds["images"].astype(np.float32) / np.float32(255) - mean) / std  # (N, H, W, 3)
             with torch.inference_mode():
-                planes = torch.from_numpy(normalised).permute(0, 3, 1, 2)  # (N, 3, H, W)
-                return self.answers(network(planes).numpy())
+                return self.answers(network(torch.from_numpy(normalised)).numpy())
 
         return TorchSession(self.outputs, forward)
 
@@ -107,3 +106,10 @@ class ImageExporter(ABC):
     @abstractmethod
     def compare(self, expected: Sequence[Outputs], got: Sequence[Outputs], exact: Exact | None = None) -> Comparison:
         """Outputs of the reference and of the graph, image by image."""
+
+
+class _ToPlanes(nn.Module):
+    """(N, H, W, 3) float, normalised outside -> (N, 3, H, W); networks read the size of the images before it."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.permute(0, 3, 1, 2).contiguous()

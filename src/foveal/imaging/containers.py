@@ -70,7 +70,7 @@ def _jpeg(data: bytes, _: int) -> None:
 
 def _png(data: bytes, _: int) -> None:
     at, chunks = 8, 0
-    while at + 8 <= len(data):
+    while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IEND":  # what follows the end is never parsed
         at += 12 + int.from_bytes(data[at : at + 4], "big")
         chunks += 1
         _at_most(chunks, MAX_CHUNKS, "PNG chunks")
