@@ -39,7 +39,7 @@ async def ask(zoo: Path, image: Path) -> dict:
 
 
 if __name__ == "__main__":
-    register()
+    register(training=sys.argv[2] in ("train", "export", "evaluate"))
     if sys.argv[1] == "serve":
         print(json.dumps(asyncio.run(ask(Path(sys.argv[2]), Path(sys.argv[3])))))
     else:
