@@ -11,23 +11,14 @@ from PIL import Image
 
 from foveal.errors import BadImage, ImageTooLarge, UnsupportedImage
 from foveal.imaging.decode import Decoded, decode, read_header
+from tests.helpers.images import STORED
 
 CONTAINERS = ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "BMP", "GIF"]
 WITH_EXIF = ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"]
 LOSSLESS = {"PNG", "TIFF", "BMP"}
+
+
 # How a camera held that way stores an upright image: the inverse of what the viewer must do.
-STORED = {
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-
-
 def image(height: int = 60, width: int = 90, seed: int = 0) -> np.ndarray:
     small = np.random.default_rng(seed).integers(0, 255, (5, 7, 3), dtype=np.uint8)
     return cv2.resize(small, (width, height))
