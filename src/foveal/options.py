@@ -4,6 +4,7 @@ Options are an argument of a prediction, never state of a model. HTTP query para
 through the same definitions, so that all three accept and refuse the same values in the same words.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from math import inf
@@ -21,26 +22,26 @@ TILE_PX = (128, 8192)  # smallest and largest window of `tile`
 
 
 @dataclass(frozen=True)
-class Option:
+class Option(ABC):
     """Definition of one option; the subclasses say which values it takes."""
 
     description: str
 
+    @abstractmethod
     def parse(self, text: str) -> Any:
         """The value that a query parameter or CLI flag states.
 
         Raises:
             ValueError: malformed or out of range; the message says what was expected.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, value: Any) -> Any:
         """The value as it is stored, from a Python caller's. Raises ValueError as `parse`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def schema(self) -> dict[str, Any]:
         """JSON schema of the query parameter."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
