@@ -1,82 +1,93 @@
-"""Overlays, id maps and COCO ids through the command line, on a stub instance segmenter."""
+"""The lister of image files: what it takes, what it passes over and says so, and what it never touches."""
 
-import json
+import os
 from pathlib import Path
-from typing import Any
 
-import cv2
-import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from foveal.batch.image_files import ImageFiles, inside
-from foveal.commands.predict import predict
-from foveal.errors import BadRequest
-from foveal.imaging import drawing
-from foveal.imaging.decode import decode
-from foveal.packages.package import ModelPackage
-from tests.helpers.detectors import detector_manifest, scene, two_stage_graph
-from tests.helpers.packages import golden_files
-
-INPUT_HW = (64, 64)
+from foveal.errors import BadData, BadRequest
+from foveal.imaging.image_files import SUFFIXES, is_image_name, list_images
+from foveal.text_files import read_text
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """photos/one.png with two objects and photos/two.png with none, and a package beside them."""
-    model = two_stage_graph(INPUT_HW, np.ones((28, 28), np.float32))
-    manifest = detector_manifest(model, input_hw=INPUT_HW)
-    ModelPackage.write(
-        tmp_path / "rectangles", manifest=manifest, model=model, card="#", golden=golden_files(manifest, model)
-    )
-    (tmp_path / "photos").mkdir()
-    images = {"one": {"red": (5, 7, 30, 20), "blue": (40, 20, 60, 40)}, "two": {}}
-    for name, rectangles in images.items():
-        drawn = scene((50, 70), rectangles)
-        (tmp_path / f"photos/{name}.png").write_bytes(drawing.encode(drawn, "image/png"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def touch(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    return path
 
 
-def run(*arguments: str) -> Any:
-    import typer
-
-    app = typer.Typer()
-    app.command()(predict)
-    return CliRunner().invoke(app, ["photos", "--model", "rectangles", *arguments])
+def test_every_suffix_in_any_case(tmp_path: Path) -> None:
+    wanted = sorted(touch(tmp_path / "deep" / f"a{suffix.upper()}") for suffix in SUFFIXES)
+    assert list(list_images(tmp_path).images) == wanted
 
 
-def test_overlays_and_maps_lie_where_the_images_lay(folder: Path) -> None:
-    done = run("--overlay", "drawn", "--maps", "ids", "--out", "answers.jsonl")
-    assert done.exit_code == 0, done.output
-    assert sorted(p.name for p in (folder / "drawn/photos").iterdir()) == ["one.png.jpg", "two.png.jpg"]
-    drawn = decode((folder / "drawn/photos/one.png.jpg").read_bytes())
-    assert drawn.image_hw == (50, 70)
-    ids = cv2.imread(str(folder / "ids/photos/one.png.png"), cv2.IMREAD_UNCHANGED)
-    assert ids.dtype == np.uint16
-    first, second = json.loads((folder / "answers.jsonl").read_text().splitlines()[0])["detections"]
-    assert [np.count_nonzero(ids == i) for i in (1, 2)] == [first["area_px"], second["area_px"]]
-    assert not cv2.imread(str(folder / "ids/photos/two.png.png"), cv2.IMREAD_UNCHANGED).any()
+def test_hidden_parts_and_system_folders_are_no_part_of_a_data_set(tmp_path: Path) -> None:
+    good = touch(tmp_path / "a.jpg")
+    for name in ("._a.jpg", ".ipynb_checkpoints/a.jpg", "@eaDir/a.jpg/SYNO.jpg", "__MACOSX/x/._b.jpg"):
+        touch(tmp_path / name)
+    listing = list_images(tmp_path)
+    assert listing.images == (good,)
+    assert listing.note() is None
 
 
-def test_coco_results_with_the_ids_of_a_data_set(folder: Path) -> None:
-    images = [{"id": 31, "file_name": "one.png"}, {"id": 32, "file_name": "two.png"}]
-    categories = [{"id": 5 + i, "name": name} for i, name in enumerate(("red", "green", "blue"))]
-    (folder / "truth.json").write_text(json.dumps({"images": images, "categories": categories}))
-    done = run("--format", "coco", "--coco-truth", "truth.json", "--out", "results.json")
-    assert done.exit_code == 0, done.output
-    rows = json.loads((folder / "results.json").read_bytes())
-    assert [(row["image_id"], row["category_id"]) for row in rows] == [(31, 5), (31, 7)]
+def test_a_hidden_parent_of_the_folder_itself_does_not_matter(tmp_path: Path) -> None:
+    good = touch(tmp_path / ".cache" / "set" / "a.jpg")
+    assert list_images(tmp_path / ".cache" / "set").images == (good,)
 
 
-def test_faults(folder: Path) -> None:
-    assert "expected --format coco, got jsonl" in str(run("--coco-truth", "truth.json").exception)
-    with pytest.raises(BadRequest, match="--maps: expected a model of instance-segmentation"):
-        ImageFiles(maps=folder).check("object-detection")
+def test_what_is_passed_over_is_counted_by_suffix(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.TXT", "c.mov", "README"):
+        touch(tmp_path / name)
+    assert list_images(tmp_path).note() == "4 files passed over (.txt 2, .mov 1, no suffix 1)"
+    assert list_images(tmp_path).note(known=(".txt", "")) == "1 file passed over (.mov 1)"
 
 
-@pytest.mark.parametrize(
-    ("name", "stays"), [("a.png", "a.png"), ("/tmp/a/b.png", "tmp/a/b.png"), ("../../x/../b.png", "x/b.png")]
-)
-def test_no_image_is_written_outside_of_the_folder(name: str, stays: str) -> None:
-    assert str(inside(name)) == stays
+def test_folders_pipes_and_dead_links_are_no_images(tmp_path: Path) -> None:
+    touch(tmp_path / "folder.jpg" / "a.png")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "dead.jpg").symlink_to(tmp_path / "nothing.jpg")
+    listing = list_images(tmp_path)
+    assert listing.images == (tmp_path / "folder.jpg" / "a.png",)
+    assert listing.passed_over == {".jpg": 1}
+    assert "dead.jpg" in str(listing.note())
+
+
+def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
+    touch(tmp_path / "real" / "a.jpg")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "linked").symlink_to(tmp_path / "real")
+    (tmp_path / "set" / "circle").symlink_to(tmp_path / "set")
+    assert [p.name for p in list_images(tmp_path / "set").images] == ["a.jpg"]
+
+
+def test_names_in_archives() -> None:
+    assert is_image_name("set/train/A.JPG")
+    assert not is_image_name("set/._A.JPG")
+    assert not is_image_name("set/readme.md")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_text_of_every_marked_encoding(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.txt").write_text("Käfer\n虫\n", encoding=encoding)
+    assert read_text(tmp_path / "a.txt") == "Käfer\n虫\n"
+
+
+def test_big_endian_utf16(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"\xfe\xff" + "Käfer".encode("utf-16-be"))
+    assert read_text(tmp_path / "a.txt") == "Käfer"
+
+
+def test_other_encodings_are_named_with_the_path(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("Käfer".encode("latin-1"))
+    with pytest.raises(BadData, match=r"a\.txt: expected UTF-8 text .* got byte 0xe4 at 1"):
+        read_text(path)
+    path.write_bytes("no mark".encode("utf-16-le"))
+    with pytest.raises(BadRequest, match="NUL"):
+        read_text(path, BadRequest)
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.txt")
+    with pytest.raises(BadData, match="no file"):
+        read_text(tmp_path / "a.txt")

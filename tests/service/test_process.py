@@ -46,7 +46,11 @@ def test_the_hint_works_as_pasted(server: Server) -> None:
 
 def test_requests_are_logged_as_json(server: Server) -> None:
     httpx.get(server.url + "/v1/models", headers={"x-request-id": "find-me"})
-    (line,) = [json.loads(line) for line in server.log.splitlines() if "find-me" in line]
+    deadline = time.monotonic() + 30
+    while not (found := [line for line in server.log.splitlines() if "find-me" in line]):  # written after the answer
+        assert time.monotonic() < deadline, server.log
+        time.sleep(0.01)
+    (line,) = map(json.loads, found)
     assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/models", 200)
 
 
