@@ -11,6 +11,7 @@ from PIL import Image
 
 from foveal.errors import BadImage
 from foveal.imaging.decode import MAX_PIXELS, Decoded, DecodeTarget, decode, from_pillow
+from foveal.imaging.formats import check_size
 
 ImageSource = (
     bytes | bytearray | memoryview | os.PathLike[str] | str | IO[bytes] | Image.Image | npt.NDArray[np.uint8] | Decoded
@@ -25,17 +26,19 @@ def load(source: ImageSource, *, target_hw: DecodeTarget = None, max_pixels: int
             reads from a file; its EXIF orientation is applied), or an array (height, width, 3) uint8 RGB. A file object
             is read from where it stands, and put back there where it can seek.
         target_hw: as for `decode`; only encoded images can be decoded at a reduced size.
-        max_pixels: limit on width x height of encoded images.
+        max_pixels: limit on width x height.
 
     Raises:
-        BadImage: it cannot be read or decoded, or it is none of these.
+        BadImage: it cannot be read or decoded, or it is none of these. ImageTooLarge: over the limit.
     """
     if isinstance(source, Decoded):
         return source
     if isinstance(source, np.ndarray):
-        return Decoded.of_array(source)
+        decoded = Decoded.of_array(source)
+        check_size(decoded.image_hw, max_pixels)
+        return decoded
     if isinstance(source, Image.Image):
-        return from_pillow(source)
+        return from_pillow(source, max_pixels=max_pixels)
     return decode(_encoded(source), target_hw=target_hw, max_pixels=max_pixels)
 
 

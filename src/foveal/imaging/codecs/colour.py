@@ -1,0 +1,77 @@
+"""Colour management: pixels with an embedded ICC profile -> sRGB, by Pillow's littleCMS, the same wherever we decode.
+
+The profile's perceptual intent without black point compensation is used, which is `tificc`'s default and what Chrome
+does; for the matrix profiles of cameras and screens (Display P3, Adobe RGB, ProPhoto) all intents are the same. What
+cannot be used is ignored, as browsers do: damaged profiles, profiles over `MAX_PROFILE_BYTES`, and those of another
+colour space than the pixels'.
+"""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from PIL import Image, ImageCms
+
+from foveal.imaging.codecs.encoded import UInt8Array, strips
+
+MAX_PROFILE_BYTES = 4_000_000  # those of printing presses reach 3 MB
+_CACHED = 8  # transforms: of most streams all images have the same profile
+_IDENTITY = 1  # a profile that moves no value further than this is sRGB under another name
+
+_SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
+_CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")  # input, display, output, colour space
+
+
+def array_to_srgb(rgb: UInt8Array, profile: bytes, *, grey: bool) -> None:
+    """Convert pixels in place; `grey`: three equal channels, whose profile is one of grey values."""
+    if (transform := to_srgb(profile, "L" if grey else "RGB")) is None:
+        return
+    if grey:
+        table = np.asarray(transform.apply(Image.fromarray(np.arange(256, dtype=np.uint8)[None])))
+        cv2.LUT(rgb, table, rgb)
+        return
+    for rows in strips((rgb.shape[0], rgb.shape[1])):
+        rgb[rows] = np.asarray(transform.apply_in_place(Image.fromarray(rgb[rows])))
+
+
+def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """The transform from images of a Pillow mode (RGB, L, CMYK, LAB) to RGB; None: there is nothing to convert.
+
+    Args:
+        profile: an ICC profile, possibly hostile; empty: none.
+        mode: of the pixels; LAB has its meaning without a profile.
+    """
+    if mode == "LAB":
+        return _lab()
+    if mode not in _SPACES or not 128 < len(profile) <= MAX_PROFILE_BYTES:
+        return None
+    if profile[16:20] != _SPACES[mode] or profile[12:16] not in _CLASSES:
+        return None
+    return _transform(profile, mode)
+
+
+@lru_cache(maxsize=_CACHED)
+def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    try:
+        source = ImageCms.ImageCmsProfile(ImageCms.core.profile_frombytes(profile))
+        transform = ImageCms.ImageCmsTransform(source, _srgb(), mode, "RGB", ImageCms.Intent.PERCEPTUAL)
+        ramp = np.arange(0, 256, 17, dtype=np.uint8)
+        if mode == "L":
+            probe = Image.fromarray(ramp[None])
+        else:
+            probe = Image.merge(mode, [Image.fromarray(c.reshape(16, -1)) for c in np.meshgrid(*[ramp] * len(mode))])
+        moved = np.asarray(transform.apply(probe)).astype(np.int16) - np.asarray(probe.convert("RGB"))
+    except Exception:  # damaged metadata never costs the image
+        return None
+    return transform if np.abs(moved).max() > _IDENTITY else None
+
+
+@lru_cache(maxsize=1)
+def _lab() -> ImageCms.ImageCmsTransform:
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+    return ImageCms.ImageCmsTransform(lab, _srgb(), "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
+
+
+@lru_cache(maxsize=1)
+def _srgb() -> ImageCms.ImageCmsProfile:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))

@@ -1,0 +1,193 @@
+"""Pillow images of any mode -> RGB pixels (`rgb_of`), and the formats that need no more than that: GIF, BMP, AVIF."""
+
+import io
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+import cv2
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from foveal.errors import BadImage, FovealError, ImageTooLarge, UnsupportedImage
+from foveal.imaging.codecs import colour
+from foveal.imaging.codecs.encoded import EncodedImage, SizeHW, UInt8Array, at_most, exif_orientation, strips
+
+MAX_GIF_STEPS = 16_384  # blocks and sub-blocks before the first frame
+
+_BMP_RUN_LENGTHS = (1, 2)  # BI_RLE8, BI_RLE4
+_Kind = TypeVar("_Kind", bound=EncodedImage)
+
+
+def open_image(data: bytes, format_name: str) -> Image.Image:
+    """Open a file of a known format with Pillow, unloaded.
+
+    Raises:
+        BadImage: its header is damaged. ImageTooLarge: far too many pixels.
+    """
+    try:
+        return Image.open(io.BytesIO(data), formats=[format_name])
+    except Image.DecompressionBombError:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        raise ImageTooLarge(f"expected at most {limit} pixels, the header states more") from None
+    except FovealError:
+        raise
+    except Exception as error:  # Pillow's parsers raise a dozen types on hostile bytes; all mean the same to a caller
+        # "cannot identify" would go on with an object's address: the same bytes must give the same words
+        why = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
+        raise BadImage(f"the header of this {format_name} file is damaged{why}") from None
+
+
+def load(opened: Image.Image, format_name: str) -> None:
+    """Decode. Raises BadImage on damage."""
+    try:
+        opened.load()
+    except Image.DecompressionBombError:
+        raise ImageTooLarge(f"this {format_name} file has more pixels than its header states") from None
+    except Exception as error:  # see open_image
+        raise BadImage(f"this {format_name} file is truncated or corrupt: {error}") from None
+
+
+def rgb_of(opened: Image.Image, profile: bytes, format_name: str) -> UInt8Array:
+    """A loaded Pillow image of any mode -> HWC uint8 sRGB, in strips: memory is the image's and the result's alone.
+
+    Raises:
+        UnsupportedImage: its samples have 32 bits. BadImage: it cannot be converted.
+    """
+    if opened.mode in ("I", "F"):
+        raise UnsupportedImage(f"expected 8 or 16 bits a sample, got 32 (Pillow mode {opened.mode}): not supported")
+    base = {"1": "L", "LA": "L", "La": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(opened.mode, "RGB")
+    if opened.mode.startswith("I;16"):
+        base = "L"
+    transform = colour.to_srgb(profile, base)
+    width, height = opened.size
+    rgb = np.empty((height, width, 3), np.uint8)
+    try:
+        for rows in strips((height, width)):
+            strip = opened.crop((0, rows.start, width, rows.stop))
+            strip.info = opened.info  # a transparent colour is stated there
+            rgb[rows] = _strip_rgb(strip, base, transform, transparent=opened.has_transparency_data)
+    except Exception as error:  # see open_image
+        raise BadImage(f"this {format_name} image cannot be converted to RGB: {error}") from None
+    return rgb
+
+
+def _strip_rgb(
+    strip: Image.Image, base: str, transform: ImageCms.ImageCmsTransform | None, *, transparent: bool
+) -> UInt8Array:
+    """One strip; `base`: the mode of its colours without transparency."""
+    alpha = None
+    if strip.mode.startswith("I;16"):
+        deep = np.asarray(strip).astype(np.uint16)
+        if transparent:
+            alpha = np.where(deep == strip.info["transparency"], 0, 255).astype(np.uint8)
+        strip = Image.fromarray((deep >> 8).astype(np.uint8))
+    elif transparent:
+        strip = strip.convert("RGBA" if base == "RGB" or strip.mode == "1" else "LA")
+        alpha = np.asarray(strip.getchannel("A"))
+        base = "RGB" if strip.mode == "RGBA" else "L"
+    colours = strip.convert(base)
+    rgb = np.asarray(transform.apply(colours) if transform else colours.convert("RGB"))
+    return rgb if alpha is None else over_white(rgb, alpha)
+
+
+def over_white(rgb: UInt8Array, alpha: UInt8Array) -> UInt8Array:
+    """Lay HWC pixels over white by their alpha (H, W)."""
+    opacity = alpha[:, :, None].astype(np.uint16)
+    return ((rgb * opacity + 255 * (255 - opacity) + 127) // 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Gif(EncodedImage):
+    """The first frame of a GIF."""
+
+    format: ClassVar[str] = "GIF"
+
+    def pixels(self, target_hw: SizeHW | None) -> UInt8Array:
+        """See EncodedImage."""
+        return _pixels(self)
+
+
+@dataclass(frozen=True)
+class Bmp(EncodedImage):
+    """A BMP. Pillow's decoder of runs is a loop in Python: those go through OpenCV."""
+
+    format: ClassVar[str] = "BMP"
+    run_lengths: bool = False
+
+    def pixels(self, target_hw: SizeHW | None) -> UInt8Array:
+        """See EncodedImage."""
+        return opencv_rgb(self.data, cv2.IMREAD_COLOR_RGB, "BMP") if self.run_lengths else _pixels(self)
+
+
+@dataclass(frozen=True)
+class Avif(EncodedImage):
+    """The first frame of an AVIF."""
+
+    format: ClassVar[str] = "AVIF"
+
+    @property
+    def pixel_bytes(self) -> float:
+        """See EncodedImage."""
+        return 22.0  # planes of up to 16 bits with alpha: 8, of a grid twice; RGBA bytes: 4, Pillow's image: 4
+
+    def pixels(self, target_hw: SizeHW | None) -> UInt8Array:
+        """See EncodedImage."""
+        return _pixels(self)
+
+
+def read_gif(data: bytes) -> Gif:
+    """Header of a GIF."""
+    _bound_gif(data)
+    return _header(Gif, data)
+
+
+def read_bmp(data: bytes) -> Bmp:
+    """Header of a BMP."""
+    opened = open_image(data, "BMP")
+    return Bmp(data, opened.size[::-1], run_lengths=opened.info.get("compression") in _BMP_RUN_LENGTHS)
+
+
+def read_avif(data: bytes) -> Avif:
+    """Header of an AVIF. Its rotation and mirroring are given as an EXIF orientation by Pillow."""
+    return _header(Avif, data)
+
+
+def opencv_rgb(data: bytes, flag: int, format_name: str) -> UInt8Array:
+    """Decode by OpenCV with a flag that gives 8-bit RGB.
+
+    Raises:
+        BadImage: damaged.
+    """
+    try:
+        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), flag | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise BadImage(f"this {format_name} file is corrupt: {error.err}") from None
+    if rgb is None:
+        raise BadImage(f"this {format_name} file is corrupt: the decoder gave no image")
+    return rgb.astype(np.uint8, copy=False)
+
+
+def _header(kind: type[_Kind], data: bytes) -> _Kind:
+    opened = open_image(data, kind.format)
+    orientation = exif_orientation(opened.info.get("exif") or b"")
+    return kind(data, opened.size[::-1], orientation, opened.info.get("icc_profile") or b"")
+
+
+def _pixels(image: EncodedImage) -> UInt8Array:
+    with open_image(image.data, image.format) as opened:
+        load(opened, image.format)
+        return rgb_of(opened, image.profile, image.format)
+
+
+def _bound_gif(data: bytes) -> None:
+    if len(data) < 13:
+        return
+    at, steps = 13 + (3 << (data[10] % 8 + 1) if data[10] & 0x80 else 0), 0  # behind the global palette
+    while at < len(data) and data[at] != ord(","):  # until the first frame
+        extension = data[at] == ord("!")
+        at += 2 if extension else 1  # Pillow passes over what is neither
+        while extension and at < len(data) and data[at]:  # sub-blocks, each behind its size
+            at, steps = at + 1 + data[at], steps + 1
+            at_most(steps, MAX_GIF_STEPS, "GIF blocks before the first frame")
+        at, steps = at + extension, steps + 1
+        at_most(steps, MAX_GIF_STEPS, "GIF blocks before the first frame")

@@ -1,0 +1,95 @@
+"""WebP: a walk over the RIFF chunks; still images are decoded by OpenCV, animations by Pillow."""
+
+import struct
+from dataclasses import dataclass
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from foveal.errors import BadImage
+from foveal.imaging.codecs import colour, pillow
+from foveal.imaging.codecs.encoded import EncodedImage, SizeHW, UInt8Array, at_most, exif_orientation, strips
+
+MAX_CHUNKS = 4096
+
+_ANIMATED, _ALPHA = 0x02, 0x10  # flags of VP8X
+
+
+@dataclass(frozen=True)
+class Webp(EncodedImage):
+    """A WebP; of an animation the first frame."""
+
+    format: ClassVar[str] = "WEBP"
+    animated: bool = False
+
+    @property
+    def pixel_bytes(self) -> float:
+        """See EncodedImage."""
+        return 18.0 if self.animated else 9.0
+
+    def pixels(self, target_hw: SizeHW | None) -> UInt8Array:
+        """See EncodedImage."""
+        if self.animated:
+            with pillow.open_image(self.data, "WEBP") as opened:
+                pillow.load(opened, "WEBP")
+                return pillow.rgb_of(opened, self.profile, "WEBP")
+        try:
+            bgr = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error as error:
+            raise BadImage(f"this WEBP file is truncated or corrupt: {error.err}") from None
+        if bgr is None or bgr.dtype != np.uint8 or bgr.shape[:2] != self.stored_hw:
+            raise BadImage("this WEBP file is truncated or corrupt: the decoder gave no image")
+        return self._rgb(bgr)
+
+    def _rgb(self, bgr: UInt8Array) -> UInt8Array:
+        rgb = np.empty((*self.stored_hw, 3), np.uint8)
+        for rows in strips(self.stored_hw):
+            part = rgb[rows]
+            cv2.cvtColor(bgr[rows], cv2.COLOR_BGRA2RGB if bgr.shape[2] == 4 else cv2.COLOR_BGR2RGB, dst=part)
+            colour.array_to_srgb(part, self.profile, grey=False)
+            if bgr.shape[2] == 4:
+                part[:] = pillow.over_white(part, bgr[rows, :, 3])
+        return rgb
+
+
+def read(data: bytes) -> Webp:
+    """Header of a WebP.
+
+    Raises:
+        BadImage: damaged, or too many chunks.
+    """
+    found: dict[bytes, bytes] = {}
+    at, count = 12, 0
+    while at + 8 <= len(data):
+        kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if kind in (b"VP8X", b"VP8 ", b"VP8L", b"ICCP", b"EXIF"):
+            found.setdefault(kind, data[at + 8 : at + 8 + (length if kind in (b"ICCP", b"EXIF") else 10)])
+        at, count = at + 8 + length + length % 2, count + 1
+        at_most(count, MAX_CHUNKS, "WebP chunks")
+    try:
+        stored_hw, flags = _size(found)
+    except (struct.error, IndexError):
+        raise BadImage("the header of this WEBP file is damaged") from None
+    return Webp(
+        data,
+        stored_hw,
+        exif_orientation(found.get(b"EXIF", b"")),
+        found.get(b"ICCP", b""),
+        animated=bool(flags & _ANIMATED),
+    )
+
+
+def _size(found: dict[bytes, bytes]) -> tuple[SizeHW, int]:
+    """(height, width) and VP8X' flags."""
+    if b"VP8X" in found:
+        head = found[b"VP8X"]
+        width, height = (1 + int.from_bytes(head[at : at + 3], "little") for at in (4, 7))
+        return (height, width), head[0]
+    if b"VP8L" in found:
+        (packed,) = struct.unpack_from("<I", found[b"VP8L"], 1)
+        return (1 + (packed >> 14 & 0x3FFF), 1 + (packed & 0x3FFF)), 0
+    if b"VP8 " in found:
+        width, height = struct.unpack_from("<HH", found[b"VP8 "], 6)
+        return (height & 0x3FFF, width & 0x3FFF), 0
+    raise BadImage("the header of this WEBP file is damaged: expected a VP8 chunk")
