@@ -37,7 +37,7 @@ def bench(
     A package is measured in this process, without HTTP, at several numbers of threads and batch sizes, and the best
     settings are recommended. Run it while the machine is otherwise idle, for a service preferably on another machine.
     """
-    from foveal.batch.sources import expand
+    from foveal.batch.inputs import expand
 
     load_before = os.getloadavg()[0]
     data = [source.read() for source in expand(images)]

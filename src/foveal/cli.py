@@ -3,27 +3,35 @@
 `foveal --help` therefore never imports NumPy, ONNX Runtime or torch (a test holds that).
 """
 
+import errno
 import importlib
+import io
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import typer
 
 from foveal import __version__
-from foveal.errors import FovealError, GoldenMismatch, ParityFailure
+from foveal.errors import BadOutput, FovealError, GoldenMismatch, ParityFailure
+from foveal.extras import expect_libraries, naming_extras
+from foveal.terminal import printable, say
+
+TRAINING = ("torch", "torchvision", "lightning", "matplotlib", "onnx", "onnxscript", "onnxruntime")
+SERVING = ("bentoml", "httptools", "prometheus_client", "pydantic_settings", "python_multipart", "starlette")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: where its function lives, what it is for, and the extra that it needs."""
+    """A command: where its function lives, what it is for, and what it needs beside the core."""
 
     where: str  # "module:function"
     summary: str
-    extra: str | None = None  # named when its import fails
+    extra: str = ""  # named when an import fails that no extra has by name
+    needs: tuple[str, ...] = ()  # libraries that must be there from the start; hours of work may stand before their use
 
 
 COMMANDS: dict[str, Command] = {
@@ -35,45 +43,83 @@ COMMANDS: dict[str, Command] = {
     ),
     "data anchors": Command("foveal.models.commands.anchors:anchors", "Judge, tune and try out anchors.", "train"),
     "models": Command("foveal.commands.models:models", "List the models of the zoo."),
-    "train": Command("foveal.models.commands.train:train", "Fine-tune a network on your images.", "train"),
+    "train": Command("foveal.models.commands.train:train", "Fine-tune a network on your images.", "train", TRAINING),
     "recipe show": Command(
         "foveal.models.commands.recipe:show", "Print a resolved recipe, every field explained.", "train"
     ),
-    "diagnose": Command("foveal.models.commands.diagnose:diagnose", "Six checks before a long training.", "train"),
-    "tune": Command("foveal.models.commands.diagnose:tune", "Search the best recipe, coarse then fine.", "train"),
+    "diagnose": Command(
+        "foveal.models.commands.diagnose:diagnose", "Six checks before a long training.", "train", TRAINING
+    ),
+    "tune": Command(
+        "foveal.models.commands.diagnose:tune",
+        "Search the best recipe, coarse then fine.",
+        "train",
+        (*TRAINING, "optuna"),
+    ),
     "evaluate": Command("foveal.export.commands:evaluate", "Score a package or a training run on a data set.", "train"),
-    "export": Command("foveal.export.commands:export", "Turn a training run into a proved package.", "train"),
-    "ensemble": Command("foveal.export.commands:ensemble", "Serve the mean of several classifiers as one.", "train"),
+    "export": Command("foveal.export.commands:export", "Turn a training run into a proved package.", "train", TRAINING),
+    "ensemble": Command(
+        "foveal.export.commands:ensemble",
+        "Serve the mean of several classifiers as one.",
+        "train",
+        ("onnx", "onnxruntime"),
+    ),
     "verify": Command("foveal.commands.verify:verify", "Prove a model package again, without torch."),
-    "serve": Command("foveal.service.commands:serve", "Serve every model of the zoo over HTTP.", "serve"),
+    "serve": Command(
+        "foveal.service.commands:serve", "Serve every model of the zoo over HTTP.", "serve", (*SERVING, "onnxruntime")
+    ),
     "bench": Command("foveal.service.loadtest.commands:bench", "Find out how much load a service can take.", "serve"),
 }
 NEGATIVE = (ParityFailure, GoldenMismatch)  # the command did its work and the answer is no: exit 1, not 2
 
 
+UsageFault: type[Exception] = typer.BadParameter.__mro__[2]  # click's ClickException; Typer may bring one of its own
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE, errno.EROFS}  # of a place to write to
+
+
 def main() -> None:
     """Entry point of the `foveal` script: exits 0 done, 1 the answer is no (or some images failed), 2 could not run."""
     try:
-        with _extras_named(sys.argv[1:]):
-            build(sys.argv[1:])(prog_name="foveal")
+        code = build(sys.argv[1:])(prog_name="foveal", standalone_mode=False) or 0
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except FovealError as error:
-        typer.echo(f"foveal: {error.title}: {error}", err=True)
-        sys.exit(1 if isinstance(error, NEGATIVE) else 2)
-    except BrokenPipeError:  # `foveal predict … | head` is no fault
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        say(f"{error.title}: {error}")
+        code = 1 if isinstance(error, NEGATIVE) else 2
+    except UsageFault as error:
+        code = _explain(error)
+    except typer.Abort:
+        code = 2
+    except OSError as error:
+        say(f"{_fault_of(error).title}: {_fault_of(error)}")
+        code = 2
+    _close_stdout()
+    sys.exit(code)
 
 
-@contextmanager
-def _extras_named(argv: list[str]) -> Iterator[None]:
-    """A missing library is a line that names the extra, also where a command imports it while it runs."""
+def _explain(error: Any) -> int:
+    """What a wrong command line is told, with the usage; what it quotes may be the name of a file."""
+    text = io.StringIO()
+    error.show(file=text)
+    print(*map(printable, text.getvalue().splitlines()), sep="\n", file=sys.stderr)
+    return int(error.exit_code)
+
+
+def _fault_of(error: OSError) -> FovealError:
+    """A fault of the machine that no command has made its own."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    if error.errno in FULL:
+        return BadOutput(f"{where or 'stdout or a file: '}expected a place that takes everything: {error.strerror}")
+    return FovealError(f"{where}{error.strerror or error}")
+
+
+def _close_stdout() -> None:
+    """What stdout does not take was said already: Python shall not say it again when it ends."""
     try:
-        yield
-    except ModuleNotFoundError as error:
-        extra = next((c.extra for path, c in COMMANDS.items() if argv[: len(path.split())] == path.split()), None)
-        if extra is None or (error.name or "foveal").startswith("foveal"):
-            raise
-        raise FovealError(f"this command needs {error.name!r}: pip install 'foveal[{extra}]'") from None
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def build(argv: list[str]) -> typer.Typer:
@@ -104,9 +150,21 @@ def _group(summary: str) -> typer.Typer:
 
 
 def _load(command: Command) -> Callable[..., Any]:
+    """The function of a command, whose faults are FovealErrors: also a missing library, a full disk, a closed pipe."""
     module, function = command.where.split(":")
-    loaded: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return loaded
+    with naming_extras(command.extra):
+        expect_libraries(command.needs)
+        loaded: Callable[..., Any] = getattr(importlib.import_module(module), function)
+
+    @wraps(loaded)
+    def run(*arguments: Any, **options: Any) -> Any:
+        try:
+            with naming_extras(command.extra):
+                return loaded(*arguments, **options)
+        except OSError as error:
+            raise _fault_of(error) from error
+
+    return run
 
 
 def _not_loaded() -> None:

@@ -22,9 +22,10 @@ import pytest
 
 from foveal.batch import cluster
 from foveal.batch.image_files import ImageFiles
+from foveal.batch.inputs import expand
 from foveal.batch.job import Job, Piece
 from foveal.batch.output import to_file
-from foveal.batch.sources import Source, expand
+from foveal.batch.sources import Source
 from foveal.errors import BadOutput, BadRequest
 from foveal.options import Options
 from foveal.packages.package import ModelPackage

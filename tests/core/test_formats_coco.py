@@ -93,7 +93,7 @@ def test_faults_name_what_was_expected(truth_file: Path, tmp_path: Path) -> None
     spec = detector_manifest(BOXES, input_hw=INPUT_HW, labels=("mauve", "red", "blue")).pipeline
     with pytest.raises(BadData, match=r"got none for \['mauve'\]"):
         CocoResults(spec, Options(), ids)
-    with pytest.raises(BadData, match="expected a COCO data set"):
+    with pytest.raises(BadData, match="expected a text file, got none"):
         CocoIds.read(tmp_path / "nothing.json")
     with pytest.raises(
         BadRequest, match="format 'coco': expected a model of instance-segmentation or object-detection"

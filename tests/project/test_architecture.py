@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PLACES = {"foveal": "src/foveal", "foveal.models": "models", "foveal.export": "export", "foveal.service": "service"}
 STAGES = ("foveal.models", "foveal.export", "foveal.service")
 ORDER = (  # of the core's children: each imports only what stands before it
-    ("errors", "progress"),
+    ("errors", "progress", "terminal", "text_files", "extras"),
     ("imaging",),
     ("results", "options"),
     ("packages",),
@@ -18,7 +18,7 @@ ORDER = (  # of the core's children: each imports only what stands before it
     ("metrics", "synth", "formats"),
     ("inference",),
     ("batch",),
-    ("commands", "cli"),
+    ("commands", "cli", "__main__"),
 )
 ALLOWED = {  # heavy library -> the modules that may import it, by prefix
     "torch": ("foveal.models", "foveal.export"),

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from foveal import __version__
 from foveal.batch.image_files import ImageFiles
 from foveal.batch.local import default_threads, processors, run
 from foveal.batch.sources import Source
@@ -66,10 +67,10 @@ class Job:
 
     def fingerprint(self, sources: Sequence[Source]) -> str:
         """Equal for jobs whose outputs are equal."""
-        digest = hashlib.sha256("\0".join([self.package.digest, repr(self.options), self.format]).encode())
-        digest.update(repr(self.coco_ids).encode())
+        shape = (__version__, self.package.digest, self.options, self.format, self.settings.provider, self.images)
+        digest = hashlib.sha256(repr((*shape, self.coco_ids)).encode(errors="surrogatepass"))
         for source in sources:
-            digest.update(b"\0" + source.name.encode(errors="replace"))
+            digest.update(f"\0{source.name}\0{source.offset}\0{source.size}".encode(errors="surrogatepass"))
         return digest.hexdigest()
 
 

@@ -1,15 +1,19 @@
-"""Sources of a batch job: files, folders, globs, lists of names and tar archives -> named, readable images."""
+"""Sources of a batch job (`Source`): named, readable images."""
 
 import os
-import sys
-import tarfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from glob import glob
-from pathlib import Path
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from foveal.errors import BadImage, BadRequest
-from foveal.imaging.decode import EXTENSIONS
+
+KINDS = (  # of what is no regular file
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe (FIFO)"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
 
 
 @dataclass(frozen=True, slots=True)  # there may be millions of them
@@ -20,39 +24,47 @@ class Source:
     path: str
     offset: int = 0
     size: int | None = None  # None: the whole file
+    place: str = ""  # what image files beside the output are named after; "": the name
 
     def read(self) -> bytes:
         """The encoded bytes.
 
         Raises:
-            BadImage: the file cannot be read.
+            BadImage: the file cannot be read; what is no regular file is refused, since it may never end.
         """
         try:
-            if self.size is None:
-                return Path(self.path).read_bytes()
-            with open(self.path, "rb") as archive:
-                return os.pread(archive.fileno(), self.size, self.offset)
+            # to open a pipe waits for its writer, unless told not to; for a regular file the flag means nothing
+            file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if other := kind_of(os.fstat(file)):
+                    raise BadImage(f"expected an image file, got {other}")
+                return _read(file, self.offset, self.size)
+            finally:
+                os.close(file)
         except OSError as error:
             raise BadImage(f"expected a readable file: {error.strerror}") from None
+        except ValueError as error:  # a null byte
+            raise BadImage(f"expected a readable file: {error}") from None
+
+    def stamp(self) -> str:
+        """Size and time of the last change of the file; "" when there is none."""
+        try:
+            found = os.stat(self.path)
+        except (OSError, ValueError):
+            return ""
+        return f"{found.st_size:x}.{found.st_mtime_ns:x}"
 
 
-def expand(arguments: Sequence[str]) -> list[Source]:
-    """Arguments -> sources, in a stable order.
+def _read(file: int, offset: int, size: int | None) -> bytes:
+    if size is not None:
+        return os.pread(file, size, offset)
+    with open(file, "rb", closefd=False) as opened:
+        return opened.read()
 
-    Each argument is a file, a folder (searched in depth for image extensions, sorted), a glob (sorted), an uncompressed
-    .tar archive (image members, in the archive's order), `@FILE` (one name a line) or `-` (the same from stdin).
 
-    Raises:
-        BadRequest: an argument matches nothing.
-    """
-    sources: list[Source] = []
-    for argument in arguments:
-        found = list(_expand_one(argument))
-        if not found:
-            expected = "expected a file, a folder or archive with images, a list of names or a glob that matches"
-            raise BadRequest(f"{argument}: {expected}, found nothing")
-        sources += found
-    return sources
+def kind_of(found: os.stat_result) -> str:
+    """What a path is when it is no regular file, in words; "" for one."""
+    return next((words for test, words in KINDS if test(found.st_mode)), "")
 
 
 def shard(sources: Sequence[Source], which: str) -> list[Source]:
@@ -67,40 +79,25 @@ def shard(sources: Sequence[Source], which: str) -> list[Source]:
     return list(sources[int(index) - 1 :: int(count)])
 
 
-def _expand_one(argument: str) -> Iterator[Source]:
-    path = Path(argument)
-    if argument == "-":
-        yield from _listed(sys.stdin.read())
-    elif argument.startswith("@"):
-        yield from _listed(_list_text(argument[1:]))
-    elif path.is_dir():
-        found = (p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS and p.is_file())
-        yield from (Source(name, name) for name in map(str, sorted(found)))
-    elif path.suffix.lower() == ".tar" and path.is_file():
-        yield from _members(argument)
-    elif path.exists():
-        yield Source(argument, argument)
-    else:
-        yield from (Source(name, name) for name in sorted(glob(argument, recursive=True)) if Path(name).is_file())
+def distinct(sources: Sequence[Source]) -> list[Source]:
+    """The same sources, each image with a place of its own: of two with one place the later gets `name~2.png`.
+
+    Archives may hold a name twice, and `/a.png` and `a.png` have one place. The same image given twice keeps its place:
+    what is written there is the same.
+    """
+    owners: dict[str, tuple[str, int]] = {}
+    for source in sources:
+        owners.setdefault(inside(source), (source.path, source.offset))
+    placed = []
+    for source in sources:
+        place, number, image = inside(source), 2, (source.path, source.offset)
+        stem, suffix = os.path.splitext(place)
+        while owners.setdefault(place, image) != image:
+            place, number = f"{stem}~{number}{suffix}", number + 1
+        placed.append(source if number == 2 else replace(source, place=place))
+    return placed
 
 
-def _list_text(name: str) -> str:
-    try:
-        return Path(name).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"@{name}: expected a readable list of file names: {error}") from None
-
-
-def _listed(text: str) -> Iterator[Source]:
-    names = (line.strip() for line in text.splitlines())
-    return (Source(name, name) for name in names if name)
-
-
-def _members(archive: str) -> Iterator[Source]:
-    try:
-        with tarfile.open(archive, "r:") as opened:
-            for member in opened:
-                if member.isreg() and member.name.lower().endswith(EXTENSIONS):
-                    yield Source(f"{archive}/{member.name}", archive, member.offset_data, member.size)
-    except tarfile.TarError as error:
-        raise BadRequest(f"{archive}: expected an uncompressed tar archive: {error}") from None
+def inside(source: Source) -> str:
+    """Where a source's image files lie: a path that stays inside a folder, `/a/../b/c.png` -> `a/b/c.png`."""
+    return "/".join(part for part in (source.place or source.name).split("/") if part not in ("", ".", ".."))

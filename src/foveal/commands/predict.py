@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -14,10 +15,10 @@ import typer
 from foveal.commands.parameters import Provider, Zoo
 
 if TYPE_CHECKING:
+    from foveal.batch.inputs import Inputs
     from foveal.batch.job import Job
     from foveal.batch.output import Engine
     from foveal.batch.sources import Source
-    from foveal.batch.tally import Tally
     from foveal.options import Options
     from foveal.packages.package import ModelPackage
 
@@ -25,11 +26,13 @@ Text = str | None  # options of a prediction come as text: foveal.options parses
 Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Files, folders, globs, .tar, @LIST or - (stdin).")]
 Model = Annotated[str, typer.Option(help="NAME, NAME@VERSION or a package folder.")]
 Format = Annotated[str, typer.Option("--format", help="jsonl | csv | coco | parquet")]
-Out = Annotated[Path | None, typer.Option(help="Write here instead of stdout.")]
+Out = Annotated[Path | None, typer.Option(help="A new file instead of stdout.")]
 Overlay = Annotated[Path | None, typer.Option(help="Folder for annotated images (JPEG).")]
 Maps = Annotated[Path | None, typer.Option(help="Folder for PNGs of instance or class ids.")]
 CocoTruth = Annotated[Path | None, typer.Option(help="Format coco: a data set whose ids to use.")]
 Resume = Annotated[bool, typer.Option(help="Continue --out after a kill; nothing lost or doubled.")]
+Overwrite = Annotated[bool, typer.Option(help="Replace --out if it exists.")]
+SummaryFile = Annotated[Path | None, typer.Option("--summary", help="Write the counts here too, as JSON.")]
 Shard = Annotated[str | None, typer.Option(metavar="I/N", help="Only every N-th image, from the I-th.")]
 FailFast = Annotated[bool, typer.Option(help="Stop at the first image that fails.")]
 TopK = Annotated[Text, typer.Option(help="Classification: number of classes, best first.")]
@@ -58,6 +61,8 @@ def predict(
     maps: Maps = None,
     coco_truth: CocoTruth = None,
     resume: Resume = False,
+    overwrite: Overwrite = False,
+    summary: SummaryFile = None,
     shard: Shard = None,
     fail_fast: FailFast = False,
     top_k: TopK = None,
@@ -79,13 +84,12 @@ def predict(
     One entry an image, in input order; a file that cannot be read gives an error line and exit code 1 at the end.
     """
     from foveal.batch.image_files import ImageFiles
+    from foveal.batch.inputs import gather
     from foveal.batch.job import Job
     from foveal.batch.local import default_threads
     from foveal.formats.coco import CocoIds
     from foveal.inference.session import SessionSettings
 
-    _check(format_, out, coco_truth, resume=resume)
-    sources, package = _sources(paths, shard), _package(model, zoo, batch_size)
     given = {
         "top_k": top_k,
         "score_threshold": score_threshold,
@@ -95,6 +99,9 @@ def predict(
         "mask_format": mask_format,
         "tile": tile,
     }
+    to = _Output(out, summary, resume=resume, overwrite=overwrite)
+    _check(format_, to, coco_truth, given)
+    inputs, package = gather(paths), _package(model, zoo, batch_size)
     job = Job(
         package,
         _options(package, given),
@@ -106,26 +113,56 @@ def predict(
         threads=threads or default_threads(),
         fail_fast=fail_fast,
     )
-    _run(job, sources, _engine(job, engine, ray_address, workers), out, resume=resume)
+    job.images.check(package.manifest.task)
+    sources = _sources(job, inputs, shard)
+    _run(job, inputs, sources, _engine(job, engine, ray_address, workers), to)
 
 
-def _check(format_: str, out: Path | None, coco_truth: Path | None, *, resume: bool) -> None:
+@dataclass(frozen=True)
+class _Output:
+    """Where results and counts go."""
+
+    out: Path | None
+    summary: Path | None
+    resume: bool
+    overwrite: bool
+
+
+def _check(format_: str, to: _Output, coco_truth: Path | None, options: Mapping[str, str | None]) -> None:
     """Refuse flags that do not go together, before anything is opened."""
+    from foveal.batch.journal import expect_free
     from foveal.errors import BadRequest, UnknownName
     from foveal.formats import FORMATS
 
     if format_ not in FORMATS:
         raise UnknownName.among("format", format_, FORMATS)
-    if resume and out is None:
-        raise BadRequest("--resume: expected --out FILE beside it; stdout cannot be continued")
+    for name in FORMATS[format_].unused_options:
+        if options[name] is not None:
+            raise BadRequest(f"--{name.replace('_', '-')}: expected a format that it changes, got --format {format_}")
+    if to.resume and to.overwrite:
+        raise BadRequest("--resume, --overwrite: expected one of them, got both")
+    if (to.resume or to.overwrite) and to.out is None:
+        raise BadRequest(f"--{'resume' if to.resume else 'overwrite'}: expected --out FILE beside it, got stdout")
     if coco_truth is not None and format_ != "coco":
         raise BadRequest(f"--coco-truth: expected --format coco, got {format_}")
+    if to.out is not None:
+        expect_free(to.out, resume=to.resume, overwrite=to.overwrite)
 
 
-def _sources(paths: Sequence[str], which: str | None) -> list[Source]:
-    from foveal.batch.sources import expand, shard
+def _sources(job: Job, inputs: Inputs, which: str | None) -> list[Source]:
+    """The images of this process; tells what the inputs hold besides, and which image files bear other names."""
+    from foveal.batch.image_files import renamed
+    from foveal.batch.sources import distinct, shard
+    from foveal.terminal import say
 
-    return expand(paths) if which is None else shard(expand(paths), which)
+    if note := inputs.note():
+        say(note)
+    sources = inputs.sources
+    if job.images:
+        sources = distinct(inputs.sources)  # of all shards together: they may share a folder
+        if others := renamed(inputs.sources, sources):
+            say(f"{len(others)} image files bear other names than their images; the first: {others[0]}")
+    return sources if which is None else shard(sources, which)
 
 
 def _package(model: str, zoo: Path | None, batch_size: int) -> ModelPackage:
@@ -140,18 +177,26 @@ def _package(model: str, zoo: Path | None, batch_size: int) -> ModelPackage:
     return package
 
 
-def _run(job: Job, sources: Sequence[Source], run: Engine, out: Path | None, *, resume: bool) -> None:
+def _run(job: Job, inputs: Inputs, sources: Sequence[Source], run: Engine, to: _Output) -> None:
     """Do the work and say what it came to; exit code 1 when images failed."""
-    from foveal.batch.output import to_file, to_stream
+    from foveal.batch.output import Interrupted, to_file, to_stream, write_summary
+    from foveal.batch.summary import Summary
+    from foveal.terminal import say
 
-    job.images.check(job.package.manifest.task)
-    start = perf_counter()
-    if out is None:
-        tally, skipped = to_stream(job, sources, run, sys.stdout.buffer), 0
-    else:
-        tally, skipped = to_file(job, sources, run, out, resume=resume)
-    for line in _summary(job, tally, skipped, perf_counter() - start):
-        typer.echo(f"foveal: {line}", err=True)
+    start, skipped = perf_counter(), 0
+    try:
+        if to.out is None:
+            tally = to_stream(job, sources, run, sys.stdout.buffer)
+        else:
+            tally, skipped = to_file(job, sources, run, to.out, resume=to.resume, overwrite=to.overwrite)
+    except Interrupted as stopped:
+        say(f"interrupted: {stopped}")
+        raise typer.Exit(130) from None
+    summary = Summary(job.package.manifest.task, tally, skipped, perf_counter() - start, inputs.passed_over)
+    for line in summary.lines():
+        say(line)
+    if to.summary is not None:
+        write_summary(to.summary, summary)
     if tally.failed:
         raise typer.Exit(1)
 
@@ -179,19 +224,3 @@ def _engine(job: Job, name: str, ray_address: str | None, workers: int | None) -
     if ray_address is not None or workers is not None:
         raise BadRequest("--ray-address, --workers: expected --engine ray beside them")
     return partial(job.pieces, job.predictor())
-
-
-def _summary(job: Job, tally: Tally, skipped: int, seconds: float) -> Iterator[str]:
-    """Lines for people: how many, how fast, what failed, what was found."""
-    from foveal.tasks import task_of
-
-    done = tally.images - skipped
-    words = f"{done} image{'' if done == 1 else 's'} in {seconds:.1f} s, {done / seconds:.1f} images/s"
-    yield words + (f"; {skipped} were there already" if skipped else "")
-    if tally.found:
-        what, total = task_of(job.package.manifest.task).summary_title, sum(tally.found.values())
-        ranked = sorted(tally.found.items(), key=lambda item: (-item[1], item[0]))
-        shares = (f"{label} {f'{n:,}' if isinstance(n, int) else f'{n / total:.1%}'}" for label, n in ranked)
-        yield f"{what}: {', '.join(shares)}"
-    if tally.failed:
-        yield f"{tally.failed} of {tally.images} images failed; the first: {tally.first_failure}"

@@ -37,6 +37,11 @@ class Framed(Writer, Protocol):
 class WriterFactory(Protocol):
     """A format: makes a writer for one output."""
 
+    @property
+    def unused_options(self) -> tuple[str, ...]:
+        """Options of a prediction that change nothing in this format."""
+        ...
+
     def __call__(self, spec: PipelineSpec, options: Options) -> Writer:
         """A fresh writer."""
         ...

@@ -7,13 +7,14 @@ the order in which they came (failed ones included, so that numbers follow the i
 import json
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 from foveal.errors import BadData, BadRequest, FovealError
 from foveal.formats.entry import Entry, to_json
 from foveal.options import Options
 from foveal.packages.manifest import PipelineSpec
 from foveal.tasks import TASKS
+from foveal.text_files import read_text
 
 _NOT_YET = -1  # image_id of a row whose image has no number before all lines are there
 
@@ -34,10 +35,10 @@ class CocoIds:
             BadData: not readable, or not a COCO data set.
         """
         try:
-            data = json.loads(path.read_bytes())
+            data = json.loads(read_text(path))
             images = {image["file_name"]: int(image["id"]) for image in data["images"]}
             categories = {category["name"]: int(category["id"]) for category in data["categories"]}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
             raise BadData(f"{path}: expected a COCO data set with images and categories: {error!r}") from None
         return cls(images, categories, str(path))
 
@@ -60,6 +61,7 @@ class CocoResults:
     """Rows of image_id, category_id, bbox (x, y, width, height), score and, with masks, segmentation (RLE)."""
 
     media_type = "application/json"
+    unused_options: ClassVar[tuple[str, ...]] = ("mask_format",)  # pycocotools reads run lengths
 
     def __init__(self, spec: PipelineSpec, options: Options, ids: CocoIds | None = None) -> None:
         self._task = TASKS[spec.task]

@@ -1,8 +1,13 @@
-"""CSV: flat rows for spreadsheets. An image that failed gives one row with its error."""
+"""CSV: flat rows for spreadsheets. An image that failed gives one row with its error.
+
+A spreadsheet takes a cell that begins with = + - @ for a formula and runs it, also one that came in a file's name. Such
+text gets an apostrophe in front, which spreadsheets hide; numbers never do.
+"""
 
 import csv
 import io
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 from foveal.errors import FovealError
 from foveal.formats.entry import Entry
@@ -11,12 +16,14 @@ from foveal.packages.manifest import PipelineSpec
 from foveal.tasks import TASKS
 
 Row = Mapping[str, object]
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what makes a spreadsheet compute, or look past the white space
 
 
 class Csv:
     """The columns are those of the task, behind the image's name and before `error`."""
 
     media_type = "text/csv; charset=utf-8"
+    unused_options: ClassVar[tuple[str, ...]] = ("mask_format",)
 
     def __init__(self, spec: PipelineSpec, options: Options) -> None:
         self._columns = ["image", *TASKS[spec.task].columns, "error"]
@@ -32,6 +39,16 @@ class Csv:
         return self._lines({"image": entry.name, **row} for row in entry.outcome.rows())
 
     def _lines(self, rows: Iterable[Row]) -> bytes:
+        return "".join(map(self._line, rows)).encode(errors="replace")
+
+    def _line(self, row: Row) -> str:
         text = io.StringIO(newline="")
-        csv.DictWriter(text, self._columns, restval="", lineterminator="\n").writerows(rows)
-        return text.getvalue().encode(errors="replace")
+        # the writer quotes what holds a part of its line end: a name may hold either
+        csv.DictWriter(text, self._columns, restval="", lineterminator="\r\n").writerow(_safe(row))
+        return text.getvalue().removesuffix("\r\n") + "\n"
+
+
+def _safe(row: Row) -> Row:
+    return {
+        name: f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for name, cell in row.items()
+    }

@@ -1,6 +1,7 @@
 """Entries (`Entry`): one image's outcome and its JSON object, the same under HTTP's `results` and in jsonl."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,9 @@ from foveal.errors import FovealError
 from foveal.options import Options
 from foveal.results import Result
 from foveal.tasks import TASKS, Task
+
+# delete and C1, then marks of direction, line and paragraph separators, invisible marks; C0 JSON escapes by itself
+_OBEYED = re.compile("[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,14 @@ def entry_object(entry: Entry, task: Task, options: Options) -> dict[str, Any]:
 
 
 def to_json(value: Any) -> bytes:
-    """Compact UTF-8 JSON; NaN and infinity are refused, since JSON has none."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(errors="replace")
+    """Compact UTF-8 JSON; NaN and infinity are refused, since JSON has none.
+
+    Characters that a terminal would obey, or that turn the direction of text, are escaped: names come from outside.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if not text.isascii() or "\x7f" in text:
+        text = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return text.encode(errors="replace")
 
 
 def entry_bytes(entry: Entry, task_name: str, options: Options) -> bytes:

@@ -1,5 +1,7 @@
 """JSON lines: one compact object an image, errors in place."""
 
+from typing import ClassVar
+
 from foveal.formats.entry import Entry, entry_bytes
 from foveal.options import Options
 from foveal.packages.manifest import PipelineSpec
@@ -9,6 +11,7 @@ class JsonLines:
     """Each line is exactly the object that HTTP puts under `results`."""
 
     media_type = "application/jsonl"
+    unused_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, spec: PipelineSpec, options: Options) -> None:
         self._task = spec.task

@@ -6,7 +6,7 @@ the job runs, and the file is made of them at the end. Needs the extra `parquet`
 
 import json
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 from foveal.formats.entry import Entry
 from foveal.formats.jsonl import JsonLines
@@ -22,6 +22,7 @@ class Parquet:
     """JSON lines on the way, one typed table at the end."""
 
     media_type = "application/vnd.apache.parquet"
+    unused_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, spec: PipelineSpec, options: Options) -> None:
         self._lines = JsonLines(spec, options)
