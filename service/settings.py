@@ -82,8 +82,8 @@ class Settings(BaseSettings):
         10, description="seconds in which a client reads 64 kB of its answer, or the rest; else it is disconnected"
     )
     max_connections: Count = Field(
-        2048, description="open connections at most, and half of the descriptors at most (ulimit -n): beyond them the "
-        "oldest without a request is closed"
+        2048, description="open connections at most, and 256 fewer than descriptors (ulimit -n) at most: beyond them "
+        "the one that has waited longest for its client is closed"
     )  # fmt: skip
     drain_s: Annotated[float, Field(ge=0)] = Field(
         2, description="seconds from SIGTERM until the port is closed: /readyz is 503, requests are still answered, "

@@ -4,6 +4,7 @@ import fcntl
 import socket
 import struct
 import termios
+from collections import deque
 from typing import Any
 
 import httptools
@@ -36,7 +37,7 @@ class Connection(HttpToolsProtocol):
         self._table = table
         self.timeout_keep_alive = table.limits.keep_alive_s  # type: ignore[assignment]  # uvicorn allows whole seconds
         self._in_message = self._in_head = False
-        self._head_bytes = 0
+        self._head_bytes = self._framing = self._body_bytes = 0
         self._refused = False
         self._discarded = 0
         self._unsent, self._unsent_since = 0, 0.0
@@ -52,7 +53,10 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """asyncio. While a head is incomplete, no more of it is parsed than it may have."""
+        """asyncio. While a head is incomplete, no more of it is parsed than it may have.
+
+        A body must be the greater part of what it comes in, chunk sizes, their extensions and trailers being the other.
+        """
         left = memoryview(data)
         while left:
             if self._refused:
@@ -63,6 +67,11 @@ class Connection(HttpToolsProtocol):
             left = left[len(piece) :]
             started = self._in_head
             self._feed(piece)
+            if not ahead:
+                self._framing += len(piece)
+                if self._framing > HEAD_BYTES + 2 * self._body_bytes:
+                    self._reset()
+                    return
             if self._in_head and not self._refused:
                 self._head_goes_on(len(piece) if ahead else 0, started)
 
@@ -86,7 +95,7 @@ class Connection(HttpToolsProtocol):
         """httptools."""
         super().on_message_begin()
         self._in_message = self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._framing = self._body_bytes = 0
 
     def on_headers_complete(self) -> None:
         """httptools. The request starts; the last one if the service is about to stop."""
@@ -98,9 +107,15 @@ class Connection(HttpToolsProtocol):
         if self._refused:
             raise ConnectionAbortedError  # ends the parsing
         super().on_headers_complete()
+        self.headers = deque(maxlen=0)  # type: ignore[assignment]  # where trailers go, which nobody reads
         self._table.work(self)
         if self._table.draining or self.parser.should_upgrade():
             self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """httptools."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """httptools."""

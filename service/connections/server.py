@@ -16,6 +16,8 @@ from foveal.service.connections.table import ConnectionTable, Limits
 from foveal.service.errors import RequestError
 from foveal.service.settings import Settings
 
+QUEUE = 2048  # connections that the kernel holds until they are accepted
+ACCEPTED_AT_ONCE = 32  # between two looks at the others: at the limit, a new one is read before it is the oldest
 SAME_CTRL_C_S = 1.0  # a terminal's Ctrl-C reaches this process twice: itself and through its parent
 
 
@@ -37,7 +39,7 @@ class Server(uvicorn.Server):
         """`on_stop` is called at the first signal, in the signal's handler."""
         self._table = ConnectionTable(Limits.of(settings), on_refusal)
         config.http = functools.partial(Connection, table=self._table)  # type: ignore[assignment]
-        config.backlog = self._table.limits.backlog
+        config.backlog = ACCEPTED_AT_ONCE
         super().__init__(config)
         self._drain_s = settings.drain_s
         self._on_stop = on_stop
@@ -55,6 +57,12 @@ class Server(uvicorn.Server):
         elif sig == signal.SIGINT and now - self._signalled_at < SAME_CTRL_C_S:
             return
         super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """asyncio takes one number for both, the length of the kernel's queue and what it accepts at once."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(QUEUE)
 
     async def main_loop(self) -> None:
         """Until the end of draining."""

@@ -11,6 +11,7 @@ from typing import Protocol
 from foveal.service.errors import RequestError
 from foveal.service.settings import Settings
 
+SPARE_DESCRIPTORS = 256  # for packages, logs, pipes, and connections that are just being accepted or closed
 SWEEP_S = 0.5  # interval between two looks at every connection
 
 
@@ -29,30 +30,23 @@ class Peer(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one process's connections: seconds as in `Settings`, number, and length of the listener's queue."""
+    """Limits of one process's connections: seconds as in `Settings`, and their number."""
 
     head_s: float
     keep_alive_s: float
     write_s: float
     connections: int
-    backlog: int
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
-        """The limits of this process, whose soft limit on descriptors is raised if that is allowed.
-
-        A connection takes one descriptor. asyncio accepts a whole queue at once before it looks at any connection; so
-        that this never takes the last descriptor, connections get half of them and the queue a quarter.
-        """
+        """The limits of this process, whose soft limit on descriptors is raised if that is needed and allowed."""
+        number = settings.max_connections
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft != resource.RLIM_INFINITY:
-            wanted = max(soft, 4 * settings.max_connections)
-            soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if soft != resource.RLIM_INFINITY and soft < number + SPARE_DESCRIPTORS:
+            soft = number + SPARE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(number + SPARE_DESCRIPTORS, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            number, backlog = min(settings.max_connections, soft // 2), min(2048, soft // 4)
-        else:
-            number, backlog = settings.max_connections, 2048
-        return cls(settings.head_s, settings.keep_alive_s, settings.write_s, number, backlog)
+            number = max(1, min(number, soft - SPARE_DESCRIPTORS))
+        return cls(settings.head_s, settings.keep_alive_s, settings.write_s, number)
 
 
 class ConnectionTable:

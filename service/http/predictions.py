@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from foveal.errors import FovealError
+from foveal.errors import BadRequest, FovealError
 from foveal.options import Options
 from foveal.service.errors import DeadlineExceeded, NotAcceptable
 from foveal.service.http.body import explained, read_body
@@ -22,6 +22,7 @@ from foveal.service.observability.tracing import Tracing
 from foveal.service.settings import Settings
 from foveal.tasks import TASKS, Task
 
+MAX_PARAMETERS = 64
 ENDPOINTS = {f"/v1/{task.endpoint}": task for task in TASKS.values()}
 
 
@@ -48,10 +49,16 @@ class PredictionEndpoints:
             return
         self._gate.check()
         try:
-            served, _ = self._models.choose(task, scope["query_string"])
+            served, _ = self._choose(task, scope["query_string"])
         except FovealError:
             return
         served.gate.check()
+
+    def _choose(self, task: Task, query: bytes) -> tuple[ServedModel, Options]:
+        """The model and the options of a query. Raises FovealError: there are none."""
+        if query.count(b"&") >= MAX_PARAMETERS:
+            raise BadRequest(f"expected at most {MAX_PARAMETERS} parameters, got more")
+        return self._models.choose(task, query)
 
     async def respond(self, task: Task, request: Request) -> Response:
         """The response to one request.
@@ -61,7 +68,7 @@ class PredictionEndpoints:
         """
         media_type = negotiate(request.headers.get("accept"), MEDIA_TYPES)
         with self._gate.admit():
-            served, options = self._models.choose(task, request.scope["query_string"])
+            served, options = self._choose(task, request.scope["query_string"])
             body = await read_body(request, self._settings)
             async with while_connected(request), self._deadline():
                 declared, uploads = body.media_type, await body.uploads(self._settings.max_images)

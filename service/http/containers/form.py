@@ -1,10 +1,12 @@
-"""`multipart/form-data` (`parse`): parts named image, images, file or files, with or without brackets -> uploads."""
+"""`multipart/form-data` (`parse`): parts named image, images, file or files, with or without brackets -> uploads.
+
+The parts are found by searching the whole body for the boundary. A parser of streams, which looks at single bytes, can
+be made to look at each one of millions.
+"""
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
-from python_multipart import MultipartParser
-from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
 from foveal.errors import BadRequest
@@ -12,12 +14,19 @@ from foveal.options import OPTIONS
 from foveal.service.http.containers.limits import at_least_one, clean_name, too_many
 from foveal.service.inference.served_model import Upload
 
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
-
 PARAMETERS = frozenset({"model", *OPTIONS})
-MAX_PADDING = 80  # bytes of blanks behind a boundary
+MAX_BOUNDARY = 256  # bytes; RFC 2046 allows 70
+MAX_PADDING = 80  # blanks behind a boundary
+MAX_HEAD = 8192  # bytes of a part's header
+SEARCH_STEP = 1 << 20  # bytes searched at a time: other threads run in between
 _IMAGE_FIELD = re.compile(r"(image|file)s?(\[\d*\])?", re.ASCII)
+
+
+class _Fault(BadRequest):
+    """The form is malformed; the message says how."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"multipart/form-data: {detail}")
 
 
 def parse(content: bytes, boundary: bytes, max_images: int) -> list[Upload]:
@@ -26,17 +35,14 @@ def parse(content: bytes, boundary: bytes, max_images: int) -> list[Upload]:
     Raises:
         BadRequest: malformed, or a part of another name. BodyTooLarge: more than `max_images`.
     """
-    if not boundary:
-        raise BadRequest("multipart/form-data: expected a boundary, got none")
-    _check_boundaries(content, b"\r\n--" + boundary, max_images)
-    form = _Form(max_images)
-    try:
-        MultipartParser(boundary, form.callbacks()).write(content)
-    except FormParserError as error:
-        raise BadRequest(f"multipart/form-data: {error}") from None
-    if not form.finished:
-        raise BadRequest("multipart/form-data: expected a closing boundary, got the end of the body")
-    return at_least_one(form.uploads, "a part named 'image'")
+    if not 0 < len(boundary) <= MAX_BOUNDARY:
+        raise _Fault(f"expected a boundary of 1 to {MAX_BOUNDARY} bytes, got {len(boundary)}")
+    uploads = []
+    for start, end in _parts(content, b"\r\n--" + boundary):
+        if len(uploads) == max_images:
+            raise too_many(max_images)
+        uploads.append(_upload(content, start, end))
+    return at_least_one(uploads, "a part named 'image'")
 
 
 def place_of(parameter: str) -> str:
@@ -44,71 +50,61 @@ def place_of(parameter: str) -> str:
     return f"parameter {parameter!r} belongs in the query string: ?{parameter}=VALUE"
 
 
-def _check_boundaries(content: bytes, delimiter: bytes, max_images: int) -> None:
-    """Check their number and that each ends its line, so that the parser, in Python, has little to do."""
-    at = -1
-    for _ in range(max_images + 1):
-        at = content.find(delimiter, at + 1)
-        if at < 0:
+def _parts(content: bytes, delimiter: bytes) -> Iterator[tuple[int, int]]:
+    """Start and end of each part: all between two delimiters. What is before the first or after the last is ignored."""
+    first = delimiter[2:]  # a body may begin with it
+    found = 0 if content.startswith(first) else _find(content, delimiter, 0) + 2
+    behind = found + len(first)
+    start = None
+    while found >= 2 or start is None:
+        if found == 1:
+            raise _Fault("expected the boundary of the Content-Type header, got none in the body")
+        if start is not None:
+            yield start, found - 2
+        if content.startswith(b"--", behind):
             return
-        start = at + len(delimiter)
-        behind = content[start : start + MAX_PADDING].lstrip(b" \t")
-        if behind.startswith(b"--"):
-            return
-        if not behind.startswith(b"\r"):
-            raise BadRequest("multipart/form-data: expected the end of the line after a boundary, got more")
-    raise too_many(max_images)
+        start = _line_end(content, behind)
+        found = _find(content, delimiter, start - 2) + 2  # an empty part shares the line end
+        behind = found + len(first)
+    raise _Fault("expected a closing boundary, got the end of the body")
 
 
-class _Form:
-    """Uploads of a multipart form, collected from the events of python-multipart."""
+def _find(content: bytes, delimiter: bytes, start: int) -> int:
+    """As bytes.find."""
+    for step in range(start, len(content), SEARCH_STEP):
+        found = content.find(delimiter, step, step + SEARCH_STEP + len(delimiter) - 1)
+        if found >= 0:
+            return found
+    return -1
 
-    def __init__(self, max_images: int) -> None:
-        self.uploads: list[Upload] = []
-        self.finished = False
-        self._max_images = max_images
-        self._begin()
 
-    def callbacks(self) -> "MultipartCallbacks":
-        """Handlers of the parser's events."""
-        return {
-            "on_part_begin": self._begin,
-            "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
-            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
-            "on_header_end": self._header,
-            "on_headers_finished": self._headers,
-            "on_part_data": lambda data, start, end: self._data.append(data[start:end]),
-            "on_part_end": self._end,
-            "on_end": self._finish,
-        }
+def _line_end(content: bytes, at: int) -> int:
+    """Where the next line starts; a boundary's line has nothing but blanks behind it."""
+    rest = content[at : at + MAX_PADDING]
+    blanks = len(rest) - len(rest.lstrip(b" \t"))
+    if not rest.startswith(b"\r\n", blanks):
+        raise _Fault("expected the end of the line after a boundary, got more")
+    return at + blanks + 2
 
-    def _begin(self) -> None:
-        self._disposition = b""
-        self._filename: str | None = None
-        self._data: list[bytes] = []
-        self._field, self._value = bytearray(), bytearray()
 
-    def _header(self) -> None:
-        if bytes(self._field).strip().lower() == b"content-disposition":
-            self._disposition = bytes(self._value)
-        self._field, self._value = bytearray(), bytearray()
-
-    def _headers(self) -> None:
-        _, parameters = parse_options_header(self._disposition.decode("latin-1"))
-        field = clean_name(parameters.get(b"name", b"").decode(errors="replace"))
-        if field in PARAMETERS:
-            raise BadRequest(f"multipart/form-data: expected images only; {place_of(field)}")
-        if not _IMAGE_FIELD.fullmatch(field):
-            raise BadRequest(
-                f"multipart/form-data: expected parts named 'image', 'file' or 'files[]', got {field[:80]!r}"
-            )
-        if len(self.uploads) >= self._max_images:
-            raise too_many(self._max_images)
-        filename = parameters.get(b"filename")
-        self._filename = None if filename is None else clean_name(filename.decode(errors="replace"))
-
-    def _end(self) -> None:
-        self.uploads.append(Upload(self._filename, b"".join(self._data)))
-
-    def _finish(self) -> None:
-        self.finished = True
+def _upload(content: bytes, start: int, end: int) -> Upload:
+    """The image of a part: its header, an empty line, its bytes."""
+    if content.startswith(b"\r\n", start):
+        head_end = start - 2
+    else:
+        head_end = content.find(b"\r\n\r\n", start, min(end, start + MAX_HEAD))
+    if head_end < 0:
+        raise _Fault(f"expected a part's header of at most {MAX_HEAD} bytes and an empty line, got none")
+    parameters: dict[bytes, bytes] = {}
+    for line in content[start : max(start, head_end)].split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-disposition":
+            _, parameters = parse_options_header(value.decode("latin-1"))
+    field = clean_name(parameters.get(b"name", b"").decode(errors="replace"))
+    if field in PARAMETERS:
+        raise _Fault(f"expected images only; {place_of(field)}")
+    if not _IMAGE_FIELD.fullmatch(field):
+        raise _Fault(f"expected parts named 'image', 'file' or 'files[]', got {field[:80]!r}")
+    filename = parameters.get(b"filename")
+    name = None if filename is None else clean_name(filename.decode(errors="replace"))
+    return Upload(name, content[head_end + 4 : end])
