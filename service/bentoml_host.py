@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from foveal.service.application import Application
 
 PROBES = ("/livez", "/readyz", "/healthz")
-STOPPING = threading.Event()  # set in a worker that was told to stop
+STOPPING = threading.Event()  # set in a worker that is to stop
 CHECK_S = 0.2  # interval of the check for dead workers; BentoML's own is 10
 
 

@@ -175,13 +175,13 @@ class Connection(HttpToolsProtocol):
             self._reset()
 
     def _reset(self) -> None:
-        """Close at once; the kernel forgets its unsent bytes too."""
+        """Close at once; the operating system drops its unsent bytes too."""
         connection = self.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
 
 def _queued(connection: Any) -> int:
-    """Bytes in the kernel's queue that the client has not acknowledged."""
+    """Bytes in the operating system's queue that the client has not acknowledged."""
     (queued,) = struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
     return int(queued)

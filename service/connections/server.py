@@ -16,7 +16,7 @@ from foveal.service.connections.table import ConnectionTable, Limits
 from foveal.service.errors import RequestError
 from foveal.service.settings import Settings
 
-QUEUE = 2048  # connections that the kernel holds until they are accepted
+QUEUE = 2048  # connections that wait to be accepted
 ACCEPTED_AT_ONCE = 32  # between two looks at the others: at the limit, a new one is read before it is the oldest
 SAME_CTRL_C_S = 1.0  # a terminal's Ctrl-C reaches this process twice: itself and through its parent
 
@@ -59,7 +59,7 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """asyncio takes one number for both, the length of the kernel's queue and what it accepts at once."""
+        """asyncio takes one number for both, the length of the queue and what it accepts at once."""
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(QUEUE)

@@ -43,7 +43,9 @@ class Limits:
         number = settings.max_connections
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft != resource.RLIM_INFINITY and soft < number + SPARE_DESCRIPTORS:
-            soft = number + SPARE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(number + SPARE_DESCRIPTORS, hard)
+            soft = (
+                number + SPARE_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(number + SPARE_DESCRIPTORS, hard)
+            )
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             number = max(1, min(number, soft - SPARE_DESCRIPTORS))
         return cls(settings.head_s, settings.keep_alive_s, settings.write_s, number)
@@ -53,7 +55,7 @@ class ConnectionTable:
     """The connections of one process. For the event loop's thread."""
 
     def __init__(self, limits: Limits, on_refusal: Callable[[RequestError], None]) -> None:
-        """`on_refusal` is told each error that is answered without the application."""
+        """`on_refusal` is called with each error that is answered without the application."""
         self.limits = limits
         self.on_refusal = on_refusal
         self.draining = False  # every answer is the last of its connection
