@@ -172,6 +172,7 @@ class Connection(HttpToolsProtocol):
         if not unsent or not self._unsent or unsent <= self._unsent - WRITE_STEP:
             self._unsent, self._unsent_since = unsent, now
         elif now - self._unsent_since > self._table.limits.write_s:
+            self._table.unread = True
             self._reset()
 
     def _reset(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import resource
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
@@ -58,6 +59,7 @@ class ConnectionTable:
         """`on_refusal` is called with each error that is answered without the application."""
         self.limits = limits
         self.on_refusal = on_refusal
+        self.unread = False  # an answer was dropped unread since the last look
         self.draining = False  # every answer is the last of its connection
         self._open: set[Peer] = set()
         self._waiting: OrderedDict[Peer, float] = OrderedDict()  # -> deadline; the longest waiting first
@@ -105,3 +107,14 @@ class ConnectionTable:
                 peer.close()
             for peer in list(self._open):
                 peer.check_written(now)
+            if self.unread:
+                self.unread = False
+                await asyncio.sleep(SWEEP_S)  # until the connections have let go of their bytes
+                await asyncio.to_thread(_return_memory)
+
+
+def _return_memory() -> None:
+    """Give free memory back to the operating system; glibc keeps it, other C libraries have no such function."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

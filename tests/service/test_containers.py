@@ -13,6 +13,7 @@ from foveal.service.http.containers.hints import CURL_DEFAULT, hint
 from tests.helpers.packages import png
 
 DATA = bytes(range(256)) * 3 + b"\xff"
+RAW_JSON = '{"images":[{"base64":"TEXT"}]}'  # line breaks and all
 TEXT = base64.b64encode(DATA)
 
 
@@ -33,7 +34,7 @@ TEXT = base64.b64encode(DATA)
 )
 def test_base64_as_clients_write_it(text: bytes) -> None:
     assert base64_text.decode(text) == DATA
-    for body in (json.dumps({"images": [{"base64": text.decode()}]}), '{"images":[{"base64":"%s"}]}' % text.decode()):
+    for body in (json.dumps({"images": [{"base64": text.decode()}]}), RAW_JSON.replace("TEXT", text.decode())):
         assert json_body.parse(body.encode(), 1)[0].data == DATA
 
 
