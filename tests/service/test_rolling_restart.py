@@ -54,6 +54,7 @@ class Clients:
                 connection.close()
             self.statuses[outcome] = self.statuses.get(outcome, 0) + 1
             time.sleep(0.01)
+        connection.close()
 
     def __enter__(self) -> "Clients":
         for thread in self._threads:

@@ -17,6 +17,7 @@ from foveal.service.inference.served_model import Upload
 PARAMETERS = frozenset({"model", *OPTIONS})
 MAX_BOUNDARY = 256  # bytes; RFC 2046 allows 70
 MAX_PADDING = 80  # blanks behind a boundary
+MAX_FIELDS = 16  # of a part's header
 MAX_HEAD = 8192  # bytes of a part's header
 SEARCH_STEP = 1 << 20  # bytes searched at a time: other threads run in between
 _IMAGE_FIELD = re.compile(r"(image|file)s?(\[\d*\])?", re.ASCII)
@@ -37,7 +38,7 @@ def parse(content: bytes, boundary: bytes, max_images: int) -> list[Upload]:
     """
     if not 0 < len(boundary) <= MAX_BOUNDARY:
         raise _Fault(f"expected a boundary of 1 to {MAX_BOUNDARY} bytes, got {len(boundary)}")
-    uploads = []
+    uploads: list[Upload] = []
     for start, end in _parts(content, b"\r\n--" + boundary):
         if len(uploads) == max_images:
             raise too_many(max_images)
@@ -96,9 +97,12 @@ def _upload(content: bytes, start: int, end: int) -> Upload:
     if head_end < 0:
         raise _Fault(f"expected a part's header of at most {MAX_HEAD} bytes and an empty line, got none")
     parameters: dict[bytes, bytes] = {}
-    for line in content[start : max(start, head_end)].split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.strip().lower() == b"content-disposition":
+    lines = content[start : max(start, head_end)].split(b"\r\n")
+    if len(lines) > MAX_FIELDS:
+        raise _Fault(f"expected at most {MAX_FIELDS} header fields in a part, got {len(lines)}")
+    for line in lines:
+        key, _, value = line.partition(b":")
+        if key.strip().lower() == b"content-disposition":
             _, parameters = parse_options_header(value.decode("latin-1"))
     field = clean_name(parameters.get(b"name", b"").decode(errors="replace"))
     if field in PARAMETERS:
