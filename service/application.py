@@ -111,7 +111,7 @@ def _with_cors(app: ASGIApp, origins: tuple[str, ...]) -> ASGIApp:
         app,
         allow_origins=origins,
         allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "x-request-id"],
+        allow_headers=["authorization", "x-request-id", "traceparent", "tracestate", "baggage"],
         expose_headers=["server-timing", "x-foveal-provider", "x-request-id", "retry-after"],
     )
 

@@ -13,7 +13,9 @@ import functools
 import gc
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from typing import TYPE_CHECKING, Any
 
 import bentoml
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from foveal.service.application import Application
 
 PROBES = ("/livez", "/readyz", "/healthz")
+STOPPING = threading.Event()  # set in a worker that is to stop
 CHECK_S = 0.2  # interval of the check for dead workers; BentoML's own is 10
 
 
@@ -48,6 +51,7 @@ class DirectService(bentoml.Service[Any]):  # type: ignore[misc]
         """The worker's ASGI application."""
         bento: ASGIApp = super().to_asgi(is_main=is_main)
         direct = application()
+        _adjust_uvicorn(direct)
 
         async def entry(scope: Scope, receive: Receive, send: Send) -> None:
             probe = scope["type"] == "http" and scope["path"] in PROBES and scope["method"] in ("GET", "HEAD")
@@ -88,14 +92,15 @@ class Foveal:
         from starlette.exceptions import HTTPException
 
         from foveal.formats import to_json
-        from foveal.service.errors import MEDIA_TYPE, NotReady, problem
+        from foveal.service.errors import MEDIA_TYPE, NotReady, problem, without_folders
 
         try:
+            if STOPPING.is_set():
+                raise NotReady("the service is stopping", 5)
             application().models.check_ready()
         except NotReady as error:
-            raise HTTPException(
-                error.status, to_json(problem(error)).decode(), error.headers | {"content-type": MEDIA_TYPE}
-            ) from None
+            shown = to_json(problem(error) | {"detail": without_folders(str(error))}).decode()
+            raise HTTPException(error.status, shown, error.headers | {"content-type": MEDIA_TYPE}) from None
         return True
 
 
@@ -113,21 +118,47 @@ def run(address: str, port: int) -> None:
         shutil.rmtree(home, ignore_errors=True)
 
 
+def _adjust_uvicorn(served: Application) -> None:
+    """Give BentoML, which creates the worker's server after its ASGI application, our own server."""
+    import uvicorn
+
+    from foveal.service.connections.server import Server
+
+    uvicorn.Server = functools.partial(  # type: ignore[assignment,misc]
+        Server, settings=served.settings, on_stop=STOPPING.set, on_refusal=served.metrics.rejected
+    )
+
+
 def _adjust_circus() -> None:
     """Set what BentoML does not pass on to circus, the supervisor of its workers, in this process.
 
+    - At the end, its own copy of the port is closed first, or connections would wait in it that nobody accepts; and
+      the workers learn whether it was Ctrl-C, after which they do not drain.
     - SIGHUP means a reload of the zoo: it is passed on to the workers, which circus would otherwise replace.
     - Dead workers are looked for every CHECK_S.
     """
     from bentoml._internal.utils import circus as bentoml_circus
     from circus.arbiter import Arbiter
+    from circus.sighandler import SysHandler
     from circus.watcher import Watcher
 
+    SysHandler.handle_term = functools.partialmethod(_stop, signal.SIGTERM)
+    SysHandler.handle_int = functools.partialmethod(_stop, signal.SIGINT)
     Watcher.__init__ = functools.partialmethod(Watcher.__init__, send_hup=True)
     Arbiter.manage_watchers = functools.partialmethod(_manage_watchers, Arbiter.manage_watchers)
     bentoml_circus.create_standalone_arbiter = functools.partial(
         bentoml_circus.create_standalone_arbiter, check_delay=CHECK_S
     )
+
+
+def _stop(handler: Any, sign: signal.Signals) -> None:
+    """Stop the workers by a signal."""
+    arbiter = handler.controller.arbiter
+    arbiter.sockets.close_all()
+    arbiter.sockets.clear()
+    for watcher in arbiter.watchers:
+        watcher.stop_signal = sign
+    handler.quit()
 
 
 def _manage_watchers(arbiter: Any, manage_watchers: Any) -> Any:

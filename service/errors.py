@@ -2,7 +2,7 @@
 
 | status | error |
 |---|---|
-| 400 | BadRequest (core): bad, unknown or inapplicable parameter; malformed body |
+| 400 | BadRequest (core): bad, unknown or inapplicable parameter; malformed body. BadHead |
 | 401 | Unauthorised |
 | 404 | UnknownName (core): model, task; NoSuchPath |
 | 405 | MethodNotAllowed |
@@ -12,7 +12,8 @@
 | 415 | UnsupportedImage (core); UnsupportedBody |
 | 422 | BadImage (core) |
 | 429 | Busy |
-| 503 | NotReady |
+| 431 | HeadTooLarge |
+| 503 | NotReady; TooManyConnections |
 | 504 | DeadlineExceeded |
 | 500 | InternalError: a defect of the service; no request may cause one |
 """
@@ -20,6 +21,7 @@
 import asyncio
 import contextlib
 import math
+import re
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -30,6 +32,7 @@ from foveal.formats import to_json
 
 MEDIA_TYPE = "application/problem+json"
 DISCARDED_BYTES = 1_000_000  # the largest body of a rejected request that is read and discarded, to keep the connection
+_FOLDERS = re.compile(r"(?<![\w./])/(?:[^\s/'\"]+/)+")
 LINGER_S, LINGER_BYTES = 1.0, 10_000_000  # how long, and how much of, a rejected upload is still read
 
 
@@ -94,6 +97,18 @@ class BodyTooLarge(ClosingError):
     title, status = "Request too large", 413
 
 
+class BadHead(ClosingError):
+    """What came is not HTTP/1.1."""
+
+    title, status = "Malformed request", 400
+
+
+class HeadTooLarge(ClosingError):
+    """The request line and the header fields have more bytes, or more fields, than allowed."""
+
+    title, status = "Request head too large", 431
+
+
 class UnsupportedBody(ClosingError):
     """The Content-Type or Content-Encoding of the body is not supported."""
 
@@ -110,6 +125,12 @@ class NotReady(RetryError):
     """The models are being loaded, or a package failed its golden check."""
 
     title, status = "Not ready", 503
+
+
+class TooManyConnections(ClosingError):
+    """All connections that may be open are in use by requests."""
+
+    title, status = "Too many connections", 503
 
 
 class DeadlineExceeded(RequestError):
@@ -132,6 +153,11 @@ def problem(error: FovealError) -> dict[str, object]:
         "status": error.status,
         "detail": str(error),
     }
+
+
+def without_folders(text: str) -> str:
+    """Text for anyone who asks: of each absolute path only the last name, since folders tell about the machine."""
+    return _FOLDERS.sub("…/", text)
 
 
 def anchor(title: str) -> str:

@@ -73,6 +73,23 @@ class Settings(BaseSettings):
     upload_s: Seconds = Field(60, description="seconds for the whole body until 408: 64 MB at 10 Mbit/s take 51")
     request_s: Seconds = Field(30, description="seconds from the last byte of the body to the response, else 504")
 
+    head_s: Seconds = Field(10, description="seconds for a request's head until its connection is closed")
+    keep_alive_s: Seconds = Field(
+        75, description="seconds until an idle connection is closed; longer than the proxy's own (nginx: 60), so that "
+        "the proxy closes first and sends no request into a closing connection"
+    )  # fmt: skip
+    write_s: Seconds = Field(
+        10, description="seconds in which a client reads 64 kB of its answer, or the rest; else it is disconnected"
+    )
+    max_connections: Count = Field(
+        2048, description="open connections at most, and 256 fewer than descriptors (ulimit -n) at most: beyond them "
+        "the one that has waited longest for its client is closed"
+    )  # fmt: skip
+    drain_s: Annotated[float, Field(ge=0)] = Field(
+        2, description="seconds from SIGTERM until the port is closed: /readyz is 503, requests are still answered, "
+        "each with Connection: close. Longer than the load balancer takes to notice; none after Ctrl-C"
+    )  # fmt: skip
+
     log_requests: bool = Field(
         True,
         description="one line of JSON on stderr for each request; of rejections (429) one line a second, with their "

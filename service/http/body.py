@@ -1,4 +1,4 @@
-"""Request body parsing (`read_uploads`). The declared type selects the container; the bytes decide an image's format.
+"""Request bodies (`read_body`, `Body`). The declared type selects the container; the bytes decide an image's format.
 
 - `multipart/form-data`: one or many parts named `image`.
 - `application/json`: {"images": [{"name": "a.jpg", "base64": "…"}]}.
@@ -8,49 +8,72 @@ Limits are enforced while the body streams in: a body over a limit is rejected u
 """
 
 import asyncio
-import base64
-import binascii
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from pydantic import ValidationError
-from python_multipart import MultipartParser
-from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from foveal.errors import BadRequest
+from foveal.errors import BadImage, FovealError
 from foveal.service.errors import BodyTooLarge, UnsupportedBody, UploadTooSlow
-from foveal.service.http.schemas import JsonBody
+from foveal.service.http.containers import form, json_body
+from foveal.service.http.containers.hints import hint
 from foveal.service.inference.served_model import Upload
 from foveal.service.settings import Settings
 
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
-
+FORM, JSON_BODY = "multipart/form-data", "application/json"
 RAW = ("application/octet-stream", "application/x-www-form-urlencoded", "")
-MAX_NAME = 255  # characters, as file systems allow
+MIN_BYTES_PER_S = 1000  # of an upload, on average, once `upload_idle_s` has passed
+INLINE_BYTES = 1 << 16  # a larger body is parsed in a thread: parsing takes about 5 ms a megabyte
 
 
-async def read_uploads(request: Request, settings: Settings) -> list[Upload]:
-    """All images of a request, in order; at least one.
+@dataclass(frozen=True)
+class Body:
+    """A body as received: declared media type, boundary of a form, bytes."""
+
+    media_type: str
+    boundary: bytes
+    content: bytes
+
+    async def uploads(self, max_images: int) -> list[Upload]:
+        """All images, in order; at least one. Large bodies are parsed in a thread.
+
+        Raises:
+            BadRequest, BodyTooLarge: malformed, or too many images.
+        """
+        if self.media_type not in (FORM, JSON_BODY):
+            return [Upload(None, self.content)]
+        if len(self.content) <= INLINE_BYTES:
+            return self._parse(max_images)
+        return await asyncio.to_thread(self._parse, max_images)
+
+    def _parse(self, max_images: int) -> list[Upload]:
+        if self.media_type == JSON_BODY:
+            return json_body.parse(self.content, max_images)
+        return form.parse(self.content, self.boundary, max_images)
+
+
+def explained(error: FovealError, media_type: str, content: bytes) -> FovealError:
+    """The error of a request's only image, with a remedy where the body is recognised as something else."""
+    raw = media_type not in (FORM, JSON_BODY) and isinstance(error, BadImage)
+    remedy = hint(media_type, content) if raw else ""
+    return UnsupportedBody(f"{error}; {remedy}") if remedy else error
+
+
+async def read_body(request: Request, settings: Settings) -> Body:
+    """The whole body of a request.
 
     Raises:
-        UnsupportedBody, BodyTooLarge, UploadTooSlow, BadRequest; ClientDisconnect: the client disconnected.
+        UnsupportedBody, BodyTooLarge, UploadTooSlow; ClientDisconnect: the client disconnected.
     """
-    media_type, parameters = parse_options_header(request.headers.get("content-type"))
+    declared, parameters = parse_options_header(request.headers.get("content-type"))
     encoding = request.headers.get("content-encoding", "identity")
     if encoding != "identity":
         raise UnsupportedBody(f"expected no Content-Encoding, got {encoding[:40]!r}")
-    container = media_type.decode("latin-1")
-    if container == "multipart/form-data":
-        return await _multipart(request, settings, parameters.get(b"boundary", b""))
-    if container == "application/json":
-        content = await _whole(request, settings)
-        return await asyncio.to_thread(_json, content, settings.max_images)
-    if container in RAW or container.startswith("image/"):
-        return [Upload(None, await _whole(request, settings))]
-    raise UnsupportedBody(f"expected image/*, multipart/form-data or application/json, got {container[:80]!r}")
+    media_type = declared.decode("latin-1")
+    if media_type not in (FORM, JSON_BODY, *RAW) and not media_type.startswith("image/"):
+        raise UnsupportedBody(f"expected image/*, {FORM} or {JSON_BODY}, got {media_type[:80]!r}")
+    return Body(media_type, parameters.get(b"boundary", b""), await _whole(request, settings))
 
 
 async def _receive(request: Request, settings: Settings, sink: Callable[[bytes], object]) -> None:
@@ -60,9 +83,9 @@ async def _receive(request: Request, settings: Settings, sink: Callable[[bytes],
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise BodyTooLarge(f"expected a body of at most {limit} bytes, got {declared[:20]}")
     loop = asyncio.get_running_loop()
-    total, more, end = 0, True, loop.time() + settings.upload_s
+    total, more, start = 0, True, loop.time()
     try:
-        async with asyncio.timeout_at(min(end, loop.time() + settings.upload_idle_s)) as timer:
+        async with asyncio.timeout(min(settings.upload_s, settings.upload_idle_s)) as timer:
             while more:
                 message = await request.receive()
                 if message["type"] == "http.disconnect":
@@ -73,11 +96,12 @@ async def _receive(request: Request, settings: Settings, sink: Callable[[bytes],
                     raise BodyTooLarge(f"expected a body of at most {limit} bytes, got more")
                 sink(chunk)
                 more = message.get("more_body", False)
-                timer.reschedule(min(end, loop.time() + settings.upload_idle_s))
+                slowest = settings.upload_idle_s + total / MIN_BYTES_PER_S
+                timer.reschedule(min(start + settings.upload_s, start + slowest, loop.time() + settings.upload_idle_s))
     except TimeoutError:
         raise UploadTooSlow(
-            f"expected the body within {settings.upload_s:g} s and never {settings.upload_idle_s:g} s without a "
-            f"byte, got {total} bytes"
+            f"expected the body within {settings.upload_s:g} s, {MIN_BYTES_PER_S} bytes a second and never "
+            f"{settings.upload_idle_s:g} s without a byte, got {total} bytes"
         ) from None
 
 
@@ -85,102 +109,3 @@ async def _whole(request: Request, settings: Settings) -> bytes:
     parts: list[bytes] = []
     await _receive(request, settings, parts.append)
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-async def _multipart(request: Request, settings: Settings, boundary: bytes) -> list[Upload]:
-    if not boundary:
-        raise BadRequest("multipart/form-data: expected a boundary, got none")
-    form = _Form(settings.max_images)
-    try:
-        parser = MultipartParser(boundary, form.callbacks())
-        await _receive(request, settings, parser.write)
-        parser.finalize()
-    except FormParserError as error:
-        raise BadRequest(f"multipart/form-data: {error}") from None
-    if not form.finished:
-        raise BadRequest("multipart/form-data: expected a closing boundary, got the end of the body")
-    return _at_least_one(form.uploads, "a part named 'image'")
-
-
-class _Form:
-    """Uploads of a multipart form, collected from the events of python-multipart."""
-
-    def __init__(self, max_images: int) -> None:
-        self.uploads: list[Upload] = []
-        self.finished = False
-        self._max_images = max_images
-        self._begin()
-
-    def callbacks(self) -> "MultipartCallbacks":
-        """Handlers of the parser's events."""
-        return {
-            "on_part_begin": self._begin,
-            "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
-            "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
-            "on_header_end": self._header,
-            "on_headers_finished": self._headers,
-            "on_part_data": lambda data, start, end: self._data.extend(data[start:end]),
-            "on_part_end": self._end,
-            "on_end": self._finish,
-        }
-
-    def _begin(self) -> None:
-        self._disposition = b""
-        self._filename: str | None = None
-        self._data = bytearray()
-        self._field, self._value = bytearray(), bytearray()
-
-    def _header(self) -> None:
-        if bytes(self._field).strip().lower() == b"content-disposition":
-            self._disposition = bytes(self._value)
-        self._field, self._value = bytearray(), bytearray()
-
-    def _headers(self) -> None:
-        _, parameters = parse_options_header(self._disposition.decode("latin-1"))
-        field = parameters.get(b"name", b"").decode(errors="replace")
-        if field != "image":
-            raise BadRequest(f"multipart/form-data: expected parts named 'image', got {field[:80]!r}")
-        if len(self.uploads) >= self._max_images:
-            raise _too_many(self._max_images)
-        filename = parameters.get(b"filename")
-        self._filename = None if filename is None else clean_name(filename.decode(errors="replace"))
-
-    def _end(self) -> None:
-        self.uploads.append(Upload(self._filename, bytes(self._data)))
-
-    def _finish(self) -> None:
-        self.finished = True
-
-
-def _json(content: bytes, max_images: int) -> list[Upload]:
-    try:
-        body = JsonBody.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "body"
-        raise BadRequest(f"application/json: {where}: {first['msg']}"[:300]) from None
-    if len(body.images) > max_images:
-        raise _too_many(max_images)
-    uploads = []
-    for number, image in enumerate(body.images):
-        try:
-            data = base64.b64decode(image.base64, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise BadRequest(f"application/json: images.{number}.base64: {error}") from None
-        uploads.append(Upload(None if image.name is None else clean_name(image.name), data))
-    return _at_least_one(uploads, "at least one entry of 'images'")
-
-
-def clean_name(name: str) -> str:
-    """A client's file name, safe for JSON, logs and terminals: without control characters, of limited length."""
-    return "".join(c if c.isprintable() else "�" for c in name[:MAX_NAME])
-
-
-def _at_least_one(uploads: list[Upload], what: str) -> list[Upload]:
-    if not uploads:
-        raise BadRequest(f"expected {what}, got none")
-    return uploads
-
-
-def _too_many(limit: int) -> BodyTooLarge:
-    return BodyTooLarge(f"expected at most {limit} images in one request, got more")

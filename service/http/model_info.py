@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 from foveal.errors import UnknownName
 from foveal.packages.package import ModelPackage
+from foveal.service.errors import without_folders
 from foveal.service.http.playground import examples_of
 from foveal.service.http.schemas import FailedModel, ModelInfo, ModelList, Provider
 from foveal.service.inference.loaded_models import LoadedModels, newest
@@ -17,7 +18,7 @@ def listing(models: LoadedModels) -> ModelList:
     snapshot = models.snapshot
     return ModelList(
         models=[_info(models, served) for served in snapshot.served.values()],
-        failed=[FailedModel(model=ref, reason=reason) for ref, reason in snapshot.failed.items()],
+        failed=[FailedModel(model=ref, reason=without_folders(reason)) for ref, reason in snapshot.failed.items()],
     )
 
 

@@ -4,15 +4,19 @@ from collections.abc import Sequence
 
 from foveal.service.errors import NotAcceptable
 
+MAX_RANGES = 100
+
 
 def negotiate(accept: str | None, offered: Sequence[str]) -> str:
     """The offered type of the highest quality; of equals the first offered.
 
     Raises:
-        NotAcceptable: `Accept` allows none of them.
+        NotAcceptable: `Accept` allows none of them, or is too long.
     """
     if not accept:
         return offered[0]
+    if accept.count(",") >= MAX_RANGES:
+        raise NotAcceptable(f"expected at most {MAX_RANGES} media ranges in Accept, got more")
     ranges = [_parse(part) for part in accept.split(",")]
     best = max(offered, key=lambda media_type: _quality(media_type, ranges))
     if _quality(best, ranges) <= 0:

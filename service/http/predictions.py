@@ -1,15 +1,17 @@
 """Prediction endpoints (`PredictionEndpoints`): POST /v1/<endpoint> of each task, for one or several images."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
-from foveal.errors import FovealError
+from foveal.errors import BadRequest, FovealError
 from foveal.options import Options
 from foveal.service.errors import DeadlineExceeded, NotAcceptable
-from foveal.service.http.body import read_uploads
+from foveal.service.http.body import explained, read_body
 from foveal.service.http.disconnect import while_connected
 from foveal.service.http.negotiate import negotiate
 from foveal.service.inference.batching import Gate
@@ -20,6 +22,7 @@ from foveal.service.observability.tracing import Tracing
 from foveal.service.settings import Settings
 from foveal.tasks import TASKS, Task
 
+MAX_PARAMETERS = 64
 ENDPOINTS = {f"/v1/{task.endpoint}": task for task in TASKS.values()}
 
 
@@ -46,10 +49,16 @@ class PredictionEndpoints:
             return
         self._gate.check()
         try:
-            served, _ = self._models.choose(task, scope["query_string"])
+            served, _ = self._choose(task, scope["query_string"])
         except FovealError:
             return
         served.gate.check()
+
+    def _choose(self, task: Task, query: bytes) -> tuple[ServedModel, Options]:
+        """The model and the options of a query. Raises FovealError: there are none."""
+        if query.count(b"&") >= MAX_PARAMETERS:
+            raise BadRequest(f"expected at most {MAX_PARAMETERS} parameters, got more")
+        return self._models.choose(task, query)
 
     async def respond(self, task: Task, request: Request) -> Response:
         """The response to one request.
@@ -59,40 +68,51 @@ class PredictionEndpoints:
         """
         media_type = negotiate(request.headers.get("accept"), MEDIA_TYPES)
         with self._gate.admit():
-            served, options = self._models.choose(task, request.scope["query_string"])
-            uploads = await read_uploads(request, self._settings)
-            if media_type != JSON and len(uploads) > 1:
-                raise NotAcceptable(f"{media_type} answers one image, got {len(uploads)}; {JSON} answers several")
-            with served.gate.admit(len(uploads)):
-                async with while_connected(request):
+            served, options = self._choose(task, request.scope["query_string"])
+            body = await read_body(request, self._settings)
+            async with while_connected(request), self._deadline():
+                declared, uploads = body.media_type, await body.uploads(self._settings.max_images)
+                del body  # a form's or JSON's bytes: the uploads are copies
+                if media_type != JSON and len(uploads) > 1:
+                    raise NotAcceptable(f"{media_type} answers one image, got {len(uploads)}; {JSON} answers several")
+                with served.gate.admit(len(uploads)):
                     predictions = await self._predict(served, uploads, options, media_type)
         for prediction in predictions:
             self._tracing.image(served.package.ref, prediction.stages)
+        if len(predictions) == 1 and predictions[0].error is not None:
+            raise explained(predictions[0].error, declared, uploads[0].data)
         return _response(served, predictions, media_type)
+
+    @contextlib.asynccontextmanager
+    async def _deadline(self) -> AsyncIterator[None]:
+        """Cancel what is not done within `request_s`.
+
+        Raises:
+            DeadlineExceeded: it was not.
+        """
+        try:
+            async with asyncio.timeout(self._settings.request_s):
+                yield
+        except TimeoutError:
+            raise DeadlineExceeded(f"expected an answer within {self._settings.request_s:g} s") from None
 
     async def _predict(
         self, served: ServedModel, uploads: list[Upload], options: Options, media_type: str
     ) -> list[Prediction]:
-        """One prediction for each upload, in order, all before the deadline."""
-        try:
-            async with asyncio.timeout(self._settings.request_s):
-                if len(uploads) == 1:
-                    return [await served.predict(uploads[0], options, media_type)]
-                slots = asyncio.Semaphore(self._settings.image_thread_count)  # leaves threads to other requests
+        """One prediction for each upload, in order."""
+        if len(uploads) == 1:
+            return [await served.predict(uploads[0], options, media_type)]
+        slots = asyncio.Semaphore(self._settings.image_thread_count)  # leaves threads to other requests
 
-                async def in_slot(upload: Upload) -> Prediction:
-                    async with slots:
-                        return await served.predict(upload, options, media_type)
+        async def in_slot(upload: Upload) -> Prediction:
+            async with slots:
+                return await served.predict(upload, options, media_type)
 
-                return await asyncio.gather(*map(in_slot, uploads))
-        except TimeoutError:
-            raise DeadlineExceeded(f"expected an answer within {self._settings.request_s:g} s") from None
+        return await asyncio.gather(*map(in_slot, uploads))
 
 
 def _response(served: ServedModel, predictions: list[Prediction], media_type: str) -> Response:
-    """One image: its result, or its error as the response. Several: one entry each, errors included."""
-    if len(predictions) == 1 and predictions[0].error is not None:
-        raise predictions[0].error
+    """One entry for each image, errors included; or the annotated image."""
     body = b",".join(prediction.body for prediction in predictions)
     if media_type == JSON:
         body = b'{"model":%b,"results":[%b]}' % (served.reference, body)

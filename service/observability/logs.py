@@ -15,7 +15,12 @@ class JsonLines(logging.Formatter):
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return _printable(json.dumps(line, ensure_ascii=False))
+
+
+def _printable(text: str) -> str:
+    """JSON with every character escaped that a terminal may obey or not show: C1 controls, bidi marks, surrogates."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def configure(*, requests: bool) -> None:

@@ -83,7 +83,7 @@ def forms() -> Iterator[Case]:
         "no end": part(image),
         "cut in the image": part(image)[:-60],
         "cut in the head": b"--x\r\nContent-Dis",
-        "another field": part(b'Content-Disposition: form-data; name="file"') + end,
+        "another field": part(b'Content-Disposition: form-data; name="colour"') + end,
         "a field beside": part(image) + part(b'Content-Disposition: form-data; name="top_k"', b"1") + end,
         "no disposition": part(b"Content-Type: image/png") + end,
         "no name": part(b"Content-Disposition: form-data") + end,
@@ -145,14 +145,14 @@ def json_bodies() -> Iterator[Case]:
         "utf-16": json.dumps({"images": [one]}).encode("utf-16"),
         "number without end": b'{"images": ' + b"9" * 100_000 + b"}",
         "NaN": b'{"images": NaN}',
-        "base64 with a line break": json.dumps({"images": [{"base64": code[:9] + "\n" + code[9:]}]}).encode(),
-        "base64 without padding": json.dumps({"images": [{"base64": code[:-2] + "A"}]}).encode(),
         "url-safe base64": b'{"images": [{"base64": "__--"}]}',
         "a name of a number": json.dumps({"images": [one | {"name": 7}]}).encode(),
     }
     yield from (Case(f"json: {name}", body, JSON) for name, body in bad.items())
     good = {
         "twice the same key": b'{"images": [], "images": [{"base64": "' + code.encode() + b'"}]}',
+        "base64 with a line break": json.dumps({"images": [{"base64": code[:9] + "\n" + code[9:]}]}).encode(),
+        "base64 without padding": json.dumps({"images": [{"base64": code[:-2] + "A"}]}).encode(),
         "a long name": json.dumps({"images": [one | {"name": "n" * 100_000}]}).encode(),
         "a name of half a pair": b'{"images": [{"name": "\\ud800", "base64": "' + code.encode() + b'"}]}',
         "a name of control characters": json.dumps({"images": [one | {"name": "\0\r\n\x1b[2J"}]}).encode(),

@@ -91,9 +91,9 @@ def test_malformed_json(client: httpx.Client, body: bytes) -> None:
         ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\nabc'),
         (
             "multipart/form-data; boundary=x",
-            b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\na\r\n--x--\r\n',
+            b'--x\r\nContent-Disposition: form-data; name="colour"\r\n\r\na\r\n--x--\r\n',
         ),
-        ("multipart/form-data; boundary=x", b"--x\r\n" + b"A: b\r\n" * 100 + b"\r\na\r\n--x--\r\n"),
+        ("multipart/form-data; boundary=x", b"--x\r\n" + b"A: b\r\n" * 2000 + b"\r\na\r\n--x--\r\n"),
         ("multipart/form-data; boundary=" + "x" * 1000, b""),
     ],
 )
