@@ -43,6 +43,9 @@ COMMANDS: dict[str, Command] = {
     "tune": Command("foveal.models.commands.diagnose:tune", "Search the best recipe, coarse then fine.", "train"),
     "evaluate": Command("foveal.export.commands:evaluate", "Score a package or a training run on a data set.", "train"),
     "export": Command("foveal.export.commands:export", "Turn a training run into a proved package.", "train"),
+    "package set": Command(
+        "foveal.export.commands:package_set", "Edit a package: defaults, class names, examples.", "train"
+    ),
     "ensemble": Command("foveal.export.commands:ensemble", "Serve the mean of several classifiers as one.", "train"),
     "verify": Command("foveal.commands.verify:verify", "Prove a model package again, without torch."),
     "serve": Command("foveal.service.commands:serve", "Serve every model of the zoo over HTTP.", "serve"),
@@ -94,7 +97,11 @@ def build(argv: list[str]) -> typer.Typer:
     return app
 
 
-GROUPS = {"data": "Make, check and look at data sets.", "recipe": "Look at the numbers of a training."}
+GROUPS = {
+    "data": "Make, check and look at data sets.",
+    "recipe": "Look at the numbers of a training.",
+    "package": "Edit model packages.",
+}
 
 
 def _group(summary: str) -> typer.Typer:

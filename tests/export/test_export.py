@@ -11,9 +11,10 @@ import torch
 from foveal.errors import BadData, BadOutput, ParityFailure
 from foveal.export import build as building
 from foveal.export import trace as tracing
-from foveal.export.build import Target, build, portable_recipe
+from foveal.export.build import build, portable_recipe
 from foveal.export.classification import ClassificationExporter
 from foveal.export.evaluation.evaluate import read_data, same_metrics, select
+from foveal.export.writing import Target
 from foveal.inference.pipeline import Predictor
 from foveal.metrics import Scores
 from foveal.options import Options
