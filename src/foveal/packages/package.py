@@ -94,12 +94,15 @@ class ModelPackage:
             for name in graph:
                 _verify(path, name, listed)
         files = {name: _read_verified(path, name, listed) for name in listed if hold_graph or name not in graph}
+        manifest, golden = _parse_manifest(path / MANIFEST, files[MANIFEST]), _golden(path, files)
+        if missing := set(manifest.examples) - {one.name for one in golden}:
+            raise BadPackage(f"{path / MANIFEST}: examples: expected golden images, got {', '.join(sorted(missing))}")
         return cls(
             path=path,
-            manifest=_parse_manifest(path / MANIFEST, files[MANIFEST]),
+            manifest=manifest,
             digest="sha256:" + hashlib.sha256(sums).hexdigest(),
             card=files[CARD].decode(),
-            golden=_golden(path, files),
+            golden=golden,
             _listed=listed,
             _held=[Graph(files[MODEL], files.get(WEIGHTS, b""))] if hold_graph else [],
         )
