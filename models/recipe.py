@@ -27,7 +27,11 @@ class Recipe(BaseModel):
 
     task: str = Field(description="name of the task")
     architecture: str = Field(description="network of the task")
-    backbone: str = Field("mobilenet_v2", description="backbone of the network, a name of the backbone registry")
+    backbone: str = Field(
+        "efficientnet_lite0",
+        description="backbone of the network, a name of the backbone registry; the default's weights are installed "
+        "with Foveal, others' are downloaded",
+    )
     weights: str = Field(
         "imagenet", description="initial weights of the backbone: imagenet, none, a state_dict file or a run folder"
     )

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from foveal.packages.package import ModelPackage
 
 
-
 class PortTaken(FovealError):
     """The address is in use or not one of this machine."""
 

@@ -1,5 +1,6 @@
 """What a new user is told: progress, interruption and resuming, workers that fail, presets, notes before a training."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -13,12 +14,14 @@ from PIL import Image
 
 from foveal import progress
 from foveal.errors import BadImage, BadRecipe, UnknownName
+from foveal.models.backbones import load_features
 from foveal.models.classification.recipe import ClassificationRecipe
 from foveal.models.classification.trainer import ClassificationTrainer
 from foveal.models.data.dataset import DataSet, Sample, Splits
 from foveal.models.data.loading import SampleKey, SampleKeySampler
 from foveal.models.detection.recipe import DetectionRecipe
 from foveal.models.detection.trainer import DetectionTrainer
+from foveal.models.readers import reader_of
 from foveal.models.tasks import check_buildable
 from foveal.models.training.advice import advice, fitting_hw, padding_share, rare_classes
 from foveal.models.training.module import epoch_line
@@ -27,6 +30,7 @@ from foveal.progress import Meter, duration, progress_line
 from tests.helpers.commandline import foveal
 from tests.helpers.images import draw_folders
 
+ROOT = Path(__file__).parents[2]
 TINY = ["backbone=lenet5_modern", "weights=none", "input_hw=[32, 32]", "batch_size=6", "val_fraction=0.25"]
 
 
@@ -277,3 +281,24 @@ class NoCounts(DetectionTrainer):
     """A trainer whose truths are not looked at."""
 
     counts_at_once = False
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "recipes").glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_recipes_state_what_the_zoo_was_trained_with(recipe: Path) -> None:
+    """Also where a default has changed since."""
+    trained = json.loads((ROOT / "zoo" / recipe.stem / "1" / "manifest.json").read_text())["recipe"]
+    now = reader_of(trained["task"]).recipe_type.load(recipe).model_dump(mode="json")
+    renamed = {"weights", "train_on_val"}  # a file's place; a field that came later
+    assert {name: now[name] for name in trained if name not in renamed} == {
+        name: value for name, value in trained.items() if name not in renamed
+    }
+
+
+def test_the_default_backbones_weights_come_with_the_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise AssertionError("a download was tried")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    recipe = ClassificationRecipe()
+    assert recipe.weights == "imagenet"
+    load_features(recipe.backbone, recipe.weights)

@@ -73,6 +73,14 @@ class ModelPackage:
         """name@version."""
         return self.manifest.ref
 
+    @property
+    def proofs(self) -> tuple[Golden, ...]:
+        """The golden images that a machine must reproduce: all but the examples, as long as there are others.
+
+        An example is a photo that may have objects just at the threshold, where machines may differ.
+        """
+        return tuple(one for one in self.golden if one.name not in self.manifest.examples) or self.golden
+
     @classmethod
     def open(cls, path: Path | str, *, hold_graph: bool = True) -> "ModelPackage":
         """Read and verify a package folder.
