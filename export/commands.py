@@ -48,8 +48,8 @@ def export(
         raise typer.BadParameter(f"--split: expected test or val, the held-out splits, got {split!r}")
     dataset = _data_of_training(run, checkpoint, data)
     held_out = select(dataset, split, checkpoint.labels)
-    told: dict[str, Any] = {"split": split, "about": about, "examples": example or (), "max_batch": max_batch}
-    digest = build(checkpoint, held_out, target, val=dataset.splits.val, log=_log, **told)
+    fields: dict[str, Any] = {"split": split, "about": about, "examples": example or (), "max_batch": max_batch}
+    digest = build(checkpoint, held_out, target, val=dataset.splits.val, log=_log, **fields)
     typer.echo(f"{out} {digest}")
 
 

@@ -65,7 +65,7 @@ def edit(
         changes["examples"] = f"{len(drawings)} images"
     pipeline = Pipeline(spec, before.session, before.provider)
     golden = answered(pipeline, kept) | golden_files(pipeline, drawings)
-    told = (old.edited.changes if old.edited else {}) | changes
+    all_changes = (old.edited.changes if old.edited else {}) | changes
     manifest = old.model_copy(
         update={
             "name": target.name,
@@ -73,7 +73,7 @@ def edit(
             "pipeline": spec,
             "metrics": _renamed_metrics(old, renamed),
             "examples": old.examples if examples is None else tuple(drawings),
-            "edited": Edited(ref=old.ref, digest=package.digest, changes=told),
+            "edited": Edited(ref=old.ref, digest=package.digest, changes=all_changes),
         }
     )
     text = card(manifest, about=about_of(package.card, old) if about is None else about)

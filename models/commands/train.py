@@ -85,7 +85,7 @@ def start_overrides(weights: str | None, run: Path | None) -> list[str]:
 def _run(recipe: Recipe, data: Path, out: Path, workers: int) -> None:
     from foveal.models.runs import train as run_training
 
-    with _told_how_to_go_on(out, recipe):
+    with _resumable(out, recipe):
         result = run_training(
             recipe, data, out, workers=workers, log=lambda line: typer.echo(line, err=True), progress=True
         )
@@ -102,7 +102,7 @@ def scores_line(scores: dict[str, Any]) -> str:
 
 
 @contextmanager
-def _told_how_to_go_on(out: Path, recipe: Recipe) -> Iterator[None]:
+def _resumable(out: Path, recipe: Recipe) -> Iterator[None]:
     """Ctrl-C ends with what was saved and the command that goes on."""
     from foveal.models.tasks import trainer_of
     from foveal.models.training.run_folder import RunFolder

@@ -45,8 +45,8 @@ def expect_room(dataset: Dataset[Any], *, batch_size: int, workers: int, folder:
     needed, free = item_bytes * batch_size * PREFETCHED * workers, shutil.disk_usage(folder).free
     if free < needed:
         raise WorkersFailed(
-            f"{folder}: expected {_megabytes(needed)} free for {workers} workers with {PREFETCHED} batches of "
-            f"{batch_size} samples each, got {_megabytes(free)}: {REMEDY}"
+            f"{folder}: expected {_in_words(needed)} free for {workers} workers with {PREFETCHED} batches of "
+            f"{batch_size} samples each, got {_in_words(free)}: {REMEDY}"
         )
 
 
@@ -78,5 +78,5 @@ def worker_faults() -> Iterator[None]:
         raise
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+def _in_words(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"

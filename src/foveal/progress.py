@@ -19,7 +19,7 @@ class Meter:
 
     def __init__(self, what: str, total: int) -> None:
         self._what, self._total, self._done = what, total, 0
-        self._started = self._told = time.monotonic()
+        self._started = self._line_at = time.monotonic()
         self._bar: Any = None  # rich's, on a terminal
 
     def __enter__(self) -> Self:
@@ -43,8 +43,8 @@ class Meter:
         self._done += items
         if self._bar is not None:
             self._bar.advance(self._bar.task_ids[0], items)
-        elif (now := time.monotonic()) - self._told >= LINE_EVERY_S:
-            self._told = now
+        elif (now := time.monotonic()) - self._line_at >= LINE_EVERY_S:
+            self._line_at = now
             _print_line(progress_line(self._what, self._done, self._total, now - self._started))
 
 

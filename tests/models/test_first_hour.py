@@ -1,4 +1,4 @@
-"""What a new user is told: progress, interruption and resuming, workers that fail, presets, notes before a training."""
+"""What a new user meets: progress, interruption and resuming, workers that fail, presets, notes before a training."""
 
 import json
 import signal
@@ -142,7 +142,7 @@ class TestWorkers:
         expect_room(Items(100), batch_size=8, workers=2, folder=tmp_path)
         expect_room(Items(10_000), batch_size=8, workers=0, folder=tmp_path)
         expect_room(Items(10_000), batch_size=8, workers=2, folder=tmp_path / "none")
-        with pytest.raises(WorkersFailed, match=r"0\.3 MB free for 2 workers .*got 0\.1 MB: .*--shm-size.*--workers 0"):
+        with pytest.raises(WorkersFailed, match=r"321 kB free for 2 workers .*got 66 kB: .*--shm-size.*--workers 0"):
             expect_room(Items(10_000), batch_size=8, workers=2, folder=tmp_path)
 
     def test_bytes_of_nested_items(self) -> None:
