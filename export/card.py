@@ -3,6 +3,8 @@
 After Mitchell et al., "Model Cards for Model Reporting", 2019.
 """
 
+from collections.abc import Mapping
+
 from foveal.packages.manifest import Manifest, Metrics
 from foveal.tasks import TASKS
 
@@ -26,11 +28,16 @@ FIGURES = {  # metric -> what it means; a metric without a line here is shown by
 THRESHOLD = """
 
 Objects with a score above {:g} are given unless a request says otherwise (`score_threshold`): {}."""
+EDITED = "set by the package's maker"
+LEFT_OUT = """
+
+Only these classes are answered unless a request names others (`classes`): {}. The figures below are of all classes."""
 BEST_F1 = "on the `val` split that\nthreshold has the best F1"
 BY_RECIPE = "the recipe's\nthreshold, since this training learnt the `val` split too and left none to choose one"
 CALIBRATED = """\
 Scores are calibrated: logits are divided by a temperature of {:.4g}, fitted on {} images of the `val` split (Guo et
 al., ICML 2017). That never changes which class is first."""
+MEASURED_WITH = {"score_threshold", "iou_threshold", "max_detections"}  # defaults that figures depend on
 WHOLE = ("support", "objects")  # figures by class that count things
 
 
@@ -62,7 +69,11 @@ def _use(manifest: Manifest) -> str:
     endpoint, ref = TASKS[manifest.task].endpoint, f"{manifest.name}@{manifest.version}"
     defaults = manifest.pipeline.defaults
     source = BEST_F1 if manifest.data.images.get("val") else BY_RECIPE
+    if manifest.edited and "score_threshold" in manifest.edited.changes:
+        source = EDITED
     threshold = "" if defaults.score_threshold is None else THRESHOLD.format(defaults.score_threshold, source)
+    if defaults.classes:
+        threshold += LEFT_OUT.format(", ".join(f"`{label}`" for label in defaults.classes))
     return f"""## How to use
 
 ```sh
@@ -87,11 +98,20 @@ def _metrics(manifest: Manifest) -> str:
         rows.append(f"| {name} | {value:.4f} | {interval} | {before} | {FIGURES.get(name, '')} |")
     before = "the members' own answers, averaged" if manifest.members else "the trained PyTorch model"
     intro = (
-        f"Measured on {metrics.images} images of the `{metrics.split}` split, which took no part in training, "
+        f"Measured on {metrics.images} images of the `{metrics.split}` split, {_part_of(metrics.split)}, "
         f"through this package as it is served; *before export* is {before} under the same code."
     )
+    if manifest.edited and (changed := MEASURED_WITH & manifest.edited.changes.keys()):
+        since = "; ".join(f"{name} {manifest.edited.changes[name]}" for name in sorted(changed))
+        intro += f" They were measured before these defaults were changed: {since}."
     more = [*_calibrated(manifest), *_members(manifest), *_per_class(metrics)]
     return "\n".join(["## How good it is", "", intro, "", *rows, *more])
+
+
+def _part_of(split: str) -> str:
+    if split == "val":
+        return "which chose the epoch and the defaults, so that the figures flatter"
+    return "which took no part in training"
 
 
 def _calibrated(manifest: Manifest) -> list[str]:
@@ -149,8 +169,15 @@ def _made(manifest: Manifest) -> str:
     if manifest.members:
         training = f"as the cards of {', '.join(member.ref for member in manifest.members)} say."
     parity = manifest.parity
-    worst = ", ".join(f"{name} {_measured(value)}" for name, value in parity.measured.items())
+    worst = measured_line(parity.measured)
     versions = ", ".join(f"{name} {version}" for name, version in manifest.created_with.items())
+    edited = ""
+    if manifest.edited:
+        changes = "".join(f"\n  - {name}: {how}" for name, how in manifest.edited.changes.items())
+        edited = (
+            f"\n- Made from {manifest.edited.ref} (`{manifest.edited.digest}`) by `foveal package set`: the same "
+            f"graph, byte for byte; golden results anew. Changed:{changes}"
+        )
     return f"""## How it was made
 
 - Data: `{manifest.data.name}` ({manifest.data.layout}): {counts} images; fingerprint `{manifest.data.fingerprint}`.
@@ -159,7 +186,25 @@ def _made(manifest: Manifest) -> str:
 - Training: {training}
 - Export proved against {parity.reference}, on {parity.images} images in batches of
   {", ".join(map(str, parity.batch_sizes))}. Had to hold: {parity.criterion}. Measured: {worst}.
-- Made with {versions}."""
+- Made with {versions}.{edited}"""
+
+
+def about_of(text: str, manifest: Manifest) -> str:
+    """The maker's own words on a card that `card` wrote for this manifest; empty: none."""
+    title, purpose, _ = _head(manifest, "").split("\n\n", 2)
+    _, found, rest = text.partition(f"{title}\n\n")
+    words, known, _ = rest.partition(f"{purpose}\n")
+    return words.strip() if found and known else ""
+
+
+def figures_line(values: Mapping[str, float]) -> str:
+    """`top1 0.9474, macro_f1 0.9471`."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+
+
+def measured_line(measured: Mapping[str, float]) -> str:
+    """Differences and counts of a proof, in words."""
+    return ", ".join(f"{name} {_measured(value)}" for name, value in measured.items())
 
 
 def _measured(value: float) -> str:

@@ -27,7 +27,11 @@ class Recipe(BaseModel):
 
     task: str = Field(description="name of the task")
     architecture: str = Field(description="network of the task")
-    backbone: str = Field("mobilenet_v2", description="backbone of the network, a name of the backbone registry")
+    backbone: str = Field(
+        "efficientnet_lite0",
+        description="backbone of the network, a name of the backbone registry; the default's weights are installed "
+        "with Foveal, others' are downloaded",
+    )
     weights: str = Field(
         "imagenet", description="initial weights of the backbone: imagenet, none, a state_dict file or a run folder"
     )
@@ -149,7 +153,7 @@ class Recipe(BaseModel):
             overrides: `name=value`, the value as in TOML (quotes may be left off); they win over the file.
 
         Raises:
-            BadRecipe: unreadable file, unknown field (the choices are listed), wrong type or range.
+            BadRecipe: unreadable file, unknown preset or field (the choices are listed), wrong type or range.
         """
         fields = _read_toml(cls._file(path)) if path is not None else {}
         for override in overrides:
@@ -176,8 +180,13 @@ class Recipe(BaseModel):
 
     @classmethod
     def _file(cls, path: Path) -> Path:
-        preset = READY / str(cls.model_fields["task"].default) / f"{path}.toml"
-        return preset if not path.exists() and preset.exists() else path
+        if path.exists():
+            return path
+        folder = READY / str(cls.model_fields["task"].default)
+        presets = {preset.stem: preset for preset in sorted(folder.glob("*.toml"))}
+        if str(path) not in presets:
+            raise BadRecipe(f"{path}: expected a TOML file or one of {', '.join(presets)}, got no such file")
+        return presets[str(path)]
 
     @classmethod
     def _value(cls, name: str, text: str) -> Any:

@@ -14,8 +14,6 @@ from foveal.errors import FovealError
 if TYPE_CHECKING:
     from foveal.packages.package import ModelPackage
 
-EXAMPLES = Path("examples")  # of the repository; without it a golden image is the example
-
 
 class PortTaken(FovealError):
     """The address is in use or not one of this machine."""
@@ -76,10 +74,8 @@ def _hints(packages: list[ModelPackage], url: str) -> list[str]:
 
 
 def _image(package: ModelPackage) -> str:
-    from foveal.imaging.decode import EXTENSIONS
-
-    examples = sorted(p for p in EXAMPLES.glob(f"{package.manifest.name}*") if p.suffix.lower() in EXTENSIONS)
-    chosen = examples[0] if examples else package.path / "golden" / f"{package.golden[0].name}.png"
+    name = next(iter(package.manifest.examples), package.golden[0].name)
+    chosen = package.path / "golden" / f"{name}.png"
     return min(os.path.relpath(chosen), str(chosen.absolute()), key=len)
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from foveal.errors import BadData, BadEnsemble
-from foveal.export.build import Target, library_versions, parity_images, write_verified
-from foveal.export.card import card
+from foveal.export.build import library_versions, metrics_line, parity_images, parity_line
+from foveal.export.card import card, figures_line
 from foveal.export.ensemble.graph import mean_graph
 from foveal.export.evaluation.evaluate import evaluate, read_data, same_metrics, select
 from foveal.export.external_data import MAX_INLINE_BYTES
@@ -23,11 +23,11 @@ from foveal.export.proof.criteria import Comparison, Proof
 from foveal.export.proof.parity import prove
 from foveal.export.proof.rounding import Exact
 from foveal.export.trace import opset_of
-from foveal.formats import to_json
+from foveal.export.writing import Target, answered, write_verified
 from foveal.imaging.preprocess import Preprocess
 from foveal.inference.pipeline import Pipeline, Predictor
 from foveal.inference.session import Session, SessionSettings, open_session
-from foveal.inference.verify import golden_entry, graph_tensors
+from foveal.inference.verify import graph_tensors
 from foveal.metrics import Scores
 from foveal.models.data.dataset import Sample
 from foveal.options import Options
@@ -91,7 +91,7 @@ def build_ensemble(
     predictors = [Predictor(member) for member in members]
     own = [evaluate(predictor, held_out) for predictor in predictors]
     for member, scores in zip(members, own, strict=True):
-        log(f"{member.ref}: {scores.values}")
+        log(f"{member.ref}: {figures_line(scores.values)}")
 
     graph = mean_graph(members, inline_bytes=inline_bytes)
     session, provider = open_session(graph.model, SessionSettings(), weights=graph.weights)
@@ -100,9 +100,9 @@ def build_ensemble(
     images = parity_images(held_out, spec.preprocess)
     against = "the members' own probabilities, averaged in NumPy"
     parity = prove(MeanCriterion(), reference, exported, images, against=against)
-    log(f"parity: {parity.images} images in batches of {parity.batch_sizes}: {parity.measured}")
+    log(parity_line(parity))
     metrics = same_metrics(evaluate(reference, held_out), evaluate(exported, held_out), "test")
-    log(f"the mean of {len(members)}: {metrics.values}")
+    log(f"the mean of {len(members)}: {metrics_line(metrics)}")
     measured = {"pipeline": spec, "parity": parity, "metrics": metrics, "opset": opset_of(graph)}
     manifest = mean_manifest(members, own, target, **measured)
     return write_verified(target, manifest, graph, card(manifest, about=about), golden_of(exported, members[0]))
@@ -126,6 +126,7 @@ def mean_manifest(
         ),
         created_with=library_versions(),
         members=tuple(_member(member, own) for member, own in zip(members, scores, strict=True)),
+        examples=manifests[0].examples,
         **measured,
     )
 
@@ -227,8 +228,4 @@ def _shared(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
 
 def golden_of(pipeline: Pipeline, member: ModelPackage) -> dict[str, bytes]:
     """A member's golden images, and what the ensemble answers to them: file name inside golden/ -> bytes."""
-    files = {}
-    for golden in member.golden:
-        files[f"{golden.name}.png"] = golden.image
-        files[f"{golden.name}.json"] = to_json(golden_entry(pipeline, golden.name, golden.image))
-    return files
+    return answered(pipeline, {golden.name: golden.image for golden in member.golden})

@@ -33,7 +33,7 @@ def evaluate(pipeline: Pipeline, samples: Sequence[Sample[Any]]) -> Scores:
     if not samples:
         raise BadData("expected images to evaluate on, got none")
     task = scoring(pipeline.spec.task)
-    options = task.options.resolved(pipeline.spec.defaults)
+    options = task.options.resolved(pipeline.spec.defaults.model_copy(update={"classes": None}))  # all are scored
     results = [pipeline.finish(raw, prepared, options) for prepared, raw in outputs_of(pipeline, samples, options)]
     threshold = pipeline.spec.defaults.score_threshold  # errors and counts are those of the model as it is used
     at = {} if threshold is None else {"score_threshold": threshold}
@@ -75,7 +75,8 @@ def select(data: DataSet[Any], split: str, labels: tuple[str, ...]) -> tuple[Sam
         raise BadData(f"{data.name}: expected the model's labels {', '.join(labels)}; got {', '.join(data.labels)}")
     samples = data.splits.train + data.splits.val + data.splits.test if split == "all" else data.splits[split]
     if not samples:
-        raise BadData(f"{data.name}: expected images in split {split!r}, got none of {data.splits.counts()}")
+        there = ", ".join(f"{name} ({count} images)" for name, count in data.splits.counts().items() if count)
+        raise BadData(f"{data.name}: no images in split {split!r}; choose another with --split: {there or 'none'}, all")
     return samples
 
 

@@ -12,6 +12,7 @@ from foveal.imaging.sources import ImageSource
 from foveal.inference.pipeline import Pipeline
 from foveal.options import Options
 from foveal.packages.manifest import Parity
+from foveal.progress import track
 from foveal.tasks import Prepared
 from foveal.tasks.base import Outputs
 
@@ -71,7 +72,8 @@ def _raise_any(failures: list[str], images: int) -> None:
 def _in_batches(pipeline: Pipeline, prepared: list[Prepared], size: int, options: Options) -> list[Outputs]:
     """Every image once, in batches of exactly `size`: the last batch is filled up with images from the front."""
     outputs: list[Outputs] = []
-    for start in range(0, len(prepared), size):
+    starts = range(0, len(prepared), size)
+    for start in track(starts, total=len(starts), what=f"prove, batches of {size}"):
         batch = [prepared[i % len(prepared)] for i in range(start, start + size)]
         outputs += pipeline.infer(batch, [options] * size)
     return outputs[: len(prepared)]

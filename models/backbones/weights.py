@@ -25,7 +25,8 @@ def from_torchvision(weights: WeightsEnum) -> Callable[[], StateDict]:
             cache = f"{torch.hub.get_dir()}/checkpoints"
             raise BadCheckpoint(
                 f"{weights}: expected {weights.url} or a copy of it in {cache}, got: {error}. Give a state_dict "
-                "file (weights=FILE) or start from nothing (weights=none)."
+                "file (--weights FILE), start from nothing (--weights none), or take a backbone whose weights are "
+                "installed with Foveal (--set backbone=efficientnet_lite0)"
             ) from None
         return state
 

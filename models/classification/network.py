@@ -20,6 +20,8 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.mirrored = mirrored
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", None, persistent=False)  # of the loss, (classes,); not of the answers
         self.normalize = normalize
         self.backbone = features
         self.dropout = nn.Dropout(dropout)

@@ -7,9 +7,16 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from foveal.models.training.plots import drawable
+
 
 def draw_confusion(path: Path, counts: npt.NDArray[np.int64], labels: Sequence[str]) -> None:
     """Confusion matrix: rows are true classes, columns are answers, colour is the share of the row."""
+    with drawable(labels) as drawn:
+        _draw(path, counts, [drawn[label] for label in labels])
+
+
+def _draw(path: Path, counts: npt.NDArray[np.int64], labels: Sequence[str]) -> None:
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(24.0, 3.0 + 0.5 * len(labels))
     figure = Figure(figsize=(side, side), layout="constrained")

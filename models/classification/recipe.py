@@ -30,6 +30,14 @@ class ClassificationRecipe(Recipe):
     loss: Literal["cross-entropy", "focal"] = Field(
         "cross-entropy", description="focal: easy samples count less (Lin et al. 2017), for rare classes"
     )
+    class_weights: bool = Field(
+        False, description="weigh classes by 1 / frequency in the training split, so that each counts the same"
+    )
+    sampling: Literal["natural", "balanced"] = Field(
+        "natural",
+        description="balanced: an epoch draws every class equally often, images of rare classes several times, each "
+        "time varied anew; one of class_weights and this is enough",
+    )
     focal_gamma: float = Field(2.0, ge=0, description="of the focal loss; 0 is cross-entropy")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share of the target spread over all classes")
     mixup: float = Field(
@@ -68,11 +76,16 @@ class ClassificationRecipe(Recipe):
         **dict.fromkeys(("brightness", "saturation", "hue", "colour_pca"), 0.0),
         "stochastic_depth": None,
         "scale_min": 1.0,
-        "flip": False,
+        **dict.fromkeys(("flip", "class_weights"), False),
+        "sampling": "natural",
     }
 
     @model_validator(mode="after")
-    def _mirror_images_are_known(self) -> Self:
+    def _goes_together(self) -> Self:
         if self.tta == "flip" and not self.flip:
             raise ValueError("tta: expected flip = true with it, since training must have seen mirror images")
+        if self.class_weights and self.sampling == "balanced":
+            raise ValueError(
+                "class_weights: expected false with sampling balanced, since rare classes count twice then"
+            )
         return self

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch.utils.data import Dataset
 
 from foveal.errors import BadRecipe
 from foveal.imaging.preprocess import Preprocess
+from foveal.metrics.classification import confusion_matrix, macro_f1
 from foveal.models.backbones import backbone, load_features
 from foveal.models.backbones.depth import drop_branches
 from foveal.models.backbones.normalization import Normalize
@@ -28,6 +30,7 @@ from foveal.models.data.dataset import Sample
 from foveal.models.data.panels import Panel
 from foveal.models.training.task import TaskTrainer
 
+Shares = npt.NDArray[np.float64]
 LogitsArray = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
@@ -37,6 +40,7 @@ class ClassificationTrainer(TaskTrainer):
     name = "classification"
     recipe_type = ClassificationRecipe
     best_metric = "accuracy"
+    also_shown = ("macro_f1",)
     unit = "images"
     memorised_loss = 0.1
 
@@ -73,6 +77,21 @@ class ClassificationTrainer(TaskTrainer):
         assert isinstance(features, nn.Module)
         return features
 
+    def prepare(self, network: nn.Module, samples: Sequence[Sample[int]], recipe: ClassificationRecipe) -> None:
+        """The weights of classes, where the recipe asks for them."""
+        if recipe.class_weights:
+            assert isinstance(network, Classifier)
+            counts = _counts(samples, network.head.out_features)
+            network.class_weights = torch.tensor(counts.sum() / (len(counts) * counts), dtype=torch.float32)
+
+    def sampling_shares(self, samples: Sequence[Sample[int]], recipe: ClassificationRecipe) -> Shares | None:
+        """Every class alike with balanced sampling."""
+        if recipe.sampling == "natural":
+            return None
+        truths = np.array([sample.truth for sample in samples])
+        shares = 1 / _counts(samples, truths.max() + 1)[truths]
+        return np.asarray(shares / shares.sum(), np.float64)
+
     def train_set(self, samples: Sequence[Sample[int]], recipe: ClassificationRecipe) -> Dataset[Any]:
         """Augmented model inputs."""
         preprocess = self.preprocess(recipe)
@@ -93,14 +112,14 @@ class ClassificationTrainer(TaskTrainer):
     ) -> Mapping[str, Tensor]:
         """Cross-entropy or focal loss, with label smoothing (Szegedy et al., CVPR 2016), on blended batches."""
         model_inputs, truths = batch
+        assert isinstance(network, Classifier)
         if network.training:
-            head = network.head
-            assert isinstance(head, nn.Linear)
-            model_inputs, truths = blend(model_inputs, truths, recipe, classes=head.out_features)
-        logits, smoothing = network(model_inputs), recipe.label_smoothing
+            model_inputs, truths = blend(model_inputs, truths, recipe, classes=network.head.out_features)
+        logits = network(model_inputs)
+        how: dict[str, Any] = {"label_smoothing": recipe.label_smoothing, "weight": network.class_weights}
         if recipe.loss == "focal":
-            return {"focal": focal_loss(logits, truths, gamma=recipe.focal_gamma, label_smoothing=smoothing)}
-        return {"cross_entropy": F.cross_entropy(logits, truths, label_smoothing=smoothing)}
+            return {"focal": focal_loss(logits, truths, gamma=recipe.focal_gamma, **how)}
+        return {"cross_entropy": F.cross_entropy(logits, truths, **how)}
 
     def predict(self, network: nn.Module, batch: tuple[Tensor, Tensor]) -> list[LogitsArray]:
         """Logits (C,) float32 a sample."""
@@ -113,11 +132,13 @@ class ClassificationTrainer(TaskTrainer):
         labels: Sequence[str],
         recipe: ClassificationRecipe,
     ) -> dict[str, float]:
-        """Top-1 accuracy and mean cross-entropy (nats, no smoothing)."""
+        """Top-1 accuracy, macro-F1 over the classes that occur, and mean cross-entropy (nats, no smoothing)."""
         logits = torch.from_numpy(np.stack(predictions))
         truths = torch.tensor([sample.truth for sample in samples])
+        answers = logits.argmax(1)
         return {
-            "accuracy": (logits.argmax(1) == truths).double().mean().item(),
+            "accuracy": (answers == truths).double().mean().item(),
+            "macro_f1": macro_f1(confusion_matrix(truths.numpy(), answers.numpy(), len(labels))),
             "loss": F.cross_entropy(logits, truths).item(),
         }
 
@@ -130,8 +151,8 @@ class ClassificationTrainer(TaskTrainer):
         recipe: ClassificationRecipe,
     ) -> None:
         """confusion.png."""
-        counts = np.zeros((len(labels), len(labels)), np.int64)
-        np.add.at(counts, ([s.truth for s in samples], [int(p.argmax()) for p in predictions]), 1)
+        truths = np.array([sample.truth for sample in samples])
+        counts = confusion_matrix(truths, np.stack(predictions).argmax(axis=1), len(labels))
         draw_confusion(folder / "confusion.png", counts, labels)
 
     def panel(self, item: tuple[Tensor, int], labels: Sequence[str]) -> Panel:
@@ -162,3 +183,8 @@ class ClassificationTrainer(TaskTrainer):
         truths = torch.tensor([sample.truth for sample in samples])
         highest, answers = probabilities.max(1)
         return ((answers != truths) & (highest >= confidence)).double().mean().item()
+
+
+def _counts(samples: Sequence[Sample[int]], classes: int) -> npt.NDArray[np.int64]:
+    """(classes,) training samples of each class, at least 1."""
+    return np.maximum(np.bincount([sample.truth for sample in samples], minlength=classes), 1)

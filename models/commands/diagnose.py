@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from foveal.models.commands.train import From, Weights, start_overrides
+
 Task = Annotated[str, typer.Option(help="classification, object-detection, …")]
 Data = Annotated[Path, typer.Option(help="Folder of the data set; the layout is found out.")]
 RecipeFile = Annotated[Path | None, typer.Option(help="TOML file, or small, medium or large.")]
@@ -20,6 +22,8 @@ def diagnose(
     data: Data,
     recipe: RecipeFile = None,
     set_: Set = None,
+    weights: Weights = None,
+    from_: From = None,
     out: Annotated[Path, typer.Option(help="The report, one HTML file.")] = Path("diagnosis.html"),
     epochs: Annotated[int, typer.Option(min=1, help="Of the short training of step 6.")] = 6,
     trials: Annotated[int, typer.Option(min=0, help="Of steps 4 and 5, one epoch each; 0 leaves them out.")] = 6,
@@ -31,7 +35,7 @@ def diagnose(
     from foveal.models.diagnose.report import to_html
     from foveal.models.diagnose.search import Plan
 
-    resolved = _recipe(task, recipe, [*(set_ or []), f"epochs={epochs}"])
+    resolved = _recipe(task, recipe, [*(set_ or []), *start_overrides(weights, from_), f"epochs={epochs}"])
     plan = Plan(coarse=trials - trials // 3, fine=trials // 3, epochs=1)
     found = run_steps(resolved, data, plan, optimal_error=optimal_error, log=lambda line: typer.echo(line, err=True))
     out.write_text(to_html(found))
@@ -46,6 +50,8 @@ def tune(
     out: Annotated[Path, typer.Option(help="Folder for best.toml and the trials; an interrupted search goes on.")],
     recipe: RecipeFile = None,
     set_: Set = None,
+    weights: Weights = None,
+    from_: From = None,
     coarse: Annotated[int, typer.Option(min=1, help="Random trials, on log scales.")] = 12,
     fine: Annotated[int, typer.Option(min=0, help="Trials around the winners.")] = 8,
     epochs: Annotated[int, typer.Option(min=1, help="Of a trial.")] = 2,
@@ -57,9 +63,18 @@ def tune(
     from foveal.models.diagnose.tuning import tune as run_search
 
     plan = Plan(coarse=coarse, fine=fine, epochs=epochs, jobs=jobs)
-    resolved = _recipe(task, recipe, set_ or [])
+    resolved = _recipe(task, recipe, [*(set_ or []), *start_overrides(weights, from_)])
     best = run_search(resolved, data, out, plan, log=lambda line: typer.echo(line, err=True))
-    typer.echo(json.dumps(best) if json_ else f"{out / 'best.toml'}: {best}")
+    typer.echo(json.dumps(best) if json_ else f"{out / 'best.toml'}: {_in_words(best)}")
+
+
+def _in_words(best: dict[str, Any]) -> str:
+    """`accuracy 0.9474 with lr_head 0.002, …, the best of 20 trials`."""
+    from foveal.models.diagnose.search import formatted
+
+    rest = {name: value for name, value in best.items() if name not in ("fields", "phase", "trials")}
+    metric, value = next(iter(rest.items()))
+    return f"{metric} {value:.4f} with {formatted(best['fields'])}, the best of {best['trials']} trials"
 
 
 def _recipe(task: str, recipe: Path | None, overrides: list[str]) -> Any:

@@ -17,10 +17,15 @@ def show(
     set_: Annotated[list[str] | None, typer.Option("--set", help="name=value; wins over the recipe file.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Print the resolved recipe: every field with what it means, its default and the value a training would use."""
+    """Print the resolved recipe: every field with what it means, its default and the value a training would use.
+
+    A recipe that no network can be built of is refused.
+    """
     from foveal.models.readers import READERS, reader_of
+    from foveal.models.tasks import check_buildable
 
     resolved = reader_of(task or next(iter(READERS))).recipe_type.load(recipe, set_ or [])
+    check_buildable(resolved)
     if json_:
         typer.echo(json.dumps(resolved.model_dump(mode="json")))
         return

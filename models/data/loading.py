@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from foveal.errors import BadRecipe
 from foveal.models.data.distributed import ALONE, World
+
+STUCK_S = 600  # without a batch: no image takes so long, so the workers hang
+Shares = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,12 @@ def derived_seed(*parts: int) -> int:
 class SampleKeySampler(Sampler[SampleKey]):
     """A seeded permutation of `count` samples, another one each epoch. Lightning calls `set_epoch`.
 
-    Of several processes each has its share: the same number, so that none waits for another.
+    With `shares` (count,), as many samples drawn with these probabilities instead, some of them several times, each
+    time augmented anew. Of several processes each has its share: the same number, so that none waits for another.
     """
 
-    def __init__(self, count: int, seed: int, world: World = ALONE) -> None:
-        self._count, self._seed, self._world, self._epoch = count, seed, world, 0
+    def __init__(self, count: int, seed: int, world: World = ALONE, shares: Shares | None = None) -> None:
+        self._count, self._seed, self._world, self._epoch, self._shares = count, seed, world, 0, shares
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next iteration."""
@@ -57,9 +62,15 @@ class SampleKeySampler(Sampler[SampleKey]):
 
     def __iter__(self) -> Iterator[SampleKey]:
         epoch = self._epoch
-        order = np.random.default_rng(derived_seed(self._seed, epoch)).permutation(self._count)
-        for index in self._world.share(order.tolist()[: len(self) * self._world.size]):
-            yield SampleKey(index, derived_seed(self._seed, epoch, index), epoch)
+        random = np.random.default_rng(derived_seed(self._seed, epoch))
+        keys: list[tuple[int, tuple[int, ...]]]  # index, and what the seed is derived from
+        if self._shares is None:
+            keys = [(index, (index,)) for index in random.permutation(self._count).tolist()]
+        else:
+            drawn = random.choice(self._count, self._count, p=self._shares).tolist()
+            keys = [(index, (index, position)) for position, index in enumerate(drawn)]
+        for index, parts in self._world.share(keys[: len(self) * self._world.size]):
+            yield SampleKey(index, derived_seed(self._seed, epoch, *parts), epoch)
 
 
 def train_loader(
@@ -71,6 +82,7 @@ def train_loader(
     seed: int,
     workers: int,
     world: World = ALONE,
+    shares: Shares | None = None,
 ) -> Any:
     """Samples in seeded order; the rest that fills no batch is left to other epochs (BatchNorm needs larger ones).
 
@@ -82,6 +94,7 @@ def train_loader(
         seed: of order and augmentation.
         workers: processes that prepare items.
         world: the processes that train together.
+        shares: (count,) probabilities to draw samples with; None: each sample once an epoch.
 
     Raises:
         BadRecipe: the processes cannot share a batch evenly.
@@ -91,10 +104,11 @@ def train_loader(
     return DataLoader(
         dataset,
         batch_size=batch_size // world.size,
-        sampler=SampleKeySampler(count, seed, world),
+        sampler=SampleKeySampler(count, seed, world, shares),
         drop_last=count > batch_size,
         collate_fn=collate,
         num_workers=workers,
+        timeout=STUCK_S if workers else 0,
         persistent_workers=workers > 0,
         generator=torch.Generator(),  # else every epoch would take a number from the global generator
     )

@@ -45,7 +45,9 @@ class Augmentation:
         fill = {key: list(fill_rgb) for key in (tv_tensors.Image,)} | {tv_tensors.Mask: 0}
         steps: list[Any] = [v2.Identity()]
         if recipe.flip:
-            steps += [v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]
+            steps.append(v2.RandomHorizontalFlip())
+        if recipe.flip_vertical:
+            steps.append(v2.RandomVerticalFlip())
         if recipe.scale_jitter:
             jitter = ScaleJitter(recipe.scale_jitter_max, fill)
             steps.append(v2.RandomApply([jitter], recipe.scale_jitter))

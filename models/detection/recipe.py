@@ -49,8 +49,11 @@ class DetectionRecipe(Recipe):
         0.5, ge=0, lt=1, description="a package's default where no val split finds the best F1 (train_on_val)"
     )
 
-    flip: bool = Field(True, description="mirror half of the images left to right, and half of them upside down")
-    rotate_90: bool = Field(False, description="turn by a random multiple of 90 degrees")
+    flip: bool = Field(True, description="mirror half of the images left to right")
+    flip_vertical: bool = Field(
+        False, description="turn half of the images upside down: for images without an up (aerial, microscope)"
+    )
+    rotate_90: bool = Field(False, description="turn by a random multiple of 90 degrees: for images without an up")
     crop: float = Field(0.3, ge=0, le=1, description="share of images cropped (SSD's IoU crop)")
     crop_min_scale: float = Field(0.5, gt=0, le=1, description="shortest side of a crop, as a share of the image's")
     scale_jitter: float = Field(0.0, ge=0, le=1, description="share of images shown larger or smaller")
@@ -74,7 +77,7 @@ class DetectionRecipe(Recipe):
         **Recipe.UNREGULARISED,
         **dict.fromkeys(("brightness", "saturation", "hue", "invert", "grayscale"), 0.0),
         **dict.fromkeys(("crop", "scale_jitter", "zoom_out", "mosaic"), 0.0),
-        **dict.fromkeys(("flip", "rotate_90"), False),
+        **dict.fromkeys(("flip", "flip_vertical", "rotate_90"), False),
     }
 
     @model_validator(mode="after")
@@ -97,7 +100,6 @@ class InstanceRecipe(DetectionRecipe):
     pyramid_channels: int = Field(96, ge=16, multiple_of=8, description="width of every pyramid level")
     mask_head_width: int = Field(96, ge=8, description="channels of the mask head")
     mask_head_depth: int = Field(2, ge=1, le=8, description="3x3 convolutions before the mask head's upsampling")
-    rotate_90: bool = Field(True, description="turn by a random multiple of 90 degrees")
     copy_paste: float = Field(0.0, ge=0, le=1, description="share of images with objects of another one pasted on")
 
     UNREGULARISED: ClassVar[Mapping[str, Any]] = {**DetectionRecipe.UNREGULARISED, "copy_paste": 0.0}

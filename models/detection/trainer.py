@@ -18,7 +18,7 @@ from foveal.imaging.preprocess import Preprocess
 from foveal.metrics import scoring
 from foveal.metrics.truth import ObjectTruth
 from foveal.models.data.dataset import Sample
-from foveal.models.data.panels import Panel, tint
+from foveal.models.data.panels import Panel, line_px, tint
 from foveal.models.detection.items import Batch, EvalItems, Item, TrainItems, UnaugmentedItems, collate
 from foveal.models.detection.networks import architectures
 from foveal.models.detection.networks.onestage import OneStageDetector
@@ -114,7 +114,7 @@ class DetectionTrainer(TaskTrainer):
         for mask, class_id in zip(target.get("masks", ()), class_ids, strict=False):
             tint(rgb, np.asarray(mask).astype(bool), int(class_id))
         for box, class_id in zip(np.asarray(target["boxes"]).round().astype(int).tolist(), class_ids, strict=True):
-            cv2.rectangle(rgb, box[:2], box[2:], colour_of(int(class_id)), max(1, rgb.shape[0] // 200))
+            cv2.rectangle(rgb, box[:2], box[2:], colour_of(int(class_id)), line_px(rgb))
         counts = Counter(labels[int(i)] for i in class_ids)
         return rgb, ", ".join(f"{count} {label}" for label, count in counts.items()) or "nothing"
 

@@ -19,7 +19,7 @@ from foveal.models.diagnose.figures import SHEET_COLUMNS, contact_sheet, curves_
 from foveal.models.diagnose.findings import Finding, Illustration
 from foveal.models.diagnose.parts import TrainingParts, evenly_spaced
 from foveal.models.training.loop import fit
-from foveal.models.training.module import LossDiverged
+from foveal.models.training.module import Log, LossDiverged
 from foveal.models.training.run_folder import Row, RunFolder
 
 MAX_SCORED = 400  # training samples whose error is measured
@@ -28,6 +28,7 @@ STILL_FALLING = 0.1  # share of the loss lost in the last quarter of the epochs
 CONFIDENT = 0.8  # probability from which on an answer against a training label makes the label doubtful
 DOUBTFUL = 0.03  # share of doubtful training labels that is a fault
 SHEET_ROWS = 4
+UNDER_TRAINED = "under-trained"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +46,13 @@ class Curves:
 
 
 def judge_training(
-    parts: TrainingParts, folder: Path, *, optimal_error: float
+    parts: TrainingParts, folder: Path, *, optimal_error: float, log: Log = lambda _: None
 ) -> tuple[list[Finding], list[Illustration]]:
     """Train by the recipe, then judge what came out."""
     folder.mkdir(parents=True, exist_ok=True)
     network, recipe, run = parts.network(), parts.recipe, RunFolder(folder)
     try:
-        fit(parts.task, network, parts.data, recipe, run, resume=False)
+        fit(parts.task, network, parts.data, recipe, run, resume=False, log=log, progress=True)
     except LossDiverged as error:
         return [Finding(step=6, name="rate too high", verdict="fault", words=str(error))], []
     network.load_state_dict(read_state_dict(folder / "last.pt"))
@@ -83,7 +84,9 @@ def judge_curves(curves: Curves) -> list[Finding]:
         "doubtful_labels": curves.doubtful,
     }
     errors = f"train error {curves.train_error:.3f}, dev error {curves.dev_error:.3f}"
-    faults = [f for f in (_rate(curves), _labels(curves), _fit(curves), _variance(curves), _noise(curves)) if f]
+    fit = _fit(curves)
+    noise = None if fit and fit[0] == UNDER_TRAINED else _noise(curves)  # a network that knows little contradicts much
+    faults = [f for f in (_rate(curves), _labels(curves), fit, _variance(curves), noise) if f]
     if not faults:
         return [Finding(step=6, name="healthy", verdict="ok", words=f"{errors}: learns and generalises", values=values)]
     return [
@@ -117,11 +120,11 @@ def _fit(curves: Curves) -> Fault:
     losses = [row["loss"] for row in curves.rows]
     if len(losses) == 1:
         return (
-            "under-trained",
+            UNDER_TRAINED,
             f"bias {bias:.3f} after a single epoch, too few to judge by: more epochs",
         )
     if losses[-1] < (1 - STILL_FALLING) * losses[-1 - max(1, len(losses) // 4)]:
-        return "under-trained", f"bias {bias:.3f}, and the loss is still falling: more epochs or a higher rate"
+        return UNDER_TRAINED, f"bias {bias:.3f}, and the loss is still falling: more epochs or a higher rate"
     return "bias", f"bias {bias:.3f}: a larger network, a better start, less regularisation, a higher rate"
 
 

@@ -26,7 +26,7 @@ def diagnose(
         data_root: the data set.
         plan: of steps 4 and 5; without trials they are left out.
         optimal_error: the lowest that is possible, such as a person's; 1 - the task's metric.
-        log: gets each finding as it is made.
+        log: gets each step as it begins and each finding as it is made.
 
     Raises:
         BadData, BadRecipe, BadCheckpoint: the user's faults.
@@ -41,19 +41,24 @@ def diagnose(
         for finding in found:
             log(f"{finding.step} {finding.verdict:5} {finding.name}: {finding.words}")
 
+    log("step 1: the loss before training")
     add([initial_loss(parts)])
+    log("step 2: overfitting a dozen samples")
     overfit, image = overfit_few(parts)
     add([overfit], [image])
+    log("step 3: range test of the learning rate")
     test = range_test(parts)
     rate, image = judge_rate(test, recipe.lr_head * recipe.lr_scale)
     add([rate], [image])
     if plan.coarse:
         search = Search(parts, plan)
         search.suggested = test.suggested
-        found, image = judge_trials(search.run(), parts.task.best_metric)
+        log(f"steps 4 and 5: {plan.coarse + plan.fine} short trainings with other rates")
+        found, image = judge_trials(search.run(log), parts.task.best_metric)
         add(found, [image])
+    log(f"step 6: a training of {recipe.epochs} epochs")
     with tempfile.TemporaryDirectory() as scratch:
-        add(*judge_training(parts, Path(scratch), optimal_error=optimal_error))
+        add(*judge_training(parts, Path(scratch), optimal_error=optimal_error, log=log))
     add([find_leakage(parts.data, parts.task.preprocess(recipe))])
     return Diagnosis(
         task=recipe.task,

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from foveal.models.training.plots import drawable
+
 SHEET_COLUMNS = 6
 
 
@@ -78,6 +80,11 @@ def curves_figure(rows: Sequence[dict[str, float]], metric: str) -> Figure:
 
 def contact_sheet(items: Sequence[tuple[npt.NDArray[np.uint8], str]]) -> Figure:
     """Model inputs (H, W, 3) RGB side by side, each under its caption."""
+    with drawable(caption for _, caption in items) as drawn:
+        return _contact_sheet([(rgb, drawn[caption]) for rgb, caption in items])
+
+
+def _contact_sheet(items: Sequence[tuple[npt.NDArray[np.uint8], str]]) -> Figure:
     rows = -(-len(items) // SHEET_COLUMNS)
     figure = Figure(figsize=(2 * SHEET_COLUMNS, 2.4 * rows), layout="constrained")
     panels = figure.subplots(rows, SHEET_COLUMNS, squeeze=False).ravel()
@@ -85,5 +92,5 @@ def contact_sheet(items: Sequence[tuple[npt.NDArray[np.uint8], str]]) -> Figure:
         axes.set_axis_off()
     for axes, (rgb, caption) in zip(panels, items, strict=False):
         axes.imshow(rgb)
-        axes.set_title(caption, fontsize="x-small", parse_math=False)
+        axes.set_title(caption, fontsize="x-small")
     return figure

@@ -37,13 +37,16 @@ class TrainingParts:
         torch.manual_seed(self.recipe.seed)
         network = self.task.build(self.recipe, self.data.labels, weights=self.recipe.weights)
         initialise(self.task.backbone(network), self.recipe.init)
+        self.task.prepare(network, self.data.splits.train, self.recipe)
         return network
 
     def batches(self) -> Iterator[Any]:
         """Augmented training batches as a run would see them, epoch after epoch without an end."""
         samples, recipe = self.data.splits.train, self.recipe
         dataset = self.task.train_set(samples, recipe)
-        loader = train_loader(dataset, len(samples), recipe.batch_size, self.task.collate, seed=recipe.seed, workers=0)
+        shares = self.task.sampling_shares(samples, recipe)
+        how: dict[str, Any] = {"seed": recipe.seed, "workers": 0, "shares": shares}
+        loader = train_loader(dataset, len(samples), recipe.batch_size, self.task.collate, **how)
         for epoch in range(2**31):
             loader.sampler.set_epoch(epoch)
             yield from loader

@@ -16,6 +16,7 @@ from foveal.models.diagnose.figures import rate_figure
 from foveal.models.diagnose.findings import Finding, Illustration, Verdict
 from foveal.models.diagnose.parts import TrainingParts, total_loss
 from foveal.models.training.optimizers import configure
+from foveal.progress import track
 
 BATCHES = 60
 LOWEST, HIGHEST = 1e-5, 10.0  # of the head; the backbone keeps its ratio to it
@@ -43,7 +44,8 @@ def range_test(parts: TrainingParts, *, batches: int = BATCHES) -> RangeTest:
     shares = [group["lr"] / recipe.lr_head for group in optimizer.param_groups]
     rates: list[float] = []
     losses: list[float] = []
-    for i, batch in zip(range(batches), parts.batches(), strict=False):
+    numbered = zip(range(batches), parts.batches(), strict=False)
+    for i, batch in track(numbered, total=batches, what="batches"):
         rate = LOWEST * (HIGHEST / LOWEST) ** (i / (batches - 1))
         for group, share in zip(optimizer.param_groups, shares, strict=True):
             group["lr"] = rate * share

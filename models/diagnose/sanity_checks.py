@@ -10,6 +10,7 @@ from torch import optim
 from foveal.models.diagnose.figures import line_figure
 from foveal.models.diagnose.findings import Finding, Illustration
 from foveal.models.diagnose.parts import TrainingParts, evenly_spaced, total_loss, without_randomness
+from foveal.progress import track
 
 FIRST_SAMPLES = 64
 TOLERANCE = 0.25  # of the theoretical value
@@ -51,7 +52,7 @@ def overfit_few(parts: TrainingParts, *, steps: int = OVERFIT_STEPS) -> tuple[Fi
     optimizer = optim.Adam([p for p in network.parameters() if p.requires_grad], lr=OVERFIT_RATE)
     share = parts.task.memorised_loss
     losses: list[float] = []
-    for _ in range(steps):
+    for _ in track(range(steps), total=steps, what="steps"):
         loss = total_loss(parts.task.loss(network, batch, recipe))
         losses.append(loss.item())
         if not math.isfinite(losses[-1]) or losses[-1] < share / 5 * losses[0]:

@@ -39,6 +39,7 @@ class SegmentationTrainer(TaskTrainer):
     recipe_type = SegmentationRecipe
     best_metric = "miou"
     unit = "pixels"
+    counts_at_once = False
     memorised_loss = 0.3
 
     def architecture(self, recipe: SegmentationRecipe) -> str:

@@ -17,6 +17,7 @@ from foveal.models.recipe import Recipe
 from foveal.models.training.run_folder import RunInfo
 from foveal.models.training.task import TaskTrainer
 from foveal.packages.manifest import Data, Licences
+from foveal.progress import track
 
 
 @dataclass(frozen=True)
@@ -75,4 +76,5 @@ def predict_all(checkpoint: Checkpoint, samples: Sequence[Sample[Any]]) -> list[
     trainer, recipe = checkpoint.trainer, checkpoint.recipe
     batches = eval_loader(trainer.eval_set(samples, recipe), recipe.batch_size, trainer.collate)
     with torch.inference_mode():
-        return [prediction for batch in batches for prediction in trainer.predict(checkpoint.network, batch)]
+        followed = track(batches, total=len(batches), what="score, batches")
+        return [prediction for batch in followed for prediction in trainer.predict(checkpoint.network, batch)]

@@ -6,6 +6,7 @@ it and what is written down.
 """
 
 import logging
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,8 +31,10 @@ from foveal.models.training.checkpoint import Checkpoint, predict_all
 from foveal.models.training.initialization import hasten_statistics, initialise
 from foveal.models.training.module import Log, TrainingModule
 from foveal.models.training.plots import draw_curves
-from foveal.models.training.run_folder import RunFolder, RunInfo, best_epoch, read_info
+from foveal.models.training.progress import EpochProgress
+from foveal.models.training.run_folder import RunFolder, RunInfo, best_epoch, counts_in_words, read_info
 from foveal.models.training.task import TaskTrainer
+from foveal.models.training.workers import expect_room, worker_faults
 from foveal.packages.manifest import Data, Licences
 
 
@@ -44,6 +47,7 @@ def train_epochs(
     *,
     workers: int = 0,
     log: Log = lambda _: None,
+    progress: bool = False,
     processes: World = ALONE,
 ) -> RunFolder:
     """All epochs of a run, in a new folder or one where a run was interrupted; the test split is not read.
@@ -56,23 +60,26 @@ def train_epochs(
         out: the run folder (its files: run_folder.py).
         workers: processes that prepare samples beside the training process; the result does not depend on it.
         log: gets a line for a person now and then.
+        progress: show on stderr how far an epoch is.
         processes: those that train together.
 
     Raises:
-        BadData, BadRecipe, BadCheckpoint, BadOutput: the user's faults.
+        BadData, BadRecipe, BadCheckpoint, BadOutput: the user's faults. WorkersFailed: the machine's.
     """
-    for note in data.notes:
-        log(note)
     seed_everything(recipe.seed, verbose=False)
     folder = RunFolder(out, writes=processes.is_first)
     network = task.build(recipe, data.labels, weights=recipe.weights)
     initialise(task.backbone(network), recipe.init)
     if recipe.weights == "none":
         hasten_statistics(task.backbone(network))
+    task.prepare(network, data.splits.train, recipe)
     info = describe_run(task, recipe, data, network)
     resumed = processes.from_first(processes.is_first and folder.open(recipe, info, data, data_root))
-    log(f"{info.architecture}, {info.parameters:,} parameters; {data.splits.counts()}")
-    fit(task, network, data, recipe, folder, resume=resumed, workers=workers, log=log, processes=processes)
+    log(f"{info.architecture}, {info.parameters:,} parameters; {counts_in_words(data.splits.counts())}")
+    if resumed:
+        log(folder.where_it_goes_on(recipe.epochs, task.best_metric))
+    how: dict[str, Any] = {"workers": workers, "log": log, "progress": progress, "processes": processes}
+    fit(task, network, data, recipe, folder, resume=resumed, **how)
     return folder
 
 
@@ -114,22 +121,28 @@ def fit(
     resume: bool,
     workers: int = 0,
     log: Log = lambda _: None,
+    progress: bool = False,
     processes: World = ALONE,
 ) -> None:
     """The loop: epochs with a validation after each, recorded in the folder.
 
     Raises:
         BadRecipe: a loss that is not finite, or arithmetic that this machine does not have.
+        WorkersFailed: the processes that prepare samples died, hang, or lack shared memory.
+        KeyboardInterrupt: Ctrl-C; the epochs so far are in the folder.
     """
     splits = data.splits
+    train_set = task.train_set(splits.train, recipe)
+    expect_room(train_set, batch_size=recipe.batch_size // processes.size, workers=workers)
     batches = train_loader(
-        task.train_set(splits.train, recipe),
+        train_set,
         len(splits.train),
         recipe.batch_size,
         task.collate,
         seed=recipe.seed,
         workers=workers,
         world=processes,
+        shares=task.sampling_shares(splits.train, recipe),
     )
     val = task.eval_set(processes.share(splits.val), recipe) if splits.val else None
     validation = eval_loader(val, recipe.batch_size, task.collate) if val is not None else None
@@ -138,10 +151,11 @@ def fit(
     keeper = ModelCheckpoint(
         folder.resume_file.parent, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
-    with quiet_lightning():
+    meters = [EpochProgress()] if progress and processes.is_first else []
+    with quiet_lightning(), worker_faults():
         trainer = Trainer(
             max_epochs=recipe.epochs,
-            callbacks=[keeper],
+            callbacks=[keeper, *meters],
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
@@ -152,7 +166,22 @@ def fit(
             deterministic=True,
             **_parallel(recipe, processes),
         )
-        trainer.fit(module, batches, validation, ckpt_path=folder.resume_file if resume else None, weights_only=True)
+        with _interruptible(trainer):
+            resumed_from = folder.resume_file if resume else None
+            trainer.fit(module, batches, validation, ckpt_path=resumed_from, weights_only=True)
+
+
+@contextmanager
+def _interruptible(trainer: Trainer) -> Iterator[None]:
+    """Ctrl-C as Python has it; Lightning ends the process and goes on to ignore the signal."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, before)
+        raise KeyboardInterrupt from None
 
 
 def _precision(recipe: Recipe) -> Literal["32-true", "bf16-mixed", "16-mixed"]:

@@ -18,6 +18,7 @@ from foveal.models.training.optimizers import configure, decays
 from foveal.models.training.plots import draw_curves
 from foveal.models.training.run_folder import Row, RunFolder, stale
 from foveal.models.training.task import TaskTrainer
+from foveal.progress import duration
 
 Log = Callable[[str], None]
 CURVES_EVERY_S = 20  # drawing takes half a second: no reason to do it after each short epoch
@@ -131,7 +132,9 @@ class TrainingModule(LightningModule):
         best = self._folder.record(row, self.evaluated.state_dict(), f"val_{self._task.best_metric}")
         self._losses = []
         self._stop_when_stale()
-        self._log(_epoch_line(row, self._recipe.epochs, self._task.best_metric, best))
+        left = sum(r["seconds"] for r in self._folder.rows) / row["epoch"] * (self._recipe.epochs - row["epoch"])
+        shown = (self._task.best_metric, *self._task.also_shown)
+        self._log(epoch_line(row, self._recipe.epochs, shown, best=best, left_s=left))
         if self._processes.is_first and time.perf_counter() - self._drawn > CURVES_EVERY_S:
             draw_curves(self._folder.path / "curves.png", self._folder.rows)
             self._drawn = time.perf_counter()
@@ -182,7 +185,10 @@ def _mean(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]} if rows else {}
 
 
-def _epoch_line(row: Row, epochs: int, metric: str, best: bool) -> str:
-    scored = f"val {metric} {row[f'val_{metric}']:.4f}  " if f"val_{metric}" in row else ""
+def epoch_line(row: Row, epochs: int, metrics: Sequence[str], *, best: bool, left_s: float) -> str:
+    """An epoch in a line: its loss, these metrics of val, its time, and the time left when none of the rest stops."""
+    scores = "  ".join(f"{metric} {row[f'val_{metric}']:.4f}" for metric in metrics if f"val_{metric}" in row)
+    scored = f"val {scores}  " if scores else ""
+    left = f", {duration(left_s)} left at most" if row["epoch"] < epochs else ""
     mark = "  best so far" if best and scored else ""
-    return f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss']:.4f}  {scored}{row['seconds']:.1f} s{mark}"
+    return f"epoch {row['epoch']:.0f}/{epochs}  loss {row['loss']:.4f}  {scored}{row['seconds']:.1f} s{left}{mark}"

@@ -91,7 +91,17 @@ class RunFolder:
             raise BadOutput(f"{self.path}: an interrupted run of another recipe ({'; '.join(changed)})")
         data = read_info(self.path).data
         if data.fingerprint != info.data.fingerprint or data.images != info.data.images:
-            raise BadOutput(f"{self.path}: an interrupted run on other data ({data.images}, {data.fingerprint})")
+            raise BadOutput(
+                f"{self.path}: an interrupted run on other data ({counts_in_words(data.images)}, {data.fingerprint})"
+            )
+
+    def where_it_goes_on(self, epochs: int, best_metric: str) -> str:
+        """What an interrupted run has, in words."""
+        if not self.rows:
+            return f"{self.path}: no whole epoch was saved; it begins anew"
+        best, metric = best_epoch(self.rows, f"val_{best_metric}"), f"val_{best_metric}"
+        scored = f", val {best_metric} {self.rows[best - 1][metric]:.4f}" if metric in self.rows[best - 1] else ""
+        return f"{self.path}: goes on after epoch {len(self.rows)} of {epochs}; best so far: epoch {best}{scored}"
 
     def keep_epochs(self, count: int) -> None:
         """Forget rows of epochs that were recorded but must be run again."""
@@ -115,6 +125,11 @@ class RunFolder:
         self.resume_file.unlink(missing_ok=True)
         if self.resume_file.parent.exists():
             self.resume_file.parent.rmdir()
+
+
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """Images by split: `170 train, 36 val, 38 test images`."""
+    return f"{', '.join(f'{count} {split}' for split, count in counts.items())} images"
 
 
 def rank(row: Row, best_metric: str) -> tuple[float, float]:

@@ -27,6 +27,8 @@ class TaskTrainer(ABC):
     recipe_type: type[Any]  # a subclass of Recipe
     best_metric: str  # the metric of the val split that picks the best checkpoint; higher is better
     unit: str  # of `count`
+    counts_at_once = True  # whether `count` reads no file
+    also_shown: tuple[str, ...] = ()  # metrics of the val split that an epoch's line shows beside it
     memorised_loss = 0.5  # share of its first loss that may be left after a handful of samples was overfitted
 
     # ---- network
@@ -47,7 +49,15 @@ class TaskTrainer(ABC):
     def backbone(self, network: nn.Module) -> nn.Module:
         """The part of the network that came with weights; the rest is the head, which learns faster."""
 
+    def prepare(self, network: nn.Module, samples: Sequence[Sample[Any]], recipe: Any) -> None:
+        """Tell a new network what its loss must know of the training samples; by default nothing."""
+        return
+
     # ---- training and evaluation
+
+    def sampling_shares(self, samples: Sequence[Sample[Any]], recipe: Any) -> npt.NDArray[np.float64] | None:
+        """Probability of each sample, (N,), to be drawn for training; None: every sample once an epoch."""
+        return None
 
     @abstractmethod
     def train_set(self, samples: Sequence[Sample[Any]], recipe: Any) -> Dataset[Any]:

@@ -1,8 +1,10 @@
 """Counts of a data set (`Counted`): classes, sizes and colours, as numbers and as histograms."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from foveal.imaging.decode import read_header
 from foveal.imaging.drawing import colour_of
 from foveal.models.data.colour import Colours
 from foveal.models.data.dataset import SPLITS, DataSet, Sample
+from foveal.models.training.plots import drawable
 from foveal.models.training.task import TaskTrainer
 
 BINS = 40
@@ -48,14 +51,18 @@ class Counted:
             "notes": list(self.data.notes),
         }
 
-    def histograms(self) -> Figure:
+    def draw_histograms(self, path: Path) -> None:
         """Classes by split, sizes of images, sizes of objects where there are any, principal colours."""
+        with drawable(self.data.labels) as drawn:
+            self._histograms(drawn).savefig(path, dpi=100)
+
+    def _histograms(self, drawn: Mapping[str, str]) -> Figure:
         panels = [self._draw_classes, self._draw_sizes, self._draw_colours]
         if self._object_px is not None:
             panels.insert(2, self._draw_objects)
         figure = Figure(figsize=(5 * len(panels), 4), layout="constrained")
         for axes, draw in zip(figure.subplots(1, len(panels)), panels, strict=True):
-            draw(axes)
+            draw(axes, drawn)
         return figure
 
     @cached_property
@@ -76,21 +83,21 @@ class Counted:
             return None
         return {label: np.concatenate([one[label] for one in known]) for label in self.data.labels}
 
-    def _draw_classes(self, axes: Axes) -> None:
+    def _draw_classes(self, axes: Axes, drawn: Mapping[str, str]) -> None:
         bottom = np.zeros(len(self.data.labels))
         for split, counted in self.classes.items():
             heights = np.array([counted[label] for label in self.data.labels])
-            axes.bar(self.data.labels, heights, bottom=bottom, label=split)
+            axes.bar([drawn[label] for label in self.data.labels], heights, bottom=bottom, label=split)
             bottom += heights
         axes.tick_params(axis="x", rotation=90)
         axes.set_title(f"{self.trainer.unit} by class")
         axes.legend()
 
-    def _draw_sizes(self, axes: Axes) -> None:
+    def _draw_sizes(self, axes: Axes, _: Mapping[str, str]) -> None:
         axes.scatter(self._sizes_hw[:, 1], self._sizes_hw[:, 0], alpha=0.3)
         axes.set(xlabel="width, px", ylabel="height, px", title="sizes of images")
 
-    def _draw_objects(self, axes: Axes) -> None:
+    def _draw_objects(self, axes: Axes, words: Mapping[str, str]) -> None:
         """On a logarithmic axis: objects span decades, and what a detector can see is a matter of ratios."""
         axes.set(xlabel="square root of the area, px of the image", ylabel="objects", title="sizes of objects")
         drawn = [(label, px[px > 0]) for label, px in (self._object_px or {}).items()]
@@ -100,7 +107,11 @@ class Counted:
         edges = np.geomspace(everything.min() * 0.99, everything.max() * 1.01, BINS + 1)
         colours = ["#{:02x}{:02x}{:02x}".format(*colour_of(i)) for i in range(len(drawn))]
         axes.hist(
-            [px for _, px in drawn], edges.tolist(), stacked=True, color=colours, label=[name for name, _ in drawn]
+            [px for _, px in drawn],
+            edges.tolist(),
+            stacked=True,
+            color=colours,
+            label=[words[name] for name, _ in drawn],
         )
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -108,7 +119,7 @@ class Counted:
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.legend(fontsize="small")
 
-    def _draw_colours(self, axes: Axes) -> None:
+    def _draw_colours(self, axes: Axes, _: Mapping[str, str]) -> None:
         colours = self.colours
         for i in range(3):
             shades = (

@@ -23,6 +23,7 @@ from foveal.models.data.panels import Panel
 from foveal.models.readers import load_data
 from foveal.models.recipe import Recipe
 from foveal.models.tasks import trainer_of
+from foveal.models.training.plots import drawable
 from foveal.models.training.task import TaskTrainer
 from foveal.models.view.figures import Counted
 from foveal.packages.package import staged_folder
@@ -57,10 +58,10 @@ def view(recipe: Recipe, root: Path, out: Path, *, count: int) -> dict[str, Any]
             ("augmented", trainer.train_set(samples, recipe), keys),
         ):
             panels = [trainer.panel(dataset[index], data.labels) for index in indices]
-            sheet(panels, names).savefig(folder / f"{name}.png", dpi=100)
+            draw_sheet(folder / f"{name}.png", panels, names)
         counted = _counted(trainer, recipe, data)
         figures = counted.described()
-        counted.histograms().savefig(folder / "histograms.png", dpi=100)
+        counted.draw_histograms(folder / "histograms.png")
         (folder / "view.json").write_text(json.dumps(figures, indent=2))
     return figures
 
@@ -77,14 +78,20 @@ def _counted(trainer: TaskTrainer, recipe: Recipe, data: DataSet[Any]) -> Counte
     return Counted(data, classes, colours, trainer)
 
 
-def sheet(panels: Sequence[Panel], names: Sequence[str]) -> Figure:
+def draw_sheet(path: Path, panels: Sequence[Panel], names: Sequence[str]) -> None:
     """Images side by side, each under its name and caption."""
+    titles = [f"{Path(name).name[-28:]}\n{caption[:40]}" for (_, caption), name in zip(panels, names, strict=True)]
+    with drawable(titles) as drawn:
+        _sheet(panels, [drawn[title] for title in titles]).savefig(path, dpi=100)
+
+
+def _sheet(panels: Sequence[Panel], titles: Sequence[str]) -> Figure:
     rows = -(-len(panels) // COLUMNS)
     figure = Figure(figsize=(2.4 * COLUMNS, 2.8 * rows), layout="constrained")
     axes_of = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axes in axes_of:
         axes.set_axis_off()
-    for axes, (rgb, caption), name in zip(axes_of, panels, names, strict=False):
+    for axes, (rgb, _), title in zip(axes_of, panels, titles, strict=False):
         axes.imshow(rgb)
-        axes.set_title(f"{Path(name).name[-28:]}\n{caption[:40]}", fontsize="x-small", parse_math=False)
+        axes.set_title(title, fontsize="x-small")
     return figure

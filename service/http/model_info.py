@@ -3,9 +3,7 @@
 from urllib.parse import quote
 
 from foveal.errors import UnknownName
-from foveal.packages.package import ModelPackage
 from foveal.service.errors import without_folders
-from foveal.service.http.playground import examples_of
 from foveal.service.http.schemas import FailedModel, ModelInfo, ModelList, Provider
 from foveal.service.inference.loaded_models import LoadedModels, newest
 from foveal.service.inference.served_model import ServedModel
@@ -70,10 +68,6 @@ def _info(models: LoadedModels, served: ServedModel) -> ModelInfo:
         metrics=manifest.metrics.model_dump(mode="json"),
         parity=manifest.parity.model_dump(mode="json"),
         licences=manifest.licences.model_dump(),
-        examples=examples_of(manifest.name) or _golden_paths(served.package),
+        examples=[f"/v1/models/{served.package.ref}/golden/{quote(name)}.png" for name in manifest.examples],
         provider=Provider(requested=predictor.settings.provider, actual=predictor.provider),
     )  # fmt: skip
-
-
-def _golden_paths(package: ModelPackage) -> list[str]:
-    return [f"/v1/models/{package.ref}/golden/{quote(golden.name)}.png" for golden in package.golden]

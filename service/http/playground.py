@@ -1,4 +1,4 @@
-"""Playground routes (/ui): static files from service/ui and examples, read once and kept in memory.
+"""Playground routes (/ui): static files from service/ui, read once and kept in memory.
 
 The files hold no data, so these paths need no API key; requests from the page to /v1 do, when keys are set. The page
 loads nothing from other hosts and runs no inline script or style; the policy below enforces that.
@@ -57,19 +57,13 @@ class _Asset:
 
 
 def routes() -> list[Route]:
-    """The page, its files and example images; `/` redirects browsers to the page and is 404 for other clients."""
+    """The page and its files; `/` redirects browsers to the page and is 404 for other clients."""
     return [
         Route("/", _root),
         Route("/ui", _file),
         Route("/ui/", _page),  # its files are named relative to /ui
         Route("/ui/{name}", _file),
-        Route("/ui/examples/{name}", _example),
     ]
-
-
-def examples_of(model: str) -> list[str]:
-    """Paths of a model's shipped example images: `<model>.png`, `<model>.2.png` and so on."""
-    return [f"/ui/examples/{name}" for name in sorted(_folder("examples")) if name.partition(".")[0] == model]
 
 
 async def _root(request: Request) -> Response:
@@ -83,11 +77,7 @@ async def _page(_request: Request) -> Response:
 
 
 async def _file(request: Request) -> Response:
-    return _respond(request, _folder("ui"), request.path_params.get("name", "index.html"))
-
-
-async def _example(request: Request) -> Response:
-    return _respond(request, _folder("examples"), request.path_params["name"])
+    return _respond(request, request.path_params.get("name", "index.html"))
 
 
 def is_public(path: str) -> bool:
@@ -96,10 +86,10 @@ def is_public(path: str) -> bool:
 
 
 @cache
-def _folder(name: str) -> dict[str, _Asset]:
-    """Files of a folder by name, in memory: no path of a request reaches the file system."""
+def _assets() -> dict[str, _Asset]:
+    """Files of the page by name, in memory: no path of a request reaches the file system."""
     found = {}
-    for file in (resources.files("foveal.service") / name).iterdir():
+    for file in (resources.files("foveal.service") / "ui").iterdir():
         media_type = MEDIA_TYPES.get("." + file.name.rpartition(".")[2])
         if media_type:
             body = file.read_bytes()
@@ -107,7 +97,8 @@ def _folder(name: str) -> dict[str, _Asset]:
     return found
 
 
-def _respond(request: Request, assets: dict[str, _Asset], name: str) -> Response:
+def _respond(request: Request, name: str) -> Response:
+    assets = _assets()
     if name not in assets:
         raise UnknownName.among("file", name[:80], assets)
     asset = assets[name]

@@ -64,7 +64,7 @@ class ModelInfo(Schema):
     metrics: dict[str, Any]
     parity: dict[str, Any] = Field(description="measured agreement of the graph with the trained model")
     licences: dict[str, str]
-    examples: list[str] = Field(description="paths of example images; the golden images if none is shipped")
+    examples: list[str] = Field(description="paths of the images that its package shows it with; may be none")
     provider: Provider
 
 

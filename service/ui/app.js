@@ -65,7 +65,7 @@ function showModels(models, failed) {
     ...[...tasks].map(([task, those]) => el("optgroup", { label: task.replaceAll("-", " ") }, those.map(option))),
     ...(failed.length ? [el("optgroup", { label: "not served" }, failed.map(broken))] : []),
   );
-  if (models.length) chooseModel(state.models[0]);
+  if (models.length) chooseModel(state.models.find((model) => model.default) ?? state.models[0]); // as the API
 }
 
 function chooseModel(model) {

@@ -5,10 +5,13 @@ import { el, rebuild } from "./dom.js";
 const trimmed = (value) => String(Math.round(value * 10_000) / 10_000);
 const asPercent = (value) => `${Math.round(100 * value)} %`;
 
+const SCORE = "Objects with a greater score are shown. Scores go from 0 to 1.";
+const IOU = "Of two boxes of a class that overlap more than this (intersection / union) only the better one is kept.";
+
 /** Parameters of the service that get a slider; any other number among a model's defaults gets a field. */
 const SLIDERS = {
-  score_threshold: () => ({ label: "Score above", min: 0, max: 0.99, step: 0.01, show: trimmed }),
-  iou_threshold: () => ({ label: "Overlap (IoU)", min: 0, max: 1, step: 0.01, show: trimmed }),
+  score_threshold: () => ({ label: "Score above", about: SCORE, min: 0, max: 0.99, step: 0.01, show: trimmed }),
+  iou_threshold: () => ({ label: "Overlap (IoU)", about: IOU, min: 0, max: 1, step: 0.01, show: trimmed }),
   top_k: ({ labels }) => ({ label: "Classes shown", min: 1, max: Math.min(labels.length, 20), step: 1, show: String }),
 };
 const OPACITY = { name: "opacity", label: "Opacity", min: 0, max: 1, step: 0.05, show: asPercent };
@@ -50,7 +53,7 @@ export function showDisplay(form, { kind, masks }, display, changed) {
   );
 }
 
-function slider({ name, label, min, max, step, show }, values, changed) {
+function slider({ name, label, about, min, max, step, show }, values, changed) {
   const output = el("output", { for: `slider-${name}` }, show(values[name]));
   const input = el("input", { type: "range", id: `slider-${name}`, min, max, step, value: values[name] });
   input.addEventListener("input", () => {
@@ -58,7 +61,7 @@ function slider({ name, label, min, max, step, show }, values, changed) {
     output.value = show(values[name]);
     changed();
   });
-  return el("label", { class: "slider" }, el("span", {}, label), input, output);
+  return el("label", { class: "slider", ...(about && { title: about }) }, el("span", {}, label), input, output);
 }
 
 /** A parameter that this page knows nothing of: its name, and a number. The service checks the range. */

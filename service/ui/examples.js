@@ -16,7 +16,8 @@ export function showCards(place, models, chosen, handlers) {
   const offered = models.filter((model) => model.examples.length && (model.default || model === chosen));
   place.replaceChildren(
     ...offered.map((model) => {
-      const words = [el("b", {}, model.name), el("span", { class: "small" }, model.task.replaceAll("-", " "))];
+      const name = el("b", {}, model.name, el("small", {}, ` version ${model.version}`));
+      const words = [name, el("span", { class: "small" }, model.task.replaceAll("-", " "))];
       return example(model, model.examples[0], words, handlers);
     }),
   );
@@ -26,6 +27,11 @@ export function showCards(place, models, chosen, handlers) {
 /** A dialog with every example of one model. */
 export function showMenu(dialog, model, handlers) {
   const close = { ...handlers, take: (...taken) => (dialog.close(), handlers.take(...taken)) };
+  if (!model.examples.length) {
+    const none = "This model's package holds no example images. `foveal package set --example` adds some.";
+    dialog.replaceChildren(el("h2", {}, `Examples for ${model.name}`), el("p", {}, none), closeButton(dialog));
+    return dialog.showModal();
+  }
   const offered = model.examples.map((path) => example(model, path, [el("span", { class: "small" }, nameOf(path))], close));
   const title = el("h2", {}, `Examples for ${model.name}`);
   dialog.replaceChildren(title, el("div", { class: "row examples" }, offered), closeButton(dialog));
@@ -61,4 +67,4 @@ async function fetchImage(path) {
   return image;
 }
 
-const nameOf = (path) => decodeURIComponent(path.split("/").at(-1));
+const nameOf = (path) => decodeURIComponent(path.split("/").at(-1)).replace(/^example-/, "");

@@ -44,17 +44,23 @@ export function markRow(section, id, { scroll }) {
 /** "17 objects", for the status line. */
 export function describe({ result, rows }) {
   if (result.kind === "classes") return `${rows[0].label}, score ${rows[0].score.toFixed(3)}`;
-  if (result.kind === "map") return `${rows.length} of ${result.rows.length} classes shown`;
+  if (result.kind === "map") return `${found(result)}${hiddenIn(result, rows)}`;
   if (result.kind === "other") return "Answered";
   const limit = result.capped ? "; the answer was cut there (max_detections)" : "";
   return `${rows.length} ${rows.length === 1 ? "object" : "objects"}${limit}`;
 }
 
+const found = ({ rows, known }) => `${rows.length} of ${known} ${known === 1 ? "class" : "classes"} found`;
+const hiddenIn = (result, rows) => (rows.length < result.rows.length ? `, ${result.rows.length - rows.length} hidden` : "");
+const SCORES = "Scores go from 0 to 1";
+const AREAS = "px: pixels of the original image";
+const units = (...texts) => el("p", { class: "small units" }, `${texts.join(". ")}.`);
+
 function classesView({ rows }) {
   const items = rows.map((row) =>
     line(row, [...named(row), bar(row.score, row.colour), el("b", {}, row.score.toFixed(4))]),
   );
-  return [el("h2", {}, "Most likely classes"), list(items)];
+  return [el("h2", {}, "Most likely classes"), list(items), units(`${SCORES} and add up to 1 over all classes`)];
 }
 
 function mapView({ result, options }, hide) {
@@ -66,7 +72,8 @@ function mapView({ result, options }, hide) {
       el("span", { class: "small" }, `${thousands(row.areaPx)} px`),
     ], "div"),
   );
-  return [el("h2", {}, "Legend, and share of the image"), list(items)];
+  const title = el("h2", {}, `${found(result)}, and their share of the image`);
+  return [title, list(items), units(AREAS)];
 }
 
 function objectsView({ result, rows, options, model }, hide) {
@@ -91,7 +98,8 @@ function objectsView({ result, rows, options, model }, hide) {
   );
   const sum = result.masks && rows.length ? `, ${percent(total / pixels)} of the image (${thousands(total)}\u00a0px)` : "";
   const title = el("h2", {}, `${rows.length} ${rows.length === 1 ? "object" : "objects"}${sum}`);
-  return [title, el("ul", { class: "chips" }, chips), list(items)];
+  const area = result.masks ? "the area of the object" : "the area of its box";
+  return [title, el("ul", { class: "chips" }, chips), list(items), units(SCORES, `${AREAS}, ${area}`)];
 }
 
 /** An answer of a kind that this page has no view for. */

@@ -24,9 +24,10 @@ const MAX_DETECTIONS = 300; // the service's own limit
 const NOT_SENT = new Set(["classes", "mask_format", "max_detections", "tile"]); // not from the form, see `parameters`
 
 /** The options that the form starts with: the model's defaults by the service's names, and the hidden classes. */
-export function defaultOptions({ defaults }) {
+export function defaultOptions({ defaults, labels }) {
+  const hidden = labels.filter((label) => defaults.classes && !defaults.classes.includes(label));
   const values = Object.entries(defaults).filter(([name, value]) => !NOT_SENT.has(name) && value !== null);
-  return { ...Object.fromEntries(values), hidden: new Set() };
+  return { ...Object.fromEntries(values), hidden: new Set(hidden) };
 }
 
 /** Query parameters of a request. Masks come as run lengths: exact, small, and drawable as they are. */
@@ -74,7 +75,9 @@ export function readEntry(entry, { defaults }) {
   const kind = kindOf(entry);
   const about = { kind, width: entry.image.width, height: entry.image.height };
   if (kind === "classes") return { ...about, rows: entry.classes.map(row) };
-  if (kind === "map") return { ...about, rows: mapRows(entry.segmentation, about) };
+  if (kind === "map") {
+    return { ...about, rows: mapRows(entry.segmentation, about), known: entry.segmentation.labels.length };
+  }
   if (kind === "other") return { ...about, rows: [] };
   const rows = entry.detections.map(row);
   const masks = "mask_format" in defaults || rows.some(({ runs }) => runs);

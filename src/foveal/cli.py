@@ -58,6 +58,9 @@ COMMANDS: dict[str, Command] = {
     ),
     "evaluate": Command("foveal.export.commands:evaluate", "Score a package or a training run on a data set.", "train"),
     "export": Command("foveal.export.commands:export", "Turn a training run into a proved package.", "train", TRAINING),
+    "package set": Command(
+        "foveal.export.commands:package_set", "Edit a package: defaults, class names, examples.", "train", ("onnxruntime",)
+    ),
     "ensemble": Command(
         "foveal.export.commands:ensemble",
         "Serve the mean of several classifiers as one.",
@@ -140,7 +143,11 @@ def build(argv: list[str]) -> typer.Typer:
     return app
 
 
-GROUPS = {"data": "Make, check and look at data sets.", "recipe": "Look at the numbers of a training."}
+GROUPS = {
+    "data": "Make, check and look at data sets.",
+    "recipe": "Look at the numbers of a training.",
+    "package": "Edit model packages.",
+}
 
 
 def _group(summary: str) -> typer.Typer:

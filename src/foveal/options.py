@@ -163,6 +163,7 @@ class Defaults(BaseModel):
     iou_threshold: float | None = Field(None, ge=0, le=1)
     max_detections: int | None = Field(None, ge=1, le=MAX_DETECTIONS)
     mask_format: str | None = None
+    classes: tuple[str, ...] | None = Field(None, min_length=1)
 
 
 class OptionValues(TypedDict, total=False):

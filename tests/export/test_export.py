@@ -11,13 +11,17 @@ import torch
 from foveal.errors import BadData, BadOutput, ParityFailure
 from foveal.export import build as building
 from foveal.export import trace as tracing
-from foveal.export.build import Target, build, portable_recipe
+from foveal.export.build import build, portable_recipe
 from foveal.export.classification import ClassificationExporter
 from foveal.export.evaluation.evaluate import read_data, same_metrics, select
+from foveal.export.evaluation.report import print_scores
+from foveal.export.writing import Target
 from foveal.inference.pipeline import Predictor
 from foveal.metrics import Scores
+from foveal.metrics.classification import score_classification
 from foveal.options import Options
 from foveal.packages.package import ModelPackage
+from foveal.tasks.classification import Classification
 from tests.helpers import runs
 from tests.helpers.commandline import foveal
 
@@ -144,6 +148,52 @@ def traced(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tracing takes seconds: what was traced once is taken again."""
     graph = ModelPackage.open(exported).take_graph()
     monkeypatch.setattr(ClassificationExporter, "trace", lambda *_, **__: graph)
+
+
+@pytest.mark.usefixtures("traced")
+def test_figures_of_val_and_an_example(run: runs.Run) -> None:
+    out = run.path.parent / "zoo" / "colours" / "4"
+    example = run.data.splits.train[0].path
+    code, _, talk = foveal("export", run.path, "--out", out, "--split", "val", "--example", example)
+    assert code == 0
+    assert "no --example" not in talk
+    assert "{" not in talk  # lines for people
+    assert f"metrics of {len(run.data.splits.val)} images of 'val', and before export: top1 0." in talk
+    package = ModelPackage.open(out)
+    assert package.manifest.examples == (f"example-{example.stem}",)
+    assert (package.manifest.metrics.split, package.manifest.metrics.images) == ("val", len(run.data.splits.val))
+    assert "`val` split, which chose the epoch and the defaults, so that the figures flatter" in package.card
+
+
+def test_a_split_that_took_part_in_training_is_refused(run: runs.Run, tmp_path: Path) -> None:
+    code, _, talk = foveal("export", run.path, "--out", tmp_path / "colours" / "1", "--split", "train")
+    assert code == 2
+    assert "expected test or val" in talk
+
+
+def test_evaluate_names_the_splits_there_are(run: runs.Run) -> None:
+    data = read_data("classification", {"test_fraction": 0.0}, run.root)
+    there = r"no images in split 'test'; choose .*: train \(30 images\), val \(6 images\), all"
+    with pytest.raises(BadData, match=there):
+        select(data, "test", data.labels)
+
+
+def test_scores_for_people_do_not_break(capsys: pytest.CaptureFixture[str]) -> None:
+    """A title longer than its table; a confusion matrix wider than the page; markup in labels; rare classes."""
+    labels = tuple(f"[red]class {i}" for i in range(30))
+    truth = [*range(30), *range(30), 0, 0, 0]
+    results = []
+    for class_id in truth:
+        order = np.roll(np.arange(30), -((class_id + 1) if class_id == 7 else class_id))
+        results.append(Classification(np.linspace(1, 0, 30, dtype=np.float32), order, labels, (4, 4)))
+    title = "a model with a very long path on 63 images, split 'test' of a data set that has a long name too"
+    print_scores(score_classification(results, truth, labels), title)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == title
+    assert "  2 × [red]class 7 taken for [red]class 8" in lines
+    (rare,) = [line for line in lines if line.startswith("too few cases to judge by: ")]
+    assert "[red]class 1 (2), " in rare
+    assert rare.endswith(" and 19 more")
 
 
 @pytest.mark.usefixtures("traced")

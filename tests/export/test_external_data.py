@@ -8,8 +8,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_model
 
-from foveal.export.build import Target, build
+from foveal.export.build import build
 from foveal.export.external_data import ALIGNMENT, packed, unpacked
+from foveal.export.writing import Target
 from foveal.inference.pipeline import Predictor
 from foveal.inference.session import SessionSettings, open_session
 from foveal.packages.package import Graph, ModelPackage

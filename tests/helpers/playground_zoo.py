@@ -44,7 +44,8 @@ def write_zoo(folder: Path) -> Path:
 
 
 def write_package(folder: Path, manifest: Manifest, model: bytes) -> None:
-    """A whole package with the scene as its golden image."""
+    """A whole package with the scene as its golden image and its example."""
+    manifest = manifest.model_copy(update={"examples": ("scene",)})
     unsaved = ModelPackage.unsaved(manifest, model)
     golden = {"scene.png": IMAGE, "scene.json": to_json(golden_entry(Predictor(unsaved), "scene", IMAGE))}
     path = folder / manifest.name / str(manifest.version)

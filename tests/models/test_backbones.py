@@ -167,7 +167,7 @@ class TestWeights:
 
         monkeypatch.setenv("TORCH_HOME", str(tmp_path))
         monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
-        with pytest.raises(BadCheckpoint, match=r"resnet18-.*no network.*weights=none"):
+        with pytest.raises(BadCheckpoint, match=r"resnet18-.*no network.*--weights none"):
             load_features("resnet18", "imagenet")
 
 

@@ -18,7 +18,13 @@ INPUT_HW = (64, 96)
 
 def recipe(architecture: str, **fields: object) -> DetectionRecipe:
     kind = InstanceRecipe if architecture == "maskrcnn" else DetectionRecipe
-    small = {"input_hw": INPUT_HW, "pyramid_channels": 16, "box_head_width": 16, "proposals": 20}
+    small = {
+        "backbone": "mobilenet_v2",
+        "input_hw": INPUT_HW,
+        "pyramid_channels": 16,
+        "box_head_width": 16,
+        "proposals": 20,
+    }
     return kind(architecture=architecture, **{**small, **fields})
 
 

@@ -70,7 +70,7 @@ def test_coco_weights_come_from_the_hub_cache_and_the_head_is_new(cache: Path) -
 
 
 def test_without_cache_and_network_it_says_what_to_do(cache: Path) -> None:
-    with pytest.raises(BadCheckpoint, match=r"ssdlite320_mobilenet_v3_large_coco-.*no network.*weights=none"):
+    with pytest.raises(BadCheckpoint, match=r"ssdlite320_mobilenet_v3_large_coco-.*no network.*--weights none"):
         build(recipe(SMALL), classes=2, weights="coco")
 
 

@@ -73,7 +73,7 @@ def test_a_run_trains_is_scored_and_comes_back_as_it_was(tmp_path: Path) -> None
     assert {"AP50", "AP", "box_AP50", "box_AP"} <= result["val"].keys()
     assert (tmp_path / "run" / "precision_recall.png").stat().st_size > 0
     checkpoint = load_run(tmp_path / "run")
-    assert checkpoint.architecture == "maskrcnn-mobilenet_v2"
+    assert checkpoint.architecture == "maskrcnn-efficientnet_lite0"
     assert checkpoint.labels == ("object",)
     data = reader_of(checkpoint.task).load(root, recipe)
     assert data.fingerprint == checkpoint.data.fingerprint

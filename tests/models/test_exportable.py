@@ -15,13 +15,13 @@ from foveal.models.detection.layouts.read import load_objects
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 from foveal.models.readers import load_data
 from foveal.models.tasks import TRAINERS
-from foveal.models.training.exportable import check_exportable
+from foveal.models.training.exportable import check_exportable, held_out_note
 from tests.helpers.commandline import foveal
 from tests.helpers.images import draw_folders
 from tests.helpers.runs import classifier_run
 
 RECIPE = ["backbone=lenet5_modern", "weights=none", "input_hw=[32, 32]", "epochs=1", "val_fraction=0.25"]
-NO_TEST = "expected held-out images in split 'test', got none"
+NOTHING_HELD_OUT = "expected held-out images in split 'test' or 'val', got none"
 
 
 def recipe(*overrides: str) -> ClassificationRecipe:
@@ -67,9 +67,9 @@ def train(task: str, data: Path, out: Path, *overrides: str) -> None:
 
 @pytest.mark.usefixtures("no_network")
 class TestBeforeTraining:
-    def test_no_test_split(self, discs: Path, tmp_path: Path) -> None:
-        with pytest.raises(BadData, match=f"discs: {NO_TEST}"):
-            train("classification", discs, tmp_path / "run", *RECIPE, "test_fraction=0")
+    def test_nothing_held_out(self, discs: Path, tmp_path: Path) -> None:
+        with pytest.raises(BadData, match=f"discs: {NOTHING_HELD_OUT}"):
+            train("classification", discs, tmp_path / "run", *RECIPE, "test_fraction=0", "train_on_val=true")
         assert not (tmp_path / "run").exists()
 
     def test_a_label_twice(self, tmp_path: Path) -> None:
@@ -100,7 +100,18 @@ class TestBeforeTraining:
 
 
 def test_a_data_set_that_can_be_exported_passes(discs: Path) -> None:
-    check_exportable(ClassificationTrainer(), recipe(), load_data(recipe(), discs))
+    data = load_data(recipe(), discs)
+    check_exportable(ClassificationTrainer(), recipe(), data)
+    assert held_out_note(data) == []
+
+
+def test_val_alone_can_be_exported_and_that_is_said(discs: Path) -> None:
+    fields = recipe("test_fraction=0")
+    data = load_data(fields, discs)
+    check_exportable(ClassificationTrainer(), fields, data)
+    (note,) = held_out_note(data)
+    assert "no images in split 'test'" in note
+    assert "--split val" in note
 
 
 def test_images_without_objects_need_no_mask(tmp_path: Path) -> None:
@@ -121,5 +132,5 @@ def test_export_says_the_same(tmp_path: Path) -> None:
     toml = (run.path / "recipe.toml").read_text()
     lines = ["test_fraction = 0" if line.startswith("test_fraction =") else line for line in toml.splitlines()]
     (run.path / "recipe.toml").write_text("\n".join(lines))
-    with pytest.raises(BadData, match=f"colours: {NO_TEST}"):
+    with pytest.raises(BadData, match=r"colours: no images in split 'test'; choose .*train \(30 images\), val"):
         foveal("export", run.path, "--out", tmp_path / "zoo" / "colours" / "1")

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from PIL import Image
 
 from foveal.errors import BadData
-from foveal.export.build import Target, build
+from foveal.export.build import build
 from foveal.export.evaluation.evaluate import evaluate, select
 from foveal.export.segmentation import ClassMap, SegmentationExporter
+from foveal.export.writing import Target
 from foveal.inference.pipeline import Predictor
 from foveal.inference.verify import check_golden
 from foveal.metrics.semantic import IGNORE

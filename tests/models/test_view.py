@@ -75,7 +75,9 @@ def test_sizes_of_objects_are_those_of_masks_or_boxes_and_crowds_are_no_objects(
         assert sides["disc"]["smallest"] == (10 if areas is None else 5)
         assert sides["disc"]["largest"] == 20
         assert "rod" not in sides
-        assert len(counted.histograms().axes) == 4
+        counted.draw_histograms(tmp_path / "histograms.png")
+        with Image.open(tmp_path / "histograms.png") as drawn:
+            assert drawn.width == 4 * 500  # a panel each for classes, images, objects and colours
 
 
 def test_maps_and_masks_are_tinted_where_they_are() -> None:

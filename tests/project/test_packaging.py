@@ -27,7 +27,7 @@ def test_the_wheel_holds_every_module_under_one_name(tmp_path: Path) -> None:
     source = tmp_path / "source"
     tracked = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
     for name in tracked.stdout.split("\n"):
-        if name.startswith(("src/", "models/", "export/", "service/", "examples/", "pyproject", "README", "LICENSE")):
+        if name.startswith(("src/", "models/", "export/", "service/", "pyproject", "README", "LICENSE")):
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)]
@@ -39,10 +39,8 @@ def test_the_wheel_holds_every_module_under_one_name(tmp_path: Path) -> None:
     assert {name.split("/")[0] for name in names} == {"foveal", wheel.name.split("-py3")[0] + ".dist-info"}
     assert "foveal/py.typed" in names
     pages = {f"foveal/service/{path.relative_to(ROOT / 'service')}" for path in (ROOT / "service/ui").iterdir()}
-    images = {f"foveal/service/examples/{path.name}" for path in (ROOT / "examples").glob("*.png")}
-    assert pages | images <= names
+    assert pages <= names
     assert pages
-    assert images
 
 
 def test_locks_name_no_registry_and_serving_no_torch() -> None:

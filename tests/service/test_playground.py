@@ -39,7 +39,7 @@ def application(api_keys: str) -> Application:
 
 
 def test_every_file_is_served_under_the_policy() -> None:
-    for name in ("", *(f"/{path.name}" for path in UI.iterdir()), "/examples/shapes.png"):
+    for name in ("", *(f"/{path.name}" for path in UI.iterdir())):
         response = get("/ui" + name)
         assert response.status_code == 200
         assert response.headers["content-type"] in playground.MEDIA_TYPES.values()
@@ -61,7 +61,7 @@ def test_a_file_is_sent_once() -> None:
 
 
 def test_nothing_else_is_served() -> None:
-    for path in ("/ui/nothing.js", "/ui/..%2fapp.py", "/ui/examples/draw.py", "/ui/examples/..%2f..%2f"):
+    for path in ("/ui/nothing.js", "/ui/..%2fapp.py", "/ui/examples/shapes.png"):
         response = get(path)
         assert response.status_code == 404, path
         assert response.headers["content-type"] == "application/problem+json"
@@ -76,7 +76,7 @@ def test_the_root_leads_people_to_the_page_and_programs_nowhere() -> None:
 
 def test_with_keys_the_page_is_open_and_the_data_is_not() -> None:
     keys = hashlib.sha256(KEY.encode()).hexdigest()
-    for path in ("/ui", "/ui/app.js", "/ui/examples/shapes.png"):
+    for path in ("/ui", "/ui/app.js"):
         assert get(path, api_keys=keys).status_code == 200
     data = ("/v1/models", "/v1/models/shapes/card", "/v1/models/shapes/golden/high.png", "/v1/docs", "/uix", "/metrics")
     for path in data:
@@ -125,8 +125,3 @@ def test_scripts_never_turn_text_into_markup_or_code() -> None:
 def test_every_script_is_used() -> None:
     used = {"app.js"} | {name for script in SCRIPTS for name in re.findall(r'from "\./([^"]+)"', script.read_text())}
     assert used == {script.name for script in SCRIPTS}
-
-
-def test_examples_go_by_the_models_name() -> None:
-    assert playground.examples_of("blood-cells") == ["/ui/examples/blood-cells.png"]
-    assert playground.examples_of("blood") == []

@@ -34,7 +34,7 @@ def verify(
         check_batches(predictor)
         typer.echo(f"ok  batches: N = 2 and N = {opened.manifest.pipeline.max_batch} give what single calls give")
         check_golden(predictor)
-        typer.echo(f"ok  golden: {len(opened.golden)} of {len(opened.golden)} results reproduced")
+        typer.echo(f"ok  golden: {len(opened.proofs)} of {len(opened.proofs)} results reproduced")
     except BadPackage as error:
         typer.echo(f"foveal: {error.title}: {error}", err=True)
         raise typer.Exit(1) from None

@@ -50,7 +50,7 @@ def check_graph(predictor: Predictor) -> None:
 
 
 def check_batches(predictor: Predictor) -> None:
-    """The golden images in one batch, repeated to N = 2 and N = max_batch, must give what each gives alone.
+    """The proofs in one batch, repeated to N = 2 and N = max_batch, must give what each gives alone.
 
     Raises:
         BadPackage: with the batch size, the image and what differs.
@@ -58,7 +58,7 @@ def check_batches(predictor: Predictor) -> None:
     spec = predictor.spec
     options = predictor.options()
     tolerance = predictor.manifest.golden_tolerance(predictor.provider)
-    golden = predictor.package.golden
+    golden = predictor.package.proofs
     prepared = [predictor.prepare(item.image) for item in golden]
     alone = [golden_entry(predictor, item.name, item.image) for item in golden]
     for size in sorted({min(2, spec.max_batch), spec.max_batch}):
@@ -72,13 +72,13 @@ def check_batches(predictor: Predictor) -> None:
 
 
 def check_golden(predictor: Predictor) -> None:
-    """Reproduce every golden image.
+    """Reproduce every golden image that proves (`ModelPackage.proofs`).
 
     Raises:
         GoldenMismatch: with the package, the image and what differs.
     """
     tolerance = predictor.manifest.golden_tolerance(predictor.provider)
-    for golden in predictor.package.golden:
+    for golden in predictor.package.proofs:
         try:
             got = golden_entry(predictor, golden.name, golden.image)
             found = predictor.task.differences(_expected(golden), got, tolerance)

@@ -54,6 +54,8 @@ class PipelineSpec(_Frozen):
         twice = sorted({label for label in self.labels if self.labels.count(label) > 1})
         if twice:
             raise ValueError(f"labels: expected no label twice, got {', '.join(map(repr, twice))} more than once")
+        if unknown := [label for label in self.defaults.classes or () if label not in self.labels]:
+            raise ValueError(f"defaults.classes: expected some of the labels, got {', '.join(map(repr, unknown))}")
         return self
 
 
@@ -110,6 +112,14 @@ class Member(_Frozen):
     values: dict[str, float] = Field(description="its own figures on the images of `metrics`")
 
 
+class Edited(_Frozen):
+    """What a package was made from by `foveal package set`: the same graph under other defaults or names."""
+
+    ref: str = Field(description="name@version")
+    digest: str
+    changes: dict[str, str] = Field(description="what was changed -> how, in words; earlier edits included")
+
+
 class Manifest(_Frozen):
     """The whole manifest. `schema_version` changes when a reader of the old one would go wrong."""
 
@@ -130,6 +140,8 @@ class Manifest(_Frozen):
     )
     created_with: dict[str, str] = Field(default_factory=dict, description="package -> version")
     members: tuple[Member, ...] = Field((), description="of an ensemble; their temperatures are inside its graph")
+    examples: tuple[str, ...] = Field((), description="golden images that show what the model is for, by name")
+    edited: Edited | None = Field(None, description="where it came from, when it is another package edited")
 
     @model_validator(mode="after")
     def _has_outputs(self) -> "Manifest":

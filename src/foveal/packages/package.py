@@ -73,6 +73,14 @@ class ModelPackage:
         """name@version."""
         return self.manifest.ref
 
+    @property
+    def proofs(self) -> tuple[Golden, ...]:
+        """The golden images that a machine must reproduce: all but the examples, as long as there are others.
+
+        An example is a photo that may have objects just at the threshold, where machines may differ.
+        """
+        return tuple(one for one in self.golden if one.name not in self.manifest.examples) or self.golden
+
     @classmethod
     def open(cls, path: Path | str, *, hold_graph: bool = True) -> "ModelPackage":
         """Read and verify a package folder.
@@ -94,12 +102,15 @@ class ModelPackage:
             for name in graph:
                 _verify(path, name, listed)
         files = {name: _read_verified(path, name, listed) for name in listed if hold_graph or name not in graph}
+        manifest, golden = _parse_manifest(path / MANIFEST, files[MANIFEST]), _golden(path, files)
+        if missing := set(manifest.examples) - {one.name for one in golden}:
+            raise BadPackage(f"{path / MANIFEST}: examples: expected golden images, got {', '.join(sorted(missing))}")
         return cls(
             path=path,
-            manifest=_parse_manifest(path / MANIFEST, files[MANIFEST]),
+            manifest=manifest,
             digest="sha256:" + hashlib.sha256(sums).hexdigest(),
             card=files[CARD].decode(),
-            golden=_golden(path, files),
+            golden=golden,
             _listed=listed,
             _held=[Graph(files[MODEL], files.get(WEIGHTS, b""))] if hold_graph else [],
         )
