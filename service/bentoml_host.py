@@ -21,11 +21,14 @@ import bentoml
 from foveal.service.settings import from_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from foveal.service.application import Application
 
 PROBES = ("/livez", "/readyz", "/healthz")
+KILL_S = 2  # what a worker gets beyond its grace, to end itself and say what it was doing
 CHECK_S = 0.2  # interval of the check for dead workers; BentoML's own is 10
 
 
@@ -85,18 +88,27 @@ class Foveal:
 
     async def __is_ready__(self) -> bool:
         """Readiness (/readyz); the response names the packages that failed."""
-        from starlette.exceptions import HTTPException
+        return _passed(application().models.check_ready)
 
-        from foveal.formats import to_json
-        from foveal.service.errors import MEDIA_TYPE, NotReady, problem
+    async def __is_alive__(self) -> bool:
+        """Liveness (/livez); false once a thread is stuck, which only a restart frees."""
+        return _passed(application().check_alive)
 
-        try:
-            application().models.check_ready()
-        except NotReady as error:
-            raise HTTPException(
-                error.status, to_json(problem(error)).decode(), error.headers | {"content-type": MEDIA_TYPE}
-            ) from None
-        return True
+
+def _passed(check: Callable[[], None]) -> bool:
+    """True, or the HTTP error of a check that failed."""
+    from starlette.exceptions import HTTPException
+
+    from foveal.formats import to_json
+    from foveal.service.errors import MEDIA_TYPE, NotReady, problem
+
+    try:
+        check()
+    except NotReady as error:
+        raise HTTPException(
+            error.status, to_json(problem(error)).decode(), error.headers | {"content-type": MEDIA_TYPE}
+        ) from None
+    return True
 
 
 def run(address: str, port: int) -> None:
@@ -118,16 +130,22 @@ def _adjust_circus() -> None:
 
     - SIGHUP means a reload of the zoo: it is passed on to the workers, which circus would otherwise replace.
     - Dead workers are looked for every CHECK_S.
+    - A worker that has not ended itself within its grace is killed.
     """
     from bentoml._internal.utils import circus as bentoml_circus
     from circus.arbiter import Arbiter
     from circus.watcher import Watcher
 
-    Watcher.__init__ = functools.partialmethod(Watcher.__init__, send_hup=True)
+    Watcher.__init__ = functools.partialmethod(_watch, Watcher.__init__)
     Arbiter.manage_watchers = functools.partialmethod(_manage_watchers, Arbiter.manage_watchers)
     bentoml_circus.create_standalone_arbiter = functools.partial(
         bentoml_circus.create_standalone_arbiter, check_delay=CHECK_S
     )
+
+
+def _watch(watcher: Any, init: Any, *arguments: Any, **options: Any) -> None:
+    grace_s = from_environment().grace_s + KILL_S
+    init(watcher, *arguments, **options | {"send_hup": True, "graceful_timeout": grace_s})
 
 
 def _manage_watchers(arbiter: Any, manage_watchers: Any) -> Any:

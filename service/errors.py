@@ -12,7 +12,7 @@
 | 415 | UnsupportedImage (core); UnsupportedBody |
 | 422 | BadImage (core) |
 | 429 | Busy |
-| 503 | NotReady |
+| 503 | NotReady; MemoryBusy; OutOfMemory (core) |
 | 504 | DeadlineExceeded |
 | 500 | InternalError: a defect of the service; no request may cause one |
 """
@@ -110,6 +110,16 @@ class NotReady(RetryError):
     """The models are being loaded, or a package failed its golden check."""
 
     title, status = "Not ready", 503
+
+
+class MemoryBusy(ClosingError):
+    """The memory that requests may take is in use; Retry-After says when to retry."""
+
+    title, status = "Memory in use", 503
+
+    def __init__(self, detail: str, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.headers["retry-after"] = str(max(1, math.ceil(retry_after_s)))
 
 
 class DeadlineExceeded(RequestError):

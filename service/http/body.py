@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from foveal.errors import BadRequest
 from foveal.service.errors import BodyTooLarge, UnsupportedBody, UploadTooSlow
 from foveal.service.http.schemas import JsonBody
+from foveal.service.inference.memory import Lease
 from foveal.service.inference.served_model import Upload
 from foveal.service.settings import Settings
 
@@ -46,6 +47,7 @@ async def read_uploads(request: Request, settings: Settings) -> list[Upload]:
     if container == "multipart/form-data":
         return await _multipart(request, settings, parameters.get(b"boundary", b""))
     if container == "application/json":
+        request.scope["memory"].copies = 3  # the text, its base64, the images
         content = await _whole(request, settings)
         return await asyncio.to_thread(_json, content, settings.max_images)
     if container in RAW or container.startswith("image/"):
@@ -59,6 +61,9 @@ async def _receive(request: Request, settings: Settings, sink: Callable[[bytes],
     declared = request.headers.get("content-length", "0")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise BodyTooLarge(f"expected a body of at most {limit} bytes, got {declared[:20]}")
+    lease: Lease = request.scope["memory"]
+    if declared.isascii() and declared.isdigit():
+        await _reserve(lease, int(declared[:20]))
     loop = asyncio.get_running_loop()
     total, more, end = 0, True, loop.time() + settings.upload_s
     try:
@@ -71,6 +76,7 @@ async def _receive(request: Request, settings: Settings, sink: Callable[[bytes],
                 total += len(chunk)
                 if total > limit:
                     raise BodyTooLarge(f"expected a body of at most {limit} bytes, got more")
+                await _reserve(lease, total)
                 sink(chunk)
                 more = message.get("more_body", False)
                 timer.reschedule(min(end, loop.time() + settings.upload_idle_s))
@@ -79,6 +85,11 @@ async def _receive(request: Request, settings: Settings, sink: Callable[[bytes],
             f"expected the body within {settings.upload_s:g} s and never {settings.upload_idle_s:g} s without a "
             f"byte, got {total} bytes"
         ) from None
+
+
+async def _reserve(lease: Lease, count: int) -> None:
+    if not await lease.body(count):
+        raise BodyTooLarge(f"expected a body that fits into the service's memory, got {count} bytes")
 
 
 async def _whole(request: Request, settings: Settings) -> bytes:
