@@ -70,6 +70,8 @@ class LoadedModels:
             for ref in sorted(stamps, key=lambda ref: -sum(size for _, _, size in stamps[ref]))  # largest first
             if ref not in self._reasons and not (ref in served and served[ref].stamp == stamps[ref])
         ]
+        for ref in scanned.misnamed.keys() - self.snapshot.failed.keys():
+            log.error("not serving %s: %s", ref, scanned.misnamed[ref])
         pending, slow = set(todo), set[str]()
         self._publish(served, pending, slow)
         width = 1 if self.loaded else self._settings.image_thread_count  # leaves the cores to requests in flight

@@ -98,10 +98,8 @@ class ServedModel:
         )
         self.gate = Gate(settings.max_waiting_images, f"images of {package.ref}")
         own = 1 if self.predictor.provider == "cpu" else self.manifest.pipeline.max_batch
-        self.batcher = Batcher(
-            self.predictor.infer, self.task.batch_key, min(settings.batch_size or own, self.manifest.pipeline.max_batch),
-            threads,
-        )  # fmt: skip
+        size = min(settings.batch_size or own, self.manifest.pipeline.max_batch)
+        self.batcher = Batcher(self.predictor.infer, self.task.batch_key, size, threads)
         self._metrics = ModelMetrics(metrics, self.manifest.name, str(self.manifest.version))
         self._threads = threads
         tensors = (*self.manifest.pipeline.inputs, *self.manifest.pipeline.outputs)

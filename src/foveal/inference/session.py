@@ -94,6 +94,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.run_options = ort.RunOptions()
+        self.run_options.log_severity_level = 4  # what a run fails of, its exception says
         self._loading: list[ort.SessionOptions] = []
 
     def watch(self, options: ort.SessionOptions) -> None:

@@ -28,7 +28,7 @@ def versions(folder: Path) -> dict[str, list[int]]:
 def misnamed(folder: Path) -> dict[str, str]:
     """Folders that look like versions and are none (`01`, `²`) -> what was expected; nothing in them is served."""
     return {
-        f"{name}@{version}": f"{folder / name / version}: expected a version of ASCII digits without leading zeros"
+        f"{name}@{version}": f"{name}/{version}: expected a version of ASCII digits without leading zeros"
         for name, version in _pairs(folder)
         if version.isdigit() and not VERSION.fullmatch(version)
     }
