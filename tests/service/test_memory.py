@@ -60,7 +60,7 @@ def test_who_waits_in_vain_is_told_when_to_come_back_and_blocks_nobody(monkeypat
         budget = MemoryBudget(100)
         assert budget.take(60, Kind.WORK)
         large = asyncio.create_task(budget.wait(90, Kind.WORK))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.03)  # whoever comes later waits longer
         behind = asyncio.create_task(budget.wait(40, Kind.WORK))
         gone = asyncio.create_task(budget.wait(1, Kind.WORK))
         await asyncio.sleep(0)
