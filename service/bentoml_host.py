@@ -23,12 +23,15 @@ import bentoml
 from foveal.service.settings import from_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from foveal.service.application import Application
 
 PROBES = ("/livez", "/readyz", "/healthz")
 STOPPING = threading.Event()  # set in a worker that is to stop
+KILL_S = 2  # what a worker gets beyond its grace, to end itself and say what it was doing
 CHECK_S = 0.2  # interval of the check for dead workers; BentoML's own is 10
 
 
@@ -89,19 +92,34 @@ class Foveal:
 
     async def __is_ready__(self) -> bool:
         """Readiness (/readyz); the response names the packages that failed."""
-        from starlette.exceptions import HTTPException
+        return _passed(_check_ready)
 
-        from foveal.formats import to_json
-        from foveal.service.errors import MEDIA_TYPE, NotReady, problem, without_folders
+    async def __is_alive__(self) -> bool:
+        """Liveness (/livez); false once a thread is stuck, which only a restart frees."""
+        return _passed(application().check_alive)
 
-        try:
-            if STOPPING.is_set():
-                raise NotReady("the service is stopping", 5)
-            application().models.check_ready()
-        except NotReady as error:
-            shown = to_json(problem(error) | {"detail": without_folders(str(error))}).decode()
-            raise HTTPException(error.status, shown, error.headers | {"content-type": MEDIA_TYPE}) from None
-        return True
+
+def _check_ready() -> None:
+    from foveal.service.errors import NotReady
+
+    if STOPPING.is_set():
+        raise NotReady("the service is stopping", 5)
+    application().models.check_ready()
+
+
+def _passed(check: Callable[[], None]) -> bool:
+    """True, or the HTTP error of a check that failed."""
+    from starlette.exceptions import HTTPException
+
+    from foveal.formats import to_json
+    from foveal.service.errors import MEDIA_TYPE, NotReady, problem, without_folders
+
+    try:
+        check()
+    except NotReady as error:
+        shown = to_json(problem(error) | {"detail": without_folders(str(error))}).decode()
+        raise HTTPException(error.status, shown, error.headers | {"content-type": MEDIA_TYPE}) from None
+    return True
 
 
 def run(address: str, port: int) -> None:
@@ -136,6 +154,7 @@ def _adjust_circus() -> None:
       the workers learn whether it was Ctrl-C, after which they do not drain.
     - SIGHUP means a reload of the zoo: it is passed on to the workers, which circus would otherwise replace.
     - Dead workers are looked for every CHECK_S.
+    - A worker that has not ended itself within its grace is killed.
     """
     from bentoml._internal.utils import circus as bentoml_circus
     from circus.arbiter import Arbiter
@@ -144,7 +163,7 @@ def _adjust_circus() -> None:
 
     SysHandler.handle_term = functools.partialmethod(_stop, signal.SIGTERM)
     SysHandler.handle_int = functools.partialmethod(_stop, signal.SIGINT)
-    Watcher.__init__ = functools.partialmethod(Watcher.__init__, send_hup=True)
+    Watcher.__init__ = functools.partialmethod(_watch, Watcher.__init__)
     Arbiter.manage_watchers = functools.partialmethod(_manage_watchers, Arbiter.manage_watchers)
     bentoml_circus.create_standalone_arbiter = functools.partial(
         bentoml_circus.create_standalone_arbiter, check_delay=CHECK_S
@@ -159,6 +178,11 @@ def _stop(handler: Any, sign: signal.Signals) -> None:
     for watcher in arbiter.watchers:
         watcher.stop_signal = sign
     handler.quit()
+
+
+def _watch(watcher: Any, init: Any, *arguments: Any, **options: Any) -> None:
+    grace_s = from_environment().grace_s + KILL_S
+    init(watcher, *arguments, **options | {"send_hup": True, "graceful_timeout": grace_s})
 
 
 def _manage_watchers(arbiter: Any, manage_watchers: Any) -> Any:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from foveal.errors import FovealError
-
-if TYPE_CHECKING:
-    from foveal.packages.package import ModelPackage
 
 
 class PortTaken(FovealError):
@@ -28,55 +26,35 @@ def serve(
 ) -> None:
     """Serve every model of the zoo over HTTP. All other settings are FOVEAL_* variables (docs/HTTP.md)."""
     from foveal.packages import zoo as zoos
+    from foveal.service import announce
     from foveal.service.observability.tracing import Tracing
     from foveal.service.settings import from_environment
 
     folder = zoos.zoo_folder(zoo)
     os.environ["FOVEAL_ZOO"] = str(folder.absolute())  # for the worker processes
     Tracing(from_environment().otel_endpoint)  # reports a missing exporter here, not in a worker's log
-    packages = _packages(folder)
+    _expect_a_package(folder)
     address = _resolve(host, port)
-    for line in _hints(packages, f"http://{host}:{port}"):
-        typer.echo(line, err=True)
+    os.environ[announce.URL] = f"http://{host}:{port}"
     from foveal.service import bentoml_host  # reads the settings: only now are they complete
 
     bentoml_host.run(address, port)
 
 
-def _packages(folder: Path) -> list[ModelPackage]:
-    """Packages to serve. A broken one is reported here and by /readyz; without any valid one the start is refused."""
+def _expect_a_package(folder: Path) -> None:
+    """Refuse to start without any valid package. What else is wrong, the workers report, who check everything.
+
+    Raises:
+        BadPackage: with the reasons and the remedy.
+    """
     from foveal.packages import zoo as zoos
-    from foveal.packages.package import ModelPackage
 
-    found = zoos.versions(folder)
-    packages = []
-    for name in found:
-        try:
-            packages.append(ModelPackage.open(folder / name / str(found[name][-1]), hold_graph=False))
-        except FovealError as error:
-            typer.echo(f"foveal: {name} will not be served: {error}", err=True)
-    return packages or zoos.open_all(folder)  # raises, with the reason and the remedy
-
-
-def _hints(packages: list[ModelPackage], url: str) -> list[str]:
-    """Served models and, for each task, an example request with an existing image."""
-    from foveal.tasks import TASKS
-
-    lines = [
-        f"Foveal serves {', '.join(p.ref for p in packages)} on {url}; documentation: {url}/v1/docs. Example requests:"
-    ]
-    for name, task in TASKS.items():
-        package = next((p for p in packages if p.manifest.task == name), None)
-        if package is not None:
-            query = f"?model={package.manifest.name}"
-            lines.append(f"  curl --data-binary @{_image(package)} '{url}/v1/{task.endpoint}{query}'")
-    return lines
-
-
-def _image(package: ModelPackage) -> str:
-    name = next(iter(package.manifest.examples), package.golden[0].name)
-    chosen = package.path / "golden" / f"{name}.png"
-    return min(os.path.relpath(chosen), str(chosen.absolute()), key=len)
+    for name, found in zoos.versions(folder).items():
+        for version in found:
+            with contextlib.suppress(Exception):
+                zoos.open_version(folder, name, version, hold_graph=False)
+                return
+    zoos.open_all(folder)  # raises
 
 
 def _resolve(host: str, port: int) -> str:

@@ -13,7 +13,7 @@
 | 422 | BadImage (core) |
 | 429 | Busy |
 | 431 | HeadTooLarge |
-| 503 | NotReady; TooManyConnections |
+| 503 | NotReady; TooManyConnections; MemoryBusy; OutOfMemory (core) |
 | 504 | DeadlineExceeded |
 | 500 | InternalError: a defect of the service; no request may cause one |
 """
@@ -131,6 +131,16 @@ class TooManyConnections(ClosingError):
     """All connections that may be open are in use by requests."""
 
     title, status = "Too many connections", 503
+
+
+class MemoryBusy(ClosingError):
+    """The memory that requests may take is in use; Retry-After says when to retry."""
+
+    title, status = "Memory in use", 503
+
+    def __init__(self, detail: str, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.headers["retry-after"] = str(max(1, math.ceil(retry_after_s)))
 
 
 class DeadlineExceeded(RequestError):

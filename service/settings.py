@@ -72,6 +72,22 @@ class Settings(BaseSettings):
     upload_idle_s: Seconds = Field(10, description="seconds without a byte of the body until 408")
     upload_s: Seconds = Field(60, description="seconds for the whole body until 408: 64 MB at 10 Mbit/s take 51")
     request_s: Seconds = Field(30, description="seconds from the last byte of the body to the response, else 504")
+    memory_budget_mb: Annotated[int, Field(ge=0)] = Field(
+        0,
+        description="megabytes that all requests in flight may take (bodies, decoded pixels, answers until written); "
+        "more wait, then get 503. 0: 80 % of the memory limit (cgroup, else machine), less what the process takes idle",
+    )
+    stuck_s: Seconds = Field(
+        15, description="seconds beyond request_s until a thread that does not return turns /livez to 503"
+    )
+    grace_s: Seconds = Field(
+        35,
+        description="seconds from SIGTERM until the process ends, whatever still runs; longer than request_s, so that "
+        "requests in flight are answered",
+    )
+    load_s: Seconds = Field(
+        60, description="seconds to load and check one package; more for TensorRT, which builds its engine in them"
+    )
 
     head_s: Seconds = Field(10, description="seconds for a request's head until its connection is closed")
     keep_alive_s: Seconds = Field(

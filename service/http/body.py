@@ -18,6 +18,7 @@ from foveal.errors import BadImage, FovealError
 from foveal.service.errors import BodyTooLarge, UnsupportedBody, UploadTooSlow
 from foveal.service.http.containers import form, json_body
 from foveal.service.http.containers.hints import hint
+from foveal.service.inference.memory import Lease
 from foveal.service.inference.served_model import Upload
 from foveal.service.settings import Settings
 
@@ -73,6 +74,8 @@ async def read_body(request: Request, settings: Settings) -> Body:
     media_type = declared.decode("latin-1")
     if media_type not in (FORM, JSON_BODY, *RAW) and not media_type.startswith("image/"):
         raise UnsupportedBody(f"expected image/*, {FORM} or {JSON_BODY}, got {media_type[:80]!r}")
+    if media_type in (FORM, JSON_BODY):  # the body; JSON's base64 strings; the images
+        request.scope["memory"].copies = 2 if media_type == FORM else 3
     return Body(media_type, parameters.get(b"boundary", b""), await _whole(request, settings))
 
 
@@ -82,6 +85,9 @@ async def _receive(request: Request, settings: Settings, sink: Callable[[bytes],
     declared = request.headers.get("content-length", "0")
     if declared.isascii() and declared.isdigit() and int(declared[:20]) > limit:
         raise BodyTooLarge(f"expected a body of at most {limit} bytes, got {declared[:20]}")
+    lease: Lease = request.scope["memory"]
+    if declared.isascii() and declared.isdigit():
+        await _reserve(lease, int(declared[:20]))
     loop = asyncio.get_running_loop()
     total, more, start = 0, True, loop.time()
     try:
@@ -94,6 +100,7 @@ async def _receive(request: Request, settings: Settings, sink: Callable[[bytes],
                 total += len(chunk)
                 if total > limit:
                     raise BodyTooLarge(f"expected a body of at most {limit} bytes, got more")
+                await _reserve(lease, total)
                 sink(chunk)
                 more = message.get("more_body", False)
                 slowest = settings.upload_idle_s + total / MIN_BYTES_PER_S
@@ -103,6 +110,11 @@ async def _receive(request: Request, settings: Settings, sink: Callable[[bytes],
             f"expected the body within {settings.upload_s:g} s, {MIN_BYTES_PER_S} bytes a second and never "
             f"{settings.upload_idle_s:g} s without a byte, got {total} bytes"
         ) from None
+
+
+async def _reserve(lease: Lease, count: int) -> None:
+    if not await lease.body(count):
+        raise BodyTooLarge(f"expected a body that fits into the service's memory, got {count} bytes")
 
 
 async def _whole(request: Request, settings: Settings) -> bytes:

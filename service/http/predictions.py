@@ -17,6 +17,7 @@ from foveal.service.http.negotiate import negotiate
 from foveal.service.inference.batching import Gate
 from foveal.service.inference.loaded_models import LoadedModels
 from foveal.service.inference.served_model import JSON, MEDIA_TYPES, Prediction, ServedModel, Upload
+from foveal.service.inference.threads import Work
 from foveal.service.observability.stages import STAGES
 from foveal.service.observability.tracing import Tracing
 from foveal.service.settings import Settings
@@ -76,7 +77,7 @@ class PredictionEndpoints:
                 if media_type != JSON and len(uploads) > 1:
                     raise NotAcceptable(f"{media_type} answers one image, got {len(uploads)}; {JSON} answers several")
                 with served.gate.admit(len(uploads)):
-                    predictions = await self._predict(served, uploads, options, media_type)
+                    predictions = await self._predict(served, uploads, options, media_type, request.scope)
         for prediction in predictions:
             self._tracing.image(served.package.ref, prediction.stages)
         if len(predictions) == 1 and predictions[0].error is not None:
@@ -97,16 +98,20 @@ class PredictionEndpoints:
             raise DeadlineExceeded(f"expected an answer within {self._settings.request_s:g} s") from None
 
     async def _predict(
-        self, served: ServedModel, uploads: list[Upload], options: Options, media_type: str
+        self, served: ServedModel, uploads: list[Upload], options: Options, media_type: str, scope: Scope
     ) -> list[Prediction]:
         """One prediction for each upload, in order."""
+
+        def work() -> Work:
+            return Work(scope["state"]["request_id"], scope["memory"])
+
         if len(uploads) == 1:
-            return [await served.predict(uploads[0], options, media_type)]
+            return [await served.predict(uploads[0], options, media_type, work())]
         slots = asyncio.Semaphore(self._settings.image_thread_count)  # leaves threads to other requests
 
         async def in_slot(upload: Upload) -> Prediction:
             async with slots:
-                return await served.predict(upload, options, media_type)
+                return await served.predict(upload, options, media_type, work())
 
         return await asyncio.gather(*map(in_slot, uploads))
 

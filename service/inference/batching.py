@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from foveal.options import Options
 from foveal.service.errors import Busy
+from foveal.service.inference.threads import Work, WorkThreads
 from foveal.tasks import Prepared
 from foveal.tasks.base import Outputs
 
@@ -71,6 +72,7 @@ class _Item:
     options: Options
     key: object
     future: asyncio.Future[GraphRun]
+    work: Work
     queued_at: float = field(default_factory=time.perf_counter)
 
 
@@ -82,7 +84,9 @@ class Batcher:
     computed. While the queue is empty, a worker thread may run the graph itself (`run_at_once`).
     """
 
-    def __init__(self, infer: Infer, key: BatchKey, batch_size: int) -> None:
+    def __init__(self, infer: Infer, key: BatchKey, batch_size: int, threads: WorkThreads) -> None:
+        """`threads` keep the record of what runs."""
+        self._threads = threads
         self._infer = infer
         self._key = key
         self._batch_size = batch_size
@@ -90,13 +94,17 @@ class Batcher:
         self._session_free = threading.Lock()  # held while the graph runs, in whichever thread
         self._thread = ThreadPoolExecutor(1, "foveal-infer")
 
-    async def run(self, prepared: Prepared, options: Options) -> GraphRun:
-        """Queue one image and wait for its graph run."""
+    async def run(self, prepared: Prepared, options: Options, work: Work) -> GraphRun:
+        """Queue one image and wait for its graph run; whoever is cancelled while waiting cancels the work."""
         self._loop = asyncio.get_running_loop()
         future: asyncio.Future[GraphRun] = self._loop.create_future()
-        self._waiting.append(_Item(prepared, options, self._key(options), future))
+        self._waiting.append(_Item(prepared, options, self._key(options), future, work))
         self._next()
-        return await future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            work.cancellation.set()
+            raise
 
     def run_at_once(self, prepared: Prepared, options: Options) -> GraphRun | None:
         """Run the graph in the calling thread (not the event loop's); None if the session is in use.
@@ -122,10 +130,10 @@ class Batcher:
             self._session_free.release()
             return
         started = time.perf_counter()
-        work = self._loop.run_in_executor(
-            self._thread, self._infer, [item.prepared for item in batch], [item.options for item in batch]
-        )
-        work.add_done_callback(lambda done: self._finished(batch, started, done))
+        works = [item.work for item in batch]
+        prepared, options = [item.prepared for item in batch], [item.options for item in batch]
+        run = self._loop.run_in_executor(self._thread, self._threads.watched, works, self._infer, prepared, options)
+        run.add_done_callback(lambda done: self._finished(batch, started, done))
 
     def _take(self) -> list[_Item]:
         """The oldest item that was not cancelled, and others with its batch key; the rest keep their order."""

@@ -5,23 +5,25 @@ batching); the event loop only dispatches. While a model is idle, one image thre
 """
 
 import asyncio
+import math
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 from pydantic import Field
 
 from foveal.errors import FovealError
 from foveal.formats import Entry, entry_bytes, to_json
-from foveal.imaging import drawing
-from foveal.imaging.decode import decode
+from foveal.imaging import drawing, tiling
+from foveal.imaging.decode import decode, read_header
+from foveal.imaging.memory import decode_bytes_bound
 from foveal.inference.pipeline import Predictor
+from foveal.inference.session import Interrupt
 from foveal.inference.verify import check_golden
-from foveal.options import Options
+from foveal.options import MAX_DETECTIONS, Options
+from foveal.packages.manifest import Tensor
 from foveal.packages.package import ModelPackage
 from foveal.service.inference.batching import Batcher, Gate, GraphRun
+from foveal.service.inference.threads import Work, WorkThreads
 from foveal.service.observability.metrics import Metrics, ModelMetrics
 from foveal.service.observability.stages import StageTimings
 from foveal.service.settings import Settings
@@ -30,7 +32,8 @@ from foveal.tasks.schemas import Schema
 
 JSON = "application/json"
 MEDIA_TYPES = (JSON, "image/png", "image/jpeg")  # of a prediction: JSON, or the annotated image
-T = TypeVar("T")
+ANNOTATED = 1.5  # memory of drawing on an image and encoding it, in that of decoding it
+ITEM_BYTES = {"uint8": 1, "bool": 1, "float16": 2, "float32": 4, "int32": 4}  # else 8
 
 
 @dataclass(frozen=True)
@@ -67,18 +70,20 @@ class ServedModel:
         self,
         package: ModelPackage,
         settings: Settings,
-        threads: ThreadPoolExecutor,
+        threads: WorkThreads,
         metrics: Metrics,
         stamp: object,
+        interrupt: Interrupt,
     ) -> None:
         """Open the session and check the goldens. Blocks for seconds: not for the event loop's thread.
 
-        `stamp` identifies the state of the package's files; whoever reloads the zoo compares it.
+        `stamp` identifies the state of the package's files; whoever reloads the zoo compares it. `interrupt` ends the
+        loading.
 
         Raises:
             BadPackage, GoldenMismatch, ProviderUnavailable.
         """
-        self.predictor = Predictor(package, settings.session())
+        self.predictor = Predictor(package, settings.session(), interrupt)
         check_golden(self.predictor)
         self.manifest, self.task = self.predictor.manifest, self.predictor.task
         self.package = package
@@ -93,11 +98,12 @@ class ServedModel:
         )
         self.gate = Gate(settings.max_waiting_images, f"images of {package.ref}")
         own = 1 if self.predictor.provider == "cpu" else self.manifest.pipeline.max_batch
-        self.batcher = Batcher(
-            self.predictor.infer, self.task.batch_key, min(settings.batch_size or own, self.manifest.pipeline.max_batch)
-        )
+        size = min(settings.batch_size or own, self.manifest.pipeline.max_batch)
+        self.batcher = Batcher(self.predictor.infer, self.task.batch_key, size, threads)
         self._metrics = ModelMetrics(metrics, self.manifest.name, str(self.manifest.version))
         self._threads = threads
+        tensors = (*self.manifest.pipeline.inputs, *self.manifest.pipeline.outputs)
+        self._graph_bytes = sum(map(_tensor_bytes, tensors))  # of one image
         self._in_flight = 0  # images inside `predict`
         self._max_pixels = settings.max_pixels
 
@@ -109,13 +115,15 @@ class ServedModel:
         """Clear the metric of the execution provider. Requests in flight finish; then the session is freed."""
         self._metrics.provider(self.predictor.settings.provider, self.predictor.provider, served=False)
 
-    async def predict(self, upload: Upload, options: Options, media_type: str) -> Prediction:
+    async def predict(self, upload: Upload, options: Options, media_type: str, work: Work) -> Prediction:
         """Predict for one image; an error of the image is returned, not raised. `options` are resolved ones."""
         self._in_flight += 1
         self._metrics.waiting.set(self._in_flight - 1)
         try:
-            done = await self._predict(upload, options, media_type)
+            done = await self._predict(upload, options, media_type, work)
+            work.lease.answer(len(done.body))
         finally:
+            work.end()
             self._in_flight -= 1
             self._metrics.waiting.set(max(0, self._in_flight - 1))
         status = done.error.status if done.error else 200
@@ -123,30 +131,54 @@ class ServedModel:
         asyncio.get_running_loop().call_soon(self._metrics.completed, status, done.stages.seconds, done.batch_size)
         return done
 
-    async def _predict(self, upload: Upload, options: Options, media_type: str) -> Prediction:
-        stages = StageTimings()
+    async def _predict(self, upload: Upload, options: Options, media_type: str, work: Work) -> Prediction:
+        stages, run = StageTimings(), self._threads.run
         try:
-            done = await self._in_thread(self._at_once, upload, options, media_type, stages)
+            done = await run(work, self._at_once, upload, options, media_type, work, stages)
+            if isinstance(done, int):
+                await work.wait_for(done)
+                done = await run(work, self._at_once, upload, options, media_type, work, stages)
+            assert not isinstance(done, int)
             if isinstance(done, Prediction):
                 return done
-            run = await self.batcher.run(done, options)
-            return await self._in_thread(self._render, upload, run, done, options, media_type, stages)
+            needed = work.reserved
+            work.resize(
+                (1 + len(done.parts)) * self._graph_bytes
+            )  # its pixels are gone; those of the result come later
+            ran = await self.batcher.run(done, options, work)
+            await work.wait_for(needed)
+            return await run(work, self._render, upload, ran, done, options, media_type, work, stages)
         except FovealError as error:
             return Prediction(entry_bytes(Entry(upload.name, error), self.task.name, options), error, stages)
 
     def _at_once(
-        self, upload: Upload, options: Options, media_type: str, stages: StageTimings
-    ) -> Prepared | Prediction:
-        """All stages if the session is free; else the prepared image, for the queue."""
-        prepared = self._prepare(upload.data, options, stages)
+        self, upload: Upload, options: Options, media_type: str, work: Work, stages: StageTimings
+    ) -> Prepared | Prediction | int:
+        """All stages if the session is free; else the prepared image, for the queue; or the memory that is missing."""
+        work.enter("decode")
+        needed = self._bytes_needed(upload.data, options, media_type)
+        if not work.resize(needed):
+            return needed
+        prepared = self._prepare(upload.data, options, work, stages)
+        work.enter("inference")
         run = self.batcher.run_at_once(prepared, options)
-        return prepared if run is None else self._render(upload, run, prepared, options, media_type, stages)
+        return prepared if run is None else self._render(upload, run, prepared, options, media_type, work, stages)
 
-    def _prepare(self, data: bytes, options: Options, stages: StageTimings) -> Prepared:
+    def _bytes_needed(self, data: bytes, options: Options, media_type: str) -> int:
+        """Memory of all stages at most. The result's pixels take no more than decoding did, which is over by then."""
+        count = 1
+        if options.tile:
+            image_hw = read_header(data, max_pixels=self._max_pixels).image_hw
+            count += len(tiling.windows_over(image_hw, options.tile))
+        decoding = decode_bytes_bound(data) * (1 if media_type == JSON else ANNOTATED)
+        return int(decoding) + count * self._graph_bytes
+
+    def _prepare(self, data: bytes, options: Options, work: Work, stages: StageTimings) -> Prepared:
         started = time.perf_counter()
         target = self.predictor.decode_target(options)
         decoded = decode(data, target_hw=target, max_pixels=self._max_pixels)
         decoded_at = time.perf_counter()
+        work.enter("preprocess")
         prepared = self.predictor.prepare(decoded, options=options)
         stages.record("decode", started, decoded_at)
         stages.record("preprocess", decoded_at, time.perf_counter())
@@ -159,22 +191,31 @@ class ServedModel:
         prepared: Prepared,
         options: Options,
         media_type: str,
+        work: Work,
         stages: StageTimings,
     ) -> Prediction:
+        work.enter("postprocess")
         stages.record("queue", run.queued_at, run.started_at)
         stages.record("inference", run.started_at, run.finished_at)
         started = time.perf_counter()
         result = self.predictor.finish(run.outputs, prepared, options)
         finished_at = time.perf_counter()
+        work.enter("encode")
         self._metrics.observe_image(result.image_hw, result.top_score)
         if media_type == JSON:
             body = entry_bytes(Entry(upload.name, result, prepared.exif_orientation), self.task.name, options)
         else:  # painted on the whole image; the model's input may come from a reduced decode
             whole = decode(upload.data, max_pixels=self._max_pixels)
-            body = drawing.encode(result.overlay(whole.rgb), media_type)
+            work.enter("encode")
+            drawn = result.overlay(whole.rgb)
+            work.enter("encode")
+            body = drawing.encode(drawn, media_type)
         stages.record("postprocess", started, finished_at)
         stages.record("encode", finished_at, time.perf_counter())
         return Prediction(body, None, stages, run.batch_size)
 
-    async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+def _tensor_bytes(tensor: Tensor) -> int:
+    """Bytes of one image's rows in a graph's input or output; a dynamic dimension counts as the most objects."""
+    sides = [side if isinstance(side, int) else MAX_DETECTIONS for side in tensor.shape[1:]]
+    return ITEM_BYTES.get(tensor.dtype, 8) * math.prod(sides)

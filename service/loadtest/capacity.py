@@ -4,13 +4,15 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from foveal.inference.session import Interrupt
 from foveal.options import Options
 from foveal.packages.package import ModelPackage
+from foveal.service.inference.memory import MemoryBudget
 from foveal.service.inference.served_model import JSON, ServedModel, Upload
+from foveal.service.inference.threads import Work, WorkThreads
 from foveal.service.loadtest.generator import Level, Reply, closed_loop
 from foveal.service.observability.metrics import Metrics
 from foveal.service.settings import Settings
@@ -23,11 +25,14 @@ class PackageTarget:
 
     def __init__(self, served: ServedModel) -> None:
         self._served = served
+        self._memory = MemoryBudget()
         self._options = Options().resolved(served.manifest.pipeline.defaults)
 
     async def send(self, image: bytes) -> Reply:
         """Predict with the package's own defaults."""
-        prediction = await self._served.predict(Upload(None, image), self._options, JSON)
+        lease = self._memory.lease()
+        prediction = await self._served.predict(Upload(None, image), self._options, JSON, Work("bench", lease))
+        lease.release()
         stages_ms = {stage: 1000 * seconds for stage, seconds in prediction.stages.seconds.items()}
         if prediction.error is not None:
             return Reply(prediction.error.status, stages_ms, detail=str(prediction.error))
@@ -41,8 +46,12 @@ async def in_process(package: ModelPackage, settings: Settings) -> AsyncIterator
     Raises:
         GoldenMismatch, ProviderUnavailable.
     """
-    with ThreadPoolExecutor(settings.image_thread_count, "foveal-image") as threads:
-        yield PackageTarget(await asyncio.to_thread(ServedModel, package, settings, threads, Metrics(), None))
+    threads = WorkThreads(settings.image_thread_count, settings.request_s)
+    arguments = (package, settings, threads, Metrics(), None, Interrupt())
+    try:
+        yield PackageTarget(await asyncio.to_thread(ServedModel, *arguments))
+    finally:
+        threads.close()
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,14 @@ class Metrics:
             multiprocess_mode="livemax",
         )  # fmt: skip
 
+        self.memory_in_use = gauge(
+            "foveal_memory_in_use_bytes", "Memory that requests in flight have reserved, when the last one ended",
+            multiprocess_mode="livesum",
+        )  # fmt: skip
+        self.memory_limit = gauge(
+            "foveal_memory_limit_bytes", "Memory that requests in flight may reserve", multiprocess_mode="livesum"
+        )
+
     def rejected(self, error: FovealError) -> None:
         """Count a rejected request."""
         self.rejections.labels(type(error).__name__).inc()

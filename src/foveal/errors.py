@@ -125,6 +125,13 @@ class BadOutput(FovealError):
     title = "Output cannot be written"
 
 
+class OutOfMemory(FovealError):
+    """A graph asked for more memory than this process may use."""
+
+    title = "Not enough memory"
+    status = 503
+
+
 class ProviderUnavailable(FovealError):
     """The requested ONNX Runtime execution provider did not start (strict mode)."""
 

@@ -56,13 +56,6 @@ def test_sums_never_reach_outside(package: Path, line: str) -> None:
         ModelPackage.open(package)
 
 
-def reseal(package: Path) -> None:
-    """Make SHA256SUMS fit whatever is there now."""
-    files = sorted(p.relative_to(package).as_posix() for p in package.rglob("*") if p.is_file() and p.name != SUMS)
-    lines = (f"{hashlib.sha256((package / n).read_bytes()).hexdigest()}  {n}\n" for n in files)
-    (package / SUMS).write_text("".join(lines))
-
-
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -79,14 +72,14 @@ def test_a_manifest_that_does_not_fit_is_refused_with_the_field(
     text = (package / "manifest.json").read_text()
     assert old in text
     (package / "manifest.json").write_text(text.replace(old, new, 1))
-    reseal(package)
+    packages.reseal(package)
     with pytest.raises(BadPackage, match=message):
         ModelPackage.open(package)
 
 
 def test_a_graph_that_is_none_is_refused(package: Path) -> None:
     (package / "model.onnx").write_bytes(b"this is no graph")
-    reseal(package)
+    packages.reseal(package)
     with pytest.raises(BadPackage, match="cannot load the graph"):
         Predictor(ModelPackage.open(package))
 
@@ -94,7 +87,7 @@ def test_a_graph_that_is_none_is_refused(package: Path) -> None:
 def test_goldens_that_are_not_reproduced(package: Path) -> None:
     text = (package / "golden/warm.json").read_text()
     (package / "golden/warm.json").write_text(text.replace('"score":0.99', '"score":0.89'))
-    reseal(package)
+    packages.reseal(package)
     with pytest.raises(GoldenMismatch, match=r"colours@1 on cpu, golden/warm\.png: score of 'red': expected 0\.89"):
         check_golden(Predictor(ModelPackage.open(package)))
 
@@ -171,7 +164,7 @@ def test_external_data_that_is_not_listed_is_never_read(wide: Path, monkeypatch:
     other = wide.parent.parent / "elsewhere"
     other.mkdir()
     (wide / "model.onnx.data").rename(other / "model.onnx.data")
-    reseal(wide)
+    packages.reseal(wide)
     monkeypatch.chdir(other)
     with pytest.raises(BadPackage, match="cannot load the graph"):
         Predictor(ModelPackage.open(wide))

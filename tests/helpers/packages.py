@@ -1,5 +1,6 @@
 """Tiny model packages for tests, made without torch: an ONNX graph whose right answer anyone can name."""
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from foveal.inference.pipeline import Predictor
 from foveal.inference.verify import golden_entry
 from foveal.options import Defaults
 from foveal.packages.manifest import Data, Licences, Manifest, Metrics, Parity, PipelineSpec, Tensor
-from foveal.packages.package import ModelPackage
+from foveal.packages.package import SUMS, ModelPackage
 
 COLOURS = ("red", "green", "blue")
 GAIN = 8.0  # logit of a pure colour; softmax(8, 0, 0) gives it 0.9993
@@ -59,6 +60,47 @@ def mean_colour_graph(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def endless_graph(input_hw: tuple[int, int]) -> bytes:
+    """The mean-colour classifier with a Loop in front that never ends."""
+    model = onnx.load_from_string(mean_colour_graph(input_hw))
+    scalar = {"i": TensorProto.INT64, "go": TensorProto.BOOL, "x": TensorProto.FLOAT}
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Sin", ["x"], ["y"])],
+        "body",
+        [helper.make_tensor_value_info(name, kind, []) for name, kind in scalar.items()],
+        [helper.make_tensor_value_info(*output, []) for output in (("go_on", scalar["go"]), ("y", scalar["x"]))],
+    )
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array(0.5, np.float32), "half"))
+    model.graph.node.insert(0, helper.make_node("Loop", ["", "yes", "half"], ["never"], body=body))
+    model.graph.output.append(helper.make_tensor_value_info("never", TensorProto.FLOAT, []))
+    return bytes(model.SerializeToString())
+
+
+def hungry_graph(input_hw: tuple[int, int], *, elements: int = 25_000_000_000) -> bytes:
+    """The mean-colour classifier beside a tensor of so many float32."""
+    model = onnx.load_from_string(mean_colour_graph(input_hw))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([elements], np.int64), "huge"))
+    model.graph.initializer.append(numpy_helper.from_array(np.array([0], np.int64), "first"))
+    model.graph.node.extend(
+        [
+            helper.make_node("Gather", ["float_0", "first"], ["some"], axis=0),
+            helper.make_node("ReduceMean", ["some"], ["one"], keepdims=0),
+            helper.make_node("Expand", ["one", "huge"], ["much"]),
+            helper.make_node("ReduceSum", ["much"], ["sum"], keepdims=0),
+        ]
+    )
+    model.graph.output.append(helper.make_tensor_value_info("sum", TensorProto.FLOAT, []))
+    return bytes(model.SerializeToString())
+
+
+def reseal(package: Path) -> None:
+    """Make SHA256SUMS fit whatever files are there now."""
+    files = sorted(p.relative_to(package).as_posix() for p in package.rglob("*") if p.is_file() and p.name != SUMS)
+    lines = (f"{hashlib.sha256((package / n).read_bytes()).hexdigest()}  {n}\n" for n in files)
+    (package / SUMS).write_text("".join(lines))
 
 
 def wide_colour_graph(input_hw: tuple[int, int], *, width: int = 64) -> onnx.ModelProto:

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PLACES = {"foveal": "src/foveal", "foveal.models": "models", "foveal.export": "export", "foveal.service": "service"}
 STAGES = ("foveal.models", "foveal.export", "foveal.service")
 ORDER = (  # of the core's children: each imports only what stands before it
-    ("errors", "progress", "terminal", "text_files", "extras"),
+    ("errors", "progress", "terminal", "text_files", "extras", "memory", "cancellation"),
     ("imaging",),
     ("results", "options"),
     ("packages",),

@@ -19,6 +19,8 @@ from foveal.service.http.negotiate import negotiate
 from foveal.service.http.openapi import REQUEST_ERRORS, document
 from foveal.service.http.routes import Routes
 from foveal.service.inference.batching import Batcher, Gate
+from foveal.service.inference.memory import MemoryBudget
+from foveal.service.inference.threads import Work, WorkThreads
 from foveal.service.observability.metrics import Metrics
 from foveal.tasks import TASKS, Prepared
 from foveal.tasks.classification import Classification
@@ -99,13 +101,21 @@ class Graph:
         return [{"out": np.array(value)} for value in values]
 
 
+def work() -> Work:
+    return Work("", MemoryBudget().lease())
+
+
+def batcher_of(graph: Graph, key: Any = lambda options: None, size: int = 4) -> Batcher:
+    return Batcher(graph, key, size, WorkThreads(1, 60))
+
+
 def batched(values: list[int], *, key: Any = lambda options: None, size: int = 4) -> tuple[Graph, list[Any]]:
     """The first value goes alone; the others wait for it and are then taken as the batcher likes."""
     graph = Graph()
 
     async def whole() -> list[Any]:
-        batcher = Batcher(graph, key, size)
-        tasks = [asyncio.create_task(batcher.run(prepared(v), Options(top_k=v + 1))) for v in values]
+        batcher = batcher_of(graph, key, size)
+        tasks = [asyncio.create_task(batcher.run(prepared(v), Options(top_k=v + 1), work())) for v in values]
         await asyncio.sleep(0)
         await asyncio.to_thread(graph.started.wait, 10)
         graph.go.set()
@@ -137,8 +147,8 @@ def test_what_was_given_up_is_not_computed() -> None:
     graph = Graph()
 
     async def whole() -> None:
-        batcher = Batcher(graph, lambda options: None, 4)
-        tasks = [asyncio.create_task(batcher.run(prepared(v), Options())) for v in range(3)]
+        batcher = batcher_of(graph)
+        tasks = [asyncio.create_task(batcher.run(prepared(v), Options(), work())) for v in range(3)]
         await asyncio.sleep(0)
         tasks[1].cancel()
         await asyncio.sleep(0)
@@ -152,7 +162,7 @@ def test_what_was_given_up_is_not_computed() -> None:
 def test_a_lonely_image_runs_in_the_callers_thread() -> None:
     graph = Graph()
     graph.go.set()
-    ran = Batcher(graph, lambda options: None, 4).run_at_once(prepared(7), Options())
+    ran = batcher_of(graph).run_at_once(prepared(7), Options())
     assert ran is not None
     assert (int(ran.outputs["out"]), ran.batch_size) == (7, 1)
 
@@ -162,11 +172,11 @@ def test_nobody_overtakes_and_nobody_is_forgotten() -> None:
     graph = Graph()
 
     async def whole() -> Any:
-        batcher = Batcher(graph, lambda options: None, 4)
+        batcher = batcher_of(graph)
         first = asyncio.create_task(asyncio.to_thread(batcher.run_at_once, prepared(0), Options()))
         await asyncio.to_thread(graph.started.wait, 10)
         assert batcher.run_at_once(prepared(1), Options()) is None, "the session is taken"
-        second = asyncio.create_task(batcher.run(prepared(2), Options()))
+        second = asyncio.create_task(batcher.run(prepared(2), Options(), work()))
         await asyncio.sleep(0)
         graph.go.set()
         async with asyncio.timeout(10):
@@ -179,7 +189,7 @@ def test_nobody_overtakes_and_nobody_is_forgotten() -> None:
 def test_a_fault_at_once_frees_the_session() -> None:
     graph = Graph()
     graph.go.set()
-    batcher = Batcher(graph, lambda options: None, 4)
+    batcher = batcher_of(graph)
     with pytest.raises(ValueError, match="13"):
         batcher.run_at_once(prepared(13), Options())
     assert batcher.run_at_once(prepared(1), Options()) is not None

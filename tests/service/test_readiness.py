@@ -54,7 +54,7 @@ def test_one_flipped_byte_is_refused_with_the_file_named(tmp_path: Path, name: s
     async def check(application: Application, client: httpx.AsyncClient) -> None:
         reason = not_ready(application)
         assert "colours@1" in reason
-        assert str(path) in reason or name == "SHA256SUMS"
+        assert str(path.relative_to(tmp_path)) in reason or name == "SHA256SUMS"
         assert (await client.post("/v1/classify", content=RED)).status_code in (404, 503)
 
     run(tmp_path, check)

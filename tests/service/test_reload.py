@@ -102,7 +102,7 @@ def test_a_zoo_that_vanishes_stops_nothing(tmp_path: Path) -> None:
 
     async def check(application: Application, client: httpx.AsyncClient) -> None:
         shutil.rmtree(zoo)
-        await until(lambda: _failed(client, str(zoo)))
+        await until(lambda: _failed(client, zoo.name))
         assert await answering(client) == "colours@1"
 
     run(zoo, check, **FAST)

@@ -24,6 +24,7 @@ ENCODERS: dict[str, tuple[str, list[int]]] = {  # media type -> OpenCV's extensi
     "image/png": (".png", []),
 }
 JPEG_MAX_SIDE = 65_500  # libjpeg's JPEG_MAX_DIMENSION
+_STRIP = 256  # rows blended at a time: a whole float copy of a large image would be gigabytes
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _GOLDEN_ANGLE = 0.61803398875  # of a turn: hues of neighbouring class ids lie far apart
 _BLACK: Colour = (0, 0, 0)
@@ -100,8 +101,10 @@ def draw_mask(drawn: UInt8Array, bitmap: Bitmap, colour: Colour, pen: Pen) -> No
     if not bitmap.roi.any():
         return
     part = drawn[bitmap.top : bitmap.top + height, bitmap.left : bitmap.left + width]
-    inside = bitmap.roi.astype(bool)
-    part[inside] = _blend(part[inside], np.array(colour, np.float32), MASK_OPACITY)
+    for top in range(0, height, _STRIP):
+        strip = part[top : top + _STRIP]
+        inside = bitmap.roi[top : top + _STRIP].astype(bool)
+        strip[inside] = _blend(strip[inside], np.array(colour, np.float32), MASK_OPACITY)
     outlines, _ = cv2.findContours(bitmap.roi, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)  # holes have outlines too
     cv2.drawContours(drawn, outlines, -1, colour, max(1, pen.line_px // 2), offset=(bitmap.left, bitmap.top))
 
@@ -151,8 +154,8 @@ def _write(drawn: UInt8Array, text: str, left_top: tuple[int, int], background: 
 def draw_class_map(drawn: UInt8Array, class_map: UInt8Array, classes: int) -> None:
     """A class map (H, W) laid over the image, every class in its colour."""
     palette = np.array([colour_of(i) for i in range(classes)], np.uint8)
-    for top in range(0, len(drawn), 256):  # in strips: a whole float copy of a large image would be gigabytes
-        strip = slice(top, top + 256)
+    for top in range(0, len(drawn), _STRIP):
+        strip = slice(top, top + _STRIP)
         drawn[strip] = _blend(drawn[strip], palette[class_map[strip]].astype(np.float32), MAP_OPACITY)
 
 

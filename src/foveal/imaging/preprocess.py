@@ -5,6 +5,7 @@ what was done to one image, so that boxes and maps come back to its original pix
 inside the graph, from uint8: bit-identical, and a fourth of the bytes to move.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,6 +19,8 @@ from foveal.imaging.decode import Decoded
 UInt8Array = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 Unit = tuple[float, float, float]
+
+MAX_INPUT_PIXELS = 4096 * 4096  # of a model input: bounds what a package may ask of the memory
 
 IMAGENET_MEAN: Unit = (0.485, 0.456, 0.406)
 IMAGENET_STD: Unit = (0.229, 0.224, 0.225)
@@ -80,6 +83,8 @@ class Preprocess(BaseModel):
     def _check(self) -> "Preprocess":
         if min(self.input_hw) < 1:
             raise ValueError(f"input_hw: expected sides of at least 1 px, got {self.input_hw}")
+        if math.prod(self.input_hw) > MAX_INPUT_PIXELS:
+            raise ValueError(f"input_hw: expected at most {MAX_INPUT_PIXELS} pixels, got {self.input_hw}")
         if (self.mode == "center_crop") != (self.shorter_px is not None):
             raise ValueError(f"shorter_px belongs to mode center_crop and only there; got {self.mode}")
         if self.shorter_px is not None and self.shorter_px < max(self.input_hw):

@@ -10,12 +10,13 @@ from typing import Any, Unpack, overload
 
 import numpy as np
 
+from foveal.cancellation import checkpoint
 from foveal.errors import BadRequest
 from foveal.imaging import tiling
 from foveal.imaging.decode import MAX_PIXELS, Decoded
 from foveal.imaging.sources import ImageSource, load
 from foveal.imaging.tiling import Window
-from foveal.inference.session import Session, SessionSettings, open_session
+from foveal.inference.session import Interrupt, Session, SessionSettings, open_session, run_graph
 from foveal.options import OPTIONS, Options, OptionValues, expect_known
 from foveal.packages.manifest import Manifest, PipelineSpec
 from foveal.packages.package import ModelPackage
@@ -178,22 +179,26 @@ class Pipeline:
         return 1 if self.provider == "cpu" else self.spec.max_batch
 
     def _parts(self, decoded: Decoded, windows: Iterable[Window]) -> Iterator[Part]:
-        return (Part(window, self.prepare(window.cut(decoded))) for window in windows)
+        for window in windows:
+            checkpoint()
+            yield Part(window, self.prepare(window.cut(decoded)))
 
     def _run(self, batch: Sequence[Prepared], options: Sequence[Options]) -> list[Outputs]:
         feeds: dict[str, Any] = self.task.feeds(batch, options, self.spec)
-        outputs = self.session.run(self._output_names, feeds)
+        outputs = run_graph(self.session, self._output_names, feeds)
         return self.task.split(dict(zip(self._output_names, outputs, strict=True)), len(batch))
 
     def _run_parts(self, item: Prepared, options: Options) -> Outputs:
         rows: list[Outputs] = []
         for start in range(0, len(item.parts), self._run_size):
+            checkpoint()
             chunk = [part.prepared for part in item.parts[start : start + self._run_size]]
             rows += self._run(chunk, [options] * len(chunk))
         return {name: np.stack([row[name] for row in rows]) for name in self._output_names}
 
     def _part_results(self, outputs: Outputs, prepared: Prepared, options: Options) -> Iterator[tuple[Window, Result]]:
         for row, part in zip(split_rows(outputs, len(prepared.parts)), prepared.parts, strict=True):
+            checkpoint()
             yield part.window, self.task.decode(row, part.prepared.transform, self.spec, options)
 
 
@@ -218,10 +223,12 @@ class Predictor(Pipeline):
         Options(score_threshold=0.3391, iou_threshold=0.5, max_detections=300)
     """
 
-    def __init__(self, package: ModelPackage, settings: SessionSettings | None = None) -> None:
+    def __init__(
+        self, package: ModelPackage, settings: SessionSettings | None = None, interrupt: Interrupt | None = None
+    ) -> None:
         self.package = package
         self.settings = settings or SessionSettings()
-        super().__init__(package.manifest.pipeline, *_session_of(package, self.settings))
+        super().__init__(package.manifest.pipeline, *_session_of(package, self.settings, interrupt))
 
     @property
     def manifest(self) -> Manifest:
@@ -237,6 +244,6 @@ class Predictor(Pipeline):
         return f"<foveal model {self.package.ref}: {self.spec.task}, {len(self.labels)} labels, on {self.provider}>"
 
 
-def _session_of(package: ModelPackage, settings: SessionSettings) -> tuple[Session, str]:
+def _session_of(package: ModelPackage, settings: SessionSettings, interrupt: Interrupt | None) -> tuple[Session, str]:
     graph = package.take_graph()  # held until the session has its copy, and no longer
-    return open_session(graph.model, settings, weights=graph.weights)
+    return open_session(graph.model, settings, weights=graph.weights, interrupt=interrupt)

@@ -46,7 +46,7 @@ class PipelineSpec(_Frozen):
     defaults: Defaults = Field(description="of the per-request options")
     inputs: tuple[Tensor, ...] = Field(min_length=1, description="what the graph reads")
     outputs: tuple[Tensor, ...] = Field((), description="what the graph returns")
-    max_batch: int = Field(1, ge=1, description="largest batch that parity was proved for")
+    max_batch: int = Field(1, ge=1, le=4096, description="largest batch that parity was proved for")
     calibration: Calibration = Field(default_factory=Calibration, description="of scores; applied by the task")
 
     @model_validator(mode="after")
@@ -97,11 +97,11 @@ class Licences(_Frozen):
 
 
 class GoldenTolerance(_Frozen):
-    """How closely golden results must be met on one execution provider."""
+    """How closely golden results must be met on one execution provider. Bounded: a wide one would prove nothing."""
 
-    score: float = 1e-3
-    box_px: float = 0.5
-    pixel_fraction: float = Field(0.001, description="of class-map or mask pixels that may differ")
+    score: float = Field(1e-3, ge=0, le=0.1)
+    box_px: float = Field(0.5, ge=0, le=16)
+    pixel_fraction: float = Field(0.001, ge=0, le=0.1, description="of class-map or mask pixels that may differ")
 
 
 class Member(_Frozen):
@@ -147,6 +147,12 @@ class Manifest(_Frozen):
     def _has_outputs(self) -> "Manifest":
         if not self.pipeline.outputs:
             raise ValueError("pipeline.outputs: expected what the graph returns, got none")
+        return self
+
+    @model_validator(mode="after")
+    def _has_default_tolerance(self) -> "Manifest":
+        if "default" not in self.golden:
+            raise ValueError("golden: expected a member 'default', got " + (", ".join(sorted(self.golden)) or "none"))
         return self
 
     @property

@@ -19,6 +19,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from foveal.errors import BadOutput, BadPackage
+from foveal.imaging.decode import MAX_BYTES
+from foveal.memory import memory_limit
+from foveal.packages.files import digest, names, read
 from foveal.packages.manifest import Manifest
 
 SUMS = "SHA256SUMS"
@@ -27,6 +30,8 @@ WEIGHTS = "model.onnx.data"  # only beside a model.onnx that refers to it
 MANIFEST = "manifest.json"
 CARD = "CARD.md"
 _REQUIRED = (MODEL, MANIFEST, CARD)
+_GOLDEN = "golden/"
+_SMALL = 4_000_000  # bytes of a text file of a package, at most
 
 
 @dataclass(frozen=True)
@@ -94,14 +99,10 @@ class ModelPackage:
             BadPackage: missing, unlisted or altered files, or a manifest that does not fit; the file is named.
         """
         path = Path(path)
-        sums = _read(path / SUMS)
+        sums = read(path / SUMS, _SMALL)
         listed = _parse_sums(path, sums)
         _expect_listed(path, listed)
-        graph = [name for name in (MODEL, WEIGHTS) if name in listed]
-        if not hold_graph:
-            for name in graph:
-                _verify(path, name, listed)
-        files = {name: _read_verified(path, name, listed) for name in listed if hold_graph or name not in graph}
+        files = _read_listed(path, listed, hold_graph=hold_graph)
         manifest, golden = _parse_manifest(path / MANIFEST, files[MANIFEST]), _golden(path, files)
         if missing := set(manifest.examples) - {one.name for one in golden}:
             raise BadPackage(f"{path / MANIFEST}: examples: expected golden images, got {', '.join(sorted(missing))}")
@@ -109,7 +110,7 @@ class ModelPackage:
             path=path,
             manifest=manifest,
             digest="sha256:" + hashlib.sha256(sums).hexdigest(),
-            card=files[CARD].decode(),
+            card=_text(path / CARD, files[CARD]),
             golden=golden,
             _listed=listed,
             _held=[Graph(files[MODEL], files.get(WEIGHTS, b""))] if hold_graph else [],
@@ -212,32 +213,47 @@ def manifest_bytes(manifest: Manifest) -> bytes:
     return manifest.model_dump_json(indent=2).encode() + b"\n"
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from None
+def _read_listed(path: Path, listed: Mapping[str, str], *, hold_graph: bool) -> dict[str, bytes]:
+    """Verify every listed file; the bytes of those that a package keeps."""
+    files: dict[str, bytes] = {}
+    golden_bytes = 0
+    for name in listed:
+        if not _is_held(name, hold_graph=hold_graph):
+            _expect_digest(path / name, listed[name], digest(path / name, _most_bytes(name)))
+            continue
+        files[name] = _read_verified(path, name, listed)
+        golden_bytes += len(files[name]) if name.startswith(_GOLDEN) else 0
+        if golden_bytes > MAX_BYTES:
+            raise BadPackage(f"{path}/golden: expected at most {MAX_BYTES} bytes in all, got more")
+    return files
 
 
-def _unreadable(path: Path, error: OSError) -> BadPackage:
-    return BadPackage(f"{path}: expected a readable file: {error.strerror}")
+def _is_held(name: str, *, hold_graph: bool) -> bool:
+    """Whether an opened package keeps a file's bytes; of any other, which is only hashed, it needs none."""
+    return name in (MANIFEST, CARD) or name.startswith(_GOLDEN) or (hold_graph and name in (MODEL, WEIGHTS))
+
+
+def _most_bytes(name: str) -> int:
+    """Size that a file may have: a package is refused before a file of it fills the memory."""
+    if name == MODEL:
+        return 2**31 - 1  # of a protobuf message
+    if name == WEIGHTS:
+        return memory_limit() // 2  # the session copies them
+    return _SMALL if name in (MANIFEST, CARD) else MAX_BYTES
 
 
 def _read_verified(path: Path, name: str, listed: Mapping[str, str]) -> bytes:
     """A file's bytes, once they are known to be the listed ones."""
-    content = _read(path / name)
+    content = read(path / name, _most_bytes(name))
     _expect_digest(path / name, listed[name], hashlib.sha256(content).hexdigest())
     return content
 
 
-def _verify(path: Path, name: str, listed: Mapping[str, str]) -> None:
-    """The same check without holding the file."""
+def _text(path: Path, content: bytes) -> str:
     try:
-        with (path / name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise _unreadable(path / name, error) from None
-    _expect_digest(path / name, listed[name], digest)
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise BadPackage(f"{path}: expected UTF-8, got byte {content[error.start]:#04x} at {error.start}") from None
 
 
 def _expect_digest(path: Path, expected: str, got: str) -> None:
@@ -247,22 +263,22 @@ def _expect_digest(path: Path, expected: str, got: str) -> None:
 
 def _expect_listed(path: Path, listed: Mapping[str, str]) -> None:
     """Nothing lies there that is not listed, and everything that a package needs is listed."""
-    unlisted = {p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file()} - listed.keys() - {SUMS}
+    unlisted = sorted(names(path) - listed.keys() - {SUMS})
     if unlisted:
-        raise BadPackage(f"{path}: files not listed in {SUMS}: {', '.join(sorted(unlisted))}")
+        raise BadPackage(f"{path}: files not listed in {SUMS}: {', '.join(unlisted[:5])}")
     for name in _REQUIRED:
         if name not in listed:
-            raise BadPackage(f"{path / name}: expected this file in {SUMS}, got {', '.join(sorted(listed))}")
+            raise BadPackage(f"{path / name}: expected this file in {SUMS}, got {', '.join(sorted(listed)[:20])}")
 
 
 def _parse_sums(path: Path, sums: bytes) -> dict[str, str]:
     listed = {}
     for number, line in enumerate(sums.decode(errors="replace").splitlines(), 1):
-        digest, _, name = line.partition("  ")
+        hexadecimal, _, name = line.partition("  ")
         pure = PurePosixPath(name)
-        if len(digest) != 64 or not name or pure.is_absolute() or ".." in pure.parts:
+        if len(hexadecimal) != 64 or not name or pure.is_absolute() or ".." in pure.parts:
             raise BadPackage(f"{path / SUMS}, line {number}: expected '<sha256>  <file>', got {line[:100]!r}")
-        listed[name] = digest
+        listed[name] = hexadecimal
     return listed
 
 
@@ -276,10 +292,10 @@ def _parse_manifest(path: Path, content: bytes) -> Manifest:
 
 
 def _golden(path: Path, files: Mapping[str, bytes]) -> tuple[Golden, ...]:
-    names = sorted(PurePosixPath(n).stem for n in files if n.startswith("golden/") and n.endswith(".png"))
-    for name in names:
+    stems = sorted(PurePosixPath(n).stem for n in files if n.startswith(_GOLDEN) and n.endswith(".png"))
+    for name in stems:
         if f"golden/{name}.json" not in files:
             raise BadPackage(f"{path}/golden/{name}.json: expected the golden result of {name}.png, got no such file")
-    if not names:
+    if not stems:
         raise BadPackage(f"{path}/golden: expected at least one golden image, got none")
-    return tuple(Golden(n, files[f"golden/{n}.png"], files[f"golden/{n}.json"]) for n in names)
+    return tuple(Golden(n, files[f"golden/{n}.png"], files[f"golden/{n}.json"]) for n in stems)

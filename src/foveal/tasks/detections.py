@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import numpy.typing as npt
 
+from foveal.cancellation import checkpoint
 from foveal.errors import BadRequest
 from foveal.imaging.drawing import Pen, colour_of, draw_box, draw_label, draw_mask
 from foveal.imaging.masks import RENDERERS, Bitmap, paste, rle
@@ -178,6 +179,7 @@ class Detections(Result):
         """
         if self.masks is None:
             raise BadRequest("expected a result with masks: one of instance segmentation")
+        checkpoint()  # whoever renders or draws masks comes through here for each
         return paste(self.masks.soft[index], self.boxes_xyxy[index], self.image_hw)
 
     def to_dict(self, *, mask_format: str | None = None) -> JsonObject:
