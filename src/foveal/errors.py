@@ -38,7 +38,7 @@ class BadImage(FovealError):
 
 
 class UnsupportedImage(BadImage):
-    """The bytes are not an image of a type we read."""
+    """The bytes are not an image of a type or variant that we read; the file may be sound."""
 
     title = "Not an image type that Foveal reads"
     status = 415

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from foveal.errors import BadImage, ImageTooLarge
-from foveal.imaging import containers
+from foveal.imaging.codecs import jpeg, png
 from foveal.imaging.decode import decode
 from tests.helpers.packages import encoded
 
@@ -114,5 +114,5 @@ def test_run_length_bmp_is_pillows_image() -> None:
 
 def test_the_walk_takes_few_steps_whatever_the_file_says() -> None:
     """Every bound is reached long before 64 MB of the smallest unit would be."""
-    assert containers.MAX_CHUNKS * 12 < 1_000_000
-    assert containers.MAX_SEGMENTS * 4 < 1_000_000
+    assert png.MAX_CHUNKS * 12 < 1_000_000
+    assert jpeg.MAX_SEGMENTS * 4 < 1_000_000

@@ -2,8 +2,11 @@
 
 from foveal.errors import BadImage
 from foveal.imaging import formats
+from foveal.imaging.codecs.encoded import STRIP_PIXELS
 
-_WORK_BYTES = 16_000_000  # strips in conversion, colour transforms, tables
+_STRIP_BYTES = 48  # a pixel of a strip in conversion
+_ROW_BYTES = 16  # Pillow's pointers to rows
+_WORK_BYTES = 3_000_000  # colour transforms, tables
 _ERROR_BYTES = 1_000_000
 
 
@@ -23,4 +26,6 @@ def decode_bytes_bound(data: bytes, *, max_pixels: int = formats.MAX_PIXELS, max
         return _ERROR_BYTES
     pixels = image.stored_hw[0] * image.stored_hw[1]
     pixel_bytes = max(image.pixel_bytes, 6.0 if image.turn != 1 else 0.0)  # a turned result is a second copy
-    return int(pixels * pixel_bytes) + image.fixed_bytes + min(_WORK_BYTES, 40 * pixels + 1_000_000)
+    strip = min(pixels, max(STRIP_PIXELS, *image.stored_hw))
+    rows = _ROW_BYTES * max(image.stored_hw)
+    return int(pixels * pixel_bytes) + image.fixed_bytes + _STRIP_BYTES * strip + rows + _WORK_BYTES

@@ -13,6 +13,7 @@ from foveal.errors import BadImage
 UInt8Array = npt.NDArray[np.uint8]
 SizeHW = tuple[int, int]
 
+STRIP_PIXELS = 1 << 18
 _ORIENTATION = 0x0112
 _MAX_EXIF_TAGS = 512
 
@@ -101,7 +102,7 @@ def upright(rgb: UInt8Array, orientation: int) -> UInt8Array:
     return np.ascontiguousarray(rgb)
 
 
-def strips(image_hw: SizeHW, strip_pixels: int = 1 << 18) -> list[slice]:
+def strips(image_hw: SizeHW, strip_pixels: int = STRIP_PIXELS) -> list[slice]:
     """Slices of rows, a quarter of a megapixel each: what is computed in strips needs no memory for a second image."""
     height, width = image_hw
     rows = max(1, strip_pixels // max(1, width))

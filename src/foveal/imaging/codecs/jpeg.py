@@ -24,6 +24,7 @@ _STANDALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 _FRAME_HEADERS = set(range(0xC0, 0xD0)) - {_DHT, 0xC8, 0xCC}
 _SEQUENTIAL, _PROGRESSIVE = {0xC0, 0xC1, 0xC9}, {0xC2, 0xCA}
 _ARITHMETIC = {0xC9, 0xCA}
+_ARITHMETIC_COST = 3  # of a scan, against one of Huffman codes
 _KINDS = {0xC5: "hierarchical", 0xC6: "hierarchical", 0xC7: "hierarchical", 0xCB: "arithmetic-coded lossless"}
 _REDUCED = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}
 _COLOR_BGR = cv2.IMREAD_COLOR  # a bit in each of these flags, which excludes IMREAD_COLOR_RGB
@@ -194,7 +195,6 @@ def _check_kind(kind: int, bits: int, components: int) -> None:
 
 def _bound_scans(data: bytes, pixels: int, *, arithmetic: bool) -> None:
     scans = data.count(b"\xff\xda")  # an upper bound: a thumbnail's scan counts too
-    if scans * pixels > MAX_SCAN_PIXELS:
-        raise BadImage(
-            f"expected at most {MAX_SCAN_PIXELS // pixels} scans in a JPEG file of {pixels} pixels, got {scans}"
-        )
+    limit = MAX_SCAN_PIXELS // (_ARITHMETIC_COST if arithmetic else 1)
+    if scans * pixels > limit:
+        raise BadImage(f"expected at most {limit // pixels} scans in a JPEG file of {pixels} pixels, got {scans}")

@@ -55,7 +55,7 @@ def rgb_of(opened: Image.Image, profile: bytes, format_name: str) -> UInt8Array:
     """
     if opened.mode in ("I", "F"):
         raise UnsupportedImage(f"expected 8 or 16 bits a sample, got 32 (Pillow mode {opened.mode}): not supported")
-    base = {"1": "L", "LA": "L", "La": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(opened.mode, "RGB")
+    base = {"1": "L", "L": "L", "LA": "L", "La": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(opened.mode, "RGB")
     if opened.mode.startswith("I;16"):
         base = "L"
     transform = colour.to_srgb(profile, base)

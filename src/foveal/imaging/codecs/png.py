@@ -71,8 +71,8 @@ class Png(EncodedImage):
     @property
     def fixed_bytes(self) -> int:
         """See EncodedImage."""
-        rows = 8 * self.stored_hw[1] * 8 + (1 << 20)  # of zlib and filters
-        return rows + (len(self.data) if self.parts else 0)
+        walk = min(16_000_000, 15 * len(self.data))  # a list of chunks; an unpacked profile
+        return walk + 16 * self.stored_hw[1] + (len(self.data) if self.parts else 0)
 
     def pixels(self, target_hw: SizeHW | None) -> UInt8Array:
         """See EncodedImage."""
