@@ -1,9 +1,7 @@
 """Checks of detection data sets (`foveal data check`): what a person should know before training."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,70 +10,28 @@ from foveal.errors import BadImage
 from foveal.imaging.boxes import box_iou
 from foveal.imaging.decode import decode, read_header
 from foveal.metrics.truth import ObjectTruth
-from foveal.models.data.checks import DataCheck
 from foveal.models.data.dataset import Sample
 from foveal.models.data.near_duplicates import NEAR_BITS, difference_hash
-from foveal.models.detection.layouts.base import Finding, Reading
-from foveal.models.detection.layouts.read import recognised
+from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
+from foveal.models.reading.findings import DUPLICATE_IOU, Finding
+from foveal.models.reading.reader import Reading
 
-DUPLICATE_IOU = 0.95
 OUTSIDE_PX = 1.0  # annotators' rounding stays silent
 
-KINDS: dict[str, str] = {
-    "unreadable image": "the image cannot be decoded",
-    "wrong size": "the annotation's width and height are not the image's (after EXIF rotation)",
-    "EXIF rotation": "width and height fit the image before its EXIF rotation: boxes lie on the unrotated pixels",
-    "degenerate box": "a side is zero or negative",
-    "tiny box": "a side is under a pixel",
-    "outside box": "reaches out of the image by more than a pixel",
-    "duplicate box": f"two boxes of one label overlap by IoU {DUPLICATE_IOU} or more",
-    "label 0": "a label called background: detectors have none, class 0 is an object",
-    "unknown label": "an object of a class that is not in the list",
-    "unknown image": "objects of an image that is not in the list",
-    "near-duplicate": "almost the same image in two splits",
-    "empty label": "a label without objects",
-}
 
-
-def data_check(root: Path, names: int) -> DataCheck | None:
-    """The findings of `check` in words, or None when the folder has no layout of objects."""
-    reading = recognised(root)
-    if reading is None:
-        return None
-    counts = f"{len(reading.samples)} images, {sum(len(sample.truth) for sample in reading.samples)} objects"
-    findings = check(reading)
-    lines = summary(findings, names=names).splitlines() if findings else []
-    return DataCheck(f"{reading.layout}, {counts}, labels {', '.join(reading.labels)}", tuple(lines))
-
-
-def check(reading: Reading) -> list[Finding]:
-    """Findings of every sample. Order: the reader's own findings, labels, images, boxes, pairs of splits."""
-    findings = list(reading.findings)
-    counts = Counter(int(i) for sample in reading.samples for i in sample.truth.class_ids)
-    findings += [Finding("empty label", "-", label) for i, label in enumerate(reading.labels) if not counts[i]]
+def examine(reading: Reading[ObjectTruth], recipe: DetectionRecipe) -> list[Finding]:
+    """Findings of every sample. Order: labels, images, boxes, pairs of splits."""
     named = [label for label in reading.labels if label.strip("_ ").lower() in ("background", "bg")]
-    findings += [Finding("label 0", "-", label) for label in named]
+    findings = [Finding("label 0", "-", label) for label in named]
     with ThreadPoolExecutor() as pool:
         decoded = list(pool.map(_decode, reading.samples))
     for sample, (found, _) in zip(reading.samples, decoded, strict=True):
         findings += found
         findings += _boxes(sample, reading.labels)
+        if isinstance(recipe, InstanceRecipe) and len(sample.truth) and sample.truth.masks is None:
+            findings.append(Finding("missing mask", sample.name, "boxes only"))
     hashes = {s.name: h for s, (_, h) in zip(reading.samples, decoded, strict=True) if h is not None}
     return findings + list(_near_duplicates(hashes, reading.split_of))
-
-
-def summary(findings: Iterable[Finding], *, names: int = 5) -> str:
-    """One block a kind: count, meaning and the first names."""
-    by_kind: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        by_kind[finding.kind].append(finding)
-    lines = []
-    for kind, found in by_kind.items():
-        lines.append(f"{kind}: {len(found)} ({KINDS[kind]})")
-        lines += [f"  {one.name}: {one.detail}" for one in found[:names]]
-        if len(found) > names:
-            lines.append(f"  … {len(found) - names} more")
-    return "\n".join(lines)
 
 
 def _decode(sample: Sample[ObjectTruth]) -> tuple[list[Finding], npt.NDArray[np.bool_] | None]:

@@ -15,18 +15,22 @@ from pycocotools import mask as coco_mask
 from foveal.errors import BadData
 from foveal.metrics.truth import ObjectTruth, Rle
 from foveal.models.data.dataset import SPLITS, Sample, listed
-from foveal.models.detection.layouts.base import Finding, Reading
 from foveal.models.detection.layouts.truth import objects
+from foveal.models.detection.recipe import DetectionRecipe
+from foveal.models.reading.data_folder import DataFolder
+from foveal.models.reading.findings import Finding
+from foveal.models.reading.reader import Reading
 
 Row = dict[str, Any]
 
 
-def read_coco(root: Path) -> Reading | None:
+def read_coco(folder: DataFolder, _: DetectionRecipe) -> Reading[ObjectTruth] | None:
     """Read the layout, or None when it is another one. Labels are in the order of category ids.
 
     Raises:
         BadData: files that disagree about the categories, or images that are not there.
     """
+    root = folder.base
     documents = dict(_documents(root))
     if not documents:
         return None

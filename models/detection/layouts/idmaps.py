@@ -14,16 +14,19 @@ from foveal.errors import BadData
 from foveal.imaging.decode import EXTENSIONS
 from foveal.metrics.truth import ObjectTruth, Rle
 from foveal.models.data.dataset import Sample, listed
-from foveal.models.detection.layouts.base import Reading
 from foveal.models.detection.layouts.truth import objects, rle_of
+from foveal.models.detection.recipe import DetectionRecipe
+from foveal.models.reading.data_folder import DataFolder
+from foveal.models.reading.reader import Reading
 
 
-def read_idmaps(root: Path, label: str) -> Reading | None:
+def read_idmaps(folder: DataFolder, recipe: DetectionRecipe) -> Reading[ObjectTruth] | None:
     """Read the layout, or None when it is another one.
 
     Raises:
         BadData: an image without a map or a map that is no PNG of ids.
     """
+    root = folder.base
     images, maps = root / "images", root / "masks"
     if not (images.is_dir() and maps.is_dir()):
         return None
@@ -31,7 +34,7 @@ def read_idmaps(root: Path, label: str) -> Reading | None:
     if missing := [p.name for p in photos if not (maps / f"{p.stem}.png").exists()]:
         raise BadData(f"{maps}: expected a PNG for every image, got none for {listed(missing)}")
     samples = tuple(Sample(f"images/{p.name}", p, truth_of_ids(read_ids(maps / f"{p.stem}.png"))) for p in photos)
-    return Reading("instance-id maps", (label,), samples)
+    return Reading("instance-id maps", (recipe.instance_label,), samples)
 
 
 def read_ids(path: Path) -> npt.NDArray[np.int64]:

@@ -11,8 +11,10 @@ from pathlib import Path
 from foveal.errors import BadData
 from foveal.metrics.truth import ObjectTruth
 from foveal.models.data.dataset import SPLITS, Sample, listed
-from foveal.models.detection.layouts.base import Reading
 from foveal.models.detection.layouts.truth import objects
+from foveal.models.detection.recipe import DetectionRecipe
+from foveal.models.reading.data_folder import DataFolder
+from foveal.models.reading.reader import Reading
 
 
 def find_voc(root: Path) -> Path | None:
@@ -21,7 +23,7 @@ def find_voc(root: Path) -> Path | None:
     return next((p for p in candidates if any((p / "Annotations").glob("*.xml"))), None)
 
 
-def read_voc(root: Path) -> Reading | None:
+def read_voc(folder: DataFolder, _: DetectionRecipe) -> Reading[ObjectTruth] | None:
     """Read the layout, or None when it is another one.
 
     Labels are in alphabetical order, since VOC has no list of them.
@@ -29,6 +31,7 @@ def read_voc(root: Path) -> Reading | None:
     Raises:
         BadData: a file that is no annotation, or lists that name images without one.
     """
+    root = folder.base
     voc = find_voc(root)
     if voc is None:
         return None

@@ -15,16 +15,20 @@ from foveal.errors import BadData
 from foveal.imaging.decode import EXTENSIONS, read_header
 from foveal.metrics.truth import ObjectTruth, Rle
 from foveal.models.data.dataset import SPLITS, Sample
-from foveal.models.detection.layouts.base import Finding, Reading
 from foveal.models.detection.layouts.truth import objects
+from foveal.models.detection.recipe import DetectionRecipe
+from foveal.models.reading.data_folder import DataFolder
+from foveal.models.reading.findings import Finding
+from foveal.models.reading.reader import Reading
 
 
-def read_yolo(root: Path) -> Reading | None:
+def read_yolo(folder: DataFolder, _: DetectionRecipe) -> Reading[ObjectTruth] | None:
     """Read the layout, or None when it is another one.
 
     Raises:
         BadData: no names, damaged lines, classes beyond the names.
     """
+    root = folder.base
     images, texts = root / "images", root / "labels"
     if not (images.is_dir() and texts.is_dir()):
         return None
