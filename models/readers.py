@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from foveal.errors import BadData, UnknownName
+from foveal.errors import UnknownName
 from foveal.models.classification import layouts as class_folders
 from foveal.models.data.dataset import DataSet
 from foveal.models.detection.layouts import read as objects
 from foveal.models.reading.findings import DataCheck
-from foveal.models.reading.reader import Reader
+from foveal.models.reading.reader import Reader, no_layout
 from foveal.models.recipe import Recipe
 from foveal.models.segmentation import layouts as class_maps
 
@@ -49,5 +49,4 @@ def check_data(root: Path, *, names: int, task: str | None = None) -> DataCheck:
     for reader in readers:
         if (found := reader.check(root, names)) is not None:
             return found
-    layouts = dict.fromkeys(layout.name for reader in readers for layout in reader.layouts)
-    raise BadData(f"{root}: expected one of {', '.join(layouts)}")
+    raise no_layout(root, readers)

@@ -32,6 +32,9 @@ KINDS: dict[str, Kind] = {
     "unreadable annotation": Kind("a field is missing, or is not what it must be", stops=True),
     "not a number": Kind("a coordinate is NaN or infinite", stops=True),
     "missing image": Kind("an annotation's image is not there", stops=True),
+    "in two splits": Kind("an image that two splits list", stops=True),
+    "unrotated boxes": Kind("boxes that fit the image only before its EXIF rotation", stops=True),
+    "pixels for fractions": Kind("coordinates far above 1, where fractions of the image's sides belong", stops=True),
     "image twice": Kind("one image is listed twice, each time with annotations of its own", stops=True),
     "image id twice": Kind("two images have the same id: their annotations cannot be told apart", stops=True),
     "no class name": Kind("an object or a class without a name", stops=True),
@@ -40,13 +43,16 @@ KINDS: dict[str, Kind] = {
     "class outside the list": Kind("a mask holds class ids that the list of classes does not have", stops=True),
     "missing mask": Kind("an image without its mask, or an object without one where masks are learnt", stops=True),
     "mask size": Kind("the mask's height and width are not the image's", stops=True),
-    "label without samples in train": Kind("held-out splits have a class that train does not have", stops=True),
     # listed
     "wrong size": Kind("the annotation's width and height are not the image's; the image's count"),
     "EXIF rotation": Kind("the annotation's width and height are the image's before its EXIF rotation; boxes are kept"),
     "left out": Kind("not among the samples"),
     "degenerate box": Kind("a side is zero or negative; the object is left out"),
-    "flat outline": Kind("fewer than three different points, or no area; the object keeps its box, if it has one"),
+    "flat outline": Kind(
+        "fewer than three different points, or no area; where masks are learnt, the object is left out"
+    ),
+    "beside the image": Kind("a box wholly outside of its image; the object is left out"),
+    "some masks": Kind("objects with a box only, though others have a mask: their images are read without masks"),
     "only crowds": Kind("every object of the image is marked iscrowd or difficult: none is learnt"),
     "tiny box": Kind("a side is under a pixel"),
     "outside box": Kind("reaches out of the image by more than a pixel"),
@@ -57,6 +63,7 @@ KINDS: dict[str, Kind] = {
     "empty label": Kind("a label without samples"),
     "no annotation": Kind("an image without a file of annotations: taken for one without objects"),
     "mapped": Kind("values that were read as something else, since nothing else fits"),
+    "label without samples in train": Kind("a class of a held-out split that cannot be learnt, and never is found"),
     "split without a class": Kind("a held-out split that has no sample of a class: it cannot be scored there"),
 }
 

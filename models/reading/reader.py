@@ -3,14 +3,17 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from foveal.errors import BadData
 from foveal.models.data.dataset import SPLITS, DataSet, Sample, Splits, fingerprint
 from foveal.models.reading.data_folder import DataFolder
+from foveal.models.reading.documents import unread
 from foveal.models.reading.findings import KINDS, DataCheck, Finding, summary
 from foveal.models.reading.own_splits import split_as_stated
+from foveal.models.reading.split_names import TRAINVAL
 from foveal.models.recipe import Recipe
 
 T = TypeVar("T")
@@ -84,7 +87,7 @@ class Reader(Generic[T]):
         """
         reading = self.read(root, recipe)
         if reading is None:
-            raise BadData(f"{root}: expected one of {', '.join(layout.name for layout in self.layouts)}")
+            raise no_layout(root, [self])
         findings = self.findings(reading, recipe)
         refuse(root, findings)
 
@@ -109,7 +112,7 @@ class Reader(Generic[T]):
         reading = self.read(root, recipe, borrowed=False)
         if reading is None:
             return None
-        described = f"{self._notes(reading)[0]}; labels {', '.join(reading.labels)}"
+        described = f"{self._notes(reading)[0]}; labels {', '.join(reading.labels)}; {_stated(reading)}"
         lines = summary(self.findings(reading, recipe), names=names)
         return DataCheck(described, (*lines, *reading.notes))
 
@@ -132,6 +135,8 @@ class Reader(Generic[T]):
             missing = [label for label in labels if totals["train"][label] and not totals[split][label]]
             if splits[split] and missing:
                 found.append(Finding("split without a class", split, ", ".join(missing)))
+            alone = [label for label in labels if totals[split][label] and not totals["train"][label]]
+            found += [Finding("label without samples in train", split, label) for label in alone]
         return found
 
 
@@ -147,6 +152,20 @@ def refuse(root: Path, findings: Iterable[Finding]) -> None:
     if stopping := [finding for finding in findings if KINDS[finding.kind].stops]:
         lines = "\n".join(summary(stopping))
         raise BadData(f"{root}: not a data set to learn from\n{lines}\nsee all of it: foveal data check {root}")
+
+
+def no_layout(root: Path, readers: Sequence[Reader[Any]]) -> BadData:
+    """That none of these readers' layouts fits, and which files look like annotations but cannot be read."""
+    layouts = dict.fromkeys(layout.name for reader in readers for layout in reader.layouts)
+    broken = list(islice(unread(DataFolder(root)), 3))
+    return BadData("\n".join([f"{root}: expected one of {', '.join(layouts)}", *broken]))
+
+
+def _stated(reading: Reading[Any]) -> str:
+    """The splits that the data set states, in words."""
+    counts = Counter(reading.split_of.values())
+    named = ", ".join(f"{split} {counts[split]}" for split in (*SPLITS, TRAINVAL) if counts[split])
+    return f"splits {named}" if named else "no splits stated"
 
 
 def imbalance(counts: Mapping[str, int], noun: str) -> list[str]:

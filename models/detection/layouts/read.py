@@ -9,9 +9,14 @@ from foveal.models.data.dataset import Sample
 from foveal.models.detection.layouts.check import examine
 from foveal.models.detection.layouts.coco import read_coco
 from foveal.models.detection.layouts.idmaps import read_idmaps
+from foveal.models.detection.layouts.tools.cvat import read_cvat
+from foveal.models.detection.layouts.tools.label_studio import read_label_studio
+from foveal.models.detection.layouts.tools.labelme import read_labelme
+from foveal.models.detection.layouts.tools.supervisely import read_supervisely
+from foveal.models.detection.layouts.tools.table import read_table
 from foveal.models.detection.layouts.truth import describe
 from foveal.models.detection.layouts.voc import read_voc
-from foveal.models.detection.layouts.yolo import read_yolo
+from foveal.models.detection.layouts.yolo.read import read_yolo
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 from foveal.models.reading.reader import Layout, Reader
 
@@ -19,6 +24,11 @@ LAYOUTS: tuple[Layout[ObjectTruth], ...] = (
     Layout("COCO JSON", read_coco),
     Layout("Pascal VOC", read_voc),
     Layout("YOLO txt", read_yolo),
+    Layout("CVAT XML", read_cvat),
+    Layout("Label Studio JSON", read_label_studio),
+    Layout("labelme JSON", read_labelme),
+    Layout("Supervisely JSON", read_supervisely),
+    Layout("table of boxes", read_table),
     Layout("instance-id maps", read_idmaps),
 )
 
