@@ -117,7 +117,7 @@ class DataFolder:
             if "train" in named.values() or TRAINVAL in named.values():
                 return named
             found = found or (named if meaning is split_of else {})
-        # only held-out images are told apart: the others are what is left to learn from
+        # only held-out images are named: the others are what is left to learn from
         return {parent: found.get(parent, TRAINVAL) for parent in parents} if found else {}
 
     @cached_property

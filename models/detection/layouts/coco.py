@@ -1,8 +1,8 @@
 """COCO JSON (https://cocodataset.org/#format-data): boxes, polygons, compressed and uncompressed run lengths.
 
 Any number of files, anywhere in the folder: one, one a split (`instances_val2017.json`, `val/_annotations.coco.json`)
-or one a subset. Captions and panoptic files are something else; keypoints count only where no file has instances. An image
-is looked for beside the file and in the folders of its split, then anywhere by the end of its path.
+or one a subset. Captions and panoptic files are something else; keypoints count only where no file has instances.
+An image is looked for beside the file and in the folders of its split, then anywhere by the end of its path.
 """
 
 import re
