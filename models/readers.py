@@ -1,49 +1,28 @@
 """Readers of data sets by task, without torch; one line an entry."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from foveal.errors import BadData, UnknownName
-from foveal.models.classification.layouts import load_folders
-from foveal.models.classification.recipe import ClassificationRecipe
-from foveal.models.data.checks import DataCheck
+from foveal.errors import UnknownName
+from foveal.models.classification import layouts as class_folders
 from foveal.models.data.dataset import DataSet
-from foveal.models.detection.layouts import check as object_checks
-from foveal.models.detection.layouts.read import LAYOUTS, load_objects
-from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
+from foveal.models.detection.layouts import read as objects
+from foveal.models.reading.findings import DataCheck
+from foveal.models.reading.reader import Reader, no_layout
 from foveal.models.recipe import Recipe
 from foveal.models.segmentation import layouts as class_maps
-from foveal.models.segmentation.recipe import SegmentationRecipe
 
-
-@dataclass(frozen=True)
-class Reader:
-    """How a task's data sets are read.
-
-    `load` recognises the layout, checks everything and splits; it raises BadData with all that is wrong at once.
-    `check` is for `foveal data check`: it also finds what `load` lets pass, lists so many file names for each kind of
-    finding, and gives None for a layout that is not among `checked_layouts`.
-    """
-
-    load: Callable[[Path, Any], DataSet[Any]]
-    recipe_type: type[Recipe]  # the task's own
-    check: Callable[[Path, int], DataCheck | None] | None = None
-    checked_layouts: tuple[str, ...] = ()  # in words
-
-
-READERS: dict[str, Reader] = {
-    "classification": Reader(load_folders, ClassificationRecipe),
-    "semantic-segmentation": Reader(
-        class_maps.load_class_maps, SegmentationRecipe, class_maps.data_check, (class_maps.ID_MAPS,)
-    ),
-    "object-detection": Reader(load_objects, DetectionRecipe, object_checks.data_check, LAYOUTS),
-    "instance-segmentation": Reader(load_objects, InstanceRecipe, object_checks.data_check, LAYOUTS),
+# `check_data` tries them in this order: a folder a class is what every folder of folders looks like
+READERS: dict[str, Reader[Any]] = {
+    "semantic-segmentation": class_maps.READER,
+    "object-detection": objects.DETECTION,
+    "instance-segmentation": objects.INSTANCES,
+    "classification": class_folders.READER,
 }
 
 
-def reader_of(task: str) -> Reader:
+def reader_of(task: str) -> Reader[Any]:
     """The task's reader.
 
     Raises:
@@ -60,16 +39,14 @@ def load_data(recipe: Recipe, root: Path) -> DataSet[Any]:
     return replace(data, splits=data.splits.with_val_in_train()) if recipe.train_on_val else data
 
 
-def check_data(root: Path, *, names: int) -> DataCheck:
-    """The findings of the reader that recognises the layout; `names` are listed for each kind of finding.
+def check_data(root: Path, *, names: int, task: str | None = None) -> DataCheck:
+    """The findings of the first reader that recognises the layout, or of the task's; `names` are listed of each kind.
 
     Raises:
         BadData: none does, or the data set cannot be read.
     """
-    if not root.is_dir():
-        raise BadData(f"{root}: expected a folder")
-    for check in dict.fromkeys(reader.check for reader in READERS.values()):
-        if check is not None and (found := check(root, names)) is not None:
+    readers = list(READERS.values()) if task is None else [reader_of(task)]
+    for reader in readers:
+        if (found := reader.check(root, names)) is not None:
             return found
-    layouts = dict.fromkeys(layout for reader in READERS.values() for layout in reader.checked_layouts)
-    raise BadData(f"{root}: expected one of {', '.join(layouts)}")
+    raise no_layout(root, readers)

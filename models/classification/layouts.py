@@ -1,106 +1,63 @@
 """Classification layouts: one folder a class, or train/ val/ test/ folders of those."""
 
-from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from foveal.errors import BadData
-from foveal.imaging.decode import EXTENSIONS
-from foveal.models.data.dataset import (
-    DataSet,
-    Sample,
-    Splits,
-    carve,
-    fingerprint,
-    imbalance_note,
-    listed,
-    make_splits,
-    with_test,
-)
-from foveal.models.recipe import Recipe
-
-VAL_NAMES = ("val", "valid", "validation")
+from foveal.errors import BadData, BadImage
+from foveal.imaging.decode import read_header
+from foveal.models.classification.recipe import ClassificationRecipe
+from foveal.models.data.dataset import Sample, listed
+from foveal.models.reading.data_folder import DataFolder
+from foveal.models.reading.findings import Finding
+from foveal.models.reading.reader import Layout, Reader, Reading
+from foveal.models.reading.split_names import split_of
 
 
-def load_folders(root: Path, recipe: Recipe) -> DataSet[int]:
+def read_folders(folder: DataFolder, _: ClassificationRecipe) -> Reading[int] | None:
     """Read a classification data set; a sample's truth is its class id, the place of its folder among the sorted names.
 
-    train/ with val/ and test/ are taken as they are; of train/ and val/ or train/ and test/ the missing split is made
-    from train/. Folders of classes alone are split as the recipe says.
-
     Raises:
-        BadData: no such layout, fewer than two classes, a class of a held-out split that train/ does not have.
+        BadData: fewer than two classes.
     """
-    folders = {path.name: path for path in _subfolders(root)}
-    if "train" in folders:
-        return _load_split_folders(root, folders, recipe)
-    found = {name: _images(path) for name, path in folders.items()}
-    labels = _labels(root, found)
-    samples = [Sample(p.relative_to(root).as_posix(), p, i) for i, name in enumerate(labels) for p in found[name]]
-    splits = make_splits(samples, recipe, lambda truth: {labels[truth]: 1})
-    return _data_set(root, "one folder a class", labels, samples, splits)
-
-
-def _load_split_folders(root: Path, folders: dict[str, Path], recipe: Recipe) -> DataSet[int]:
-    val_name = next((name for name in VAL_NAMES if name in folders), None)
-    given = {"train": folders["train"]}
-    given |= {"val": folders[val_name]} if val_name else {}
-    given |= {"test": folders["test"]} if "test" in folders else {}
-    found = {split: {p.name: _images(p) for p in _subfolders(path)} for split, path in given.items()}
-    labels = _labels(folders["train"], found["train"])
-    for split, classes in found.items():
-        if extra := sorted(name for name, images in classes.items() if images and name not in labels):
-            raise BadData(f"{given[split]}: classes that {folders['train']} does not have: {listed(extra)}")
-    read = {
-        split: [Sample(p.relative_to(root).as_posix(), p, i) for i, n in enumerate(labels) for p in classes.get(n, [])]
-        for split, classes in found.items()
-    }
-    layout = f"folders {', '.join(given)} with one folder a class"
-    everything = [sample for samples in read.values() for sample in samples]
-    return _data_set(root, layout, labels, everything, _complete(read, labels, recipe))
-
-
-def _complete(read: dict[str, list[Sample[int]]], labels: tuple[str, ...], recipe: Recipe) -> Splits[int]:
-    """The given splits; a missing one is made from train."""
-
-    def strata(truth: int) -> dict[str, int]:
-        return {labels[truth]: 1}
-
-    if "val" in read:
-        for split in ("val", "test"):
-            if split in read and not read[split]:
-                raise BadData(f"{split}/: expected images in its class folders, got none")
-        return Splits(tuple(read["train"]), tuple(read["val"]), tuple(read.get("test", ())))
-    if "test" in read:
-        return with_test(carve(read["train"], recipe, strata), read["test"])
-    return make_splits(read["train"], recipe, strata)
-
-
-def _data_set(
-    root: Path, layout: str, labels: tuple[str, ...], samples: list[Sample[int]], splits: Splits[int]
-) -> DataSet[int]:
-    counts = Counter(labels[sample.truth] for sample in samples)
-    notes = [f"{root}: {layout}; {len(samples)} images, {len(labels)} classes; {imbalance_note(counts)}"]
-    if left_out := len(samples) - sum(splits.counts().values()):
-        notes.append(f"{left_out} images left out by group_guard or the split file")
-    print_of = fingerprint(samples, lambda truth: labels[truth])
-    return DataSet(root.resolve().name, layout, labels, splits, print_of, tuple(notes))
-
-
-def _labels(folder: Path, found: dict[str, list[Path]]) -> tuple[str, ...]:
-    labels = tuple(sorted(name for name, images in found.items() if images))
+    folders = _subfolders(folder.base)
+    splits = {path: split for path in folders if (split := split_of(path.name)) is not None}
+    parents = splits if splits and "train" in splits.values() else {folder.base: ""}
+    found = [(split, c, folder.below(c)) for parent, split in parents.items() for c in _subfolders(parent)]
+    if not any(images for _, _, images in found):
+        return None
+    labels = tuple(sorted({c.name for _, c, images in found if images}))
     if len(labels) < 2:
-        raise BadData(
-            f"{folder}: expected at least two folders of images, one a class, got {listed(labels) or 'none'} "
-            f"(images end in {' '.join(EXTENSIONS)})"
-        )
-    return labels
+        raise BadData(f"{folder.root}: expected at least two folders of images, one a class, got {listed(labels)}")
+    samples, split_names = [], {}
+    for split, path, images in found:
+        for image in images:
+            samples.append(Sample(folder.name_of(image), image, labels.index(path.name)))
+            if split:
+                split_names[samples[-1].name] = split
+    layout = "folders of splits with one folder a class" if split_names else "one folder a class"
+    return Reading(layout, labels, tuple(sorted(samples, key=lambda s: s.name)), split_names)
+
+
+def _examine(reading: Reading[int], _: ClassificationRecipe) -> Iterator[Finding]:
+    for sample in reading.samples:
+        try:
+            read_header(sample.path.read_bytes())
+        except BadImage as error:
+            yield Finding("unreadable image", sample.name, str(error))
+
+
+def _counts(truth: int, labels: Sequence[str]) -> Mapping[str, int]:
+    return {labels[truth]: 1}
+
+
+def _describe(truth: int, labels: Sequence[str]) -> str:
+    return labels[truth]
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise BadData(f"{folder}: expected a folder")
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in EXTENSIONS and not p.name.startswith("."))
+READER = Reader(
+    (Layout("one folder a class", read_folders),), ClassificationRecipe, _examine, _counts, _describe, "images"
+)

@@ -1,7 +1,6 @@
 """Objects painted into class maps: COCO JSON as a layout of semantic segmentation."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +10,9 @@ from foveal.metrics.truth import ObjectTruth
 from foveal.models.data.dataset import Sample
 from foveal.models.detection.layouts.coco import read_coco
 from foveal.models.detection.layouts.truth import describe
+from foveal.models.detection.recipe import DetectionRecipe
+from foveal.models.reading.data_folder import DataFolder
+from foveal.models.reading.findings import Finding
 
 BACKGROUND = "background"  # what no object covers; a category of this name is that class
 
@@ -43,16 +45,16 @@ class PaintedSet:
     classes: tuple[str, ...]
     samples: tuple[Sample[PaintedObjects], ...]
     split_of: dict[str, str]  # sample name -> split, where the files have it
-    faults: tuple[str, ...]
+    findings: tuple[Finding, ...]
 
 
-def read_painted(root: Path) -> PaintedSet | None:
+def read_painted(folder: DataFolder) -> PaintedSet | None:
     """Read the layout, or None when there is no COCO JSON.
 
     Raises:
         BadData: as `read_coco` does.
     """
-    reading = read_coco(root)
+    reading = read_coco(folder, DetectionRecipe())
     if reading is None:
         return None
     classes = reading.labels if BACKGROUND in reading.labels else (BACKGROUND, *reading.labels)
@@ -60,10 +62,9 @@ def read_painted(root: Path) -> PaintedSet | None:
     samples = tuple(
         Sample(s.name, s.path, PaintedObjects(s.truth, id_of, classes.index(BACKGROUND))) for s in reading.samples
     )
-    faults = [f"{finding.name}: {finding.kind}: {finding.detail}" for finding in reading.findings]
-    faults += [
-        f"{s.name}: expected a mask for each of {len(s.truth)} objects, got boxes only"
+    findings = [
+        Finding("missing mask", s.name, f"{len(s.truth)} objects, boxes only")
         for s in reading.samples
         if len(s.truth) and s.truth.masks is None
     ]
-    return PaintedSet(classes, samples, dict(reading.split_of), tuple(faults))
+    return PaintedSet(classes, samples, dict(reading.split_of), (*reading.findings, *findings))

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from foveal.errors import BadData
 from foveal.models.classification.recipe import ClassificationRecipe
-from foveal.models.data.dataset import SPLITS, Sample, assign_stratified, fingerprint, imbalance_note, make_splits
+from foveal.models.data.dataset import SPLITS, Sample, fingerprint
+from foveal.models.reading.reader import imbalance
+from foveal.models.reading.splitting import assign_stratified, make_splits
 
 
 def samples_of(names: list[str], truths: list[str]) -> list[Sample[str]]:
@@ -25,8 +27,8 @@ def recipe(*overrides: str) -> ClassificationRecipe:
     return ClassificationRecipe.load(None, overrides)
 
 
-def one(truth: str) -> dict[str, int]:
-    return {truth: 1}
+def one(sample: Sample[str]) -> dict[str, int]:
+    return {sample.truth: 1}
 
 
 def test_every_class_is_spread_in_proportion() -> None:
@@ -142,5 +144,5 @@ def test_fingerprint_follows_names_bytes_and_labels_not_order(tmp_path: Path) ->
 
 
 def test_imbalance_is_said_only_where_it_is() -> None:
-    assert imbalance_note({"cat": 90, "dog": 30}) == "30 (dog) to 90 (cat) samples a class"
-    assert imbalance_note({"cat": 91, "dog": 30}).startswith("class imbalance: 30 (dog) to 91 (cat)")
+    assert imbalance({"cat": 90, "dog": 30}, "samples") == "30 (dog) to 90 (cat) samples a class"
+    assert imbalance({"cat": 91, "dog": 30}, "samples").startswith("class imbalance: 30 (dog) to 91 (cat)")

@@ -11,11 +11,28 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from foveal.errors import BadData
-from foveal.models.detection.layouts.check import check, summary
-from foveal.models.detection.layouts.read import appearance_of, load_objects, read_objects
+from foveal.models.data.dataset import DataSet
+from foveal.models.detection.layouts.read import DETECTION, appearance_of
 from foveal.models.detection.layouts.truth import bitmaps
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
+from foveal.models.readers import load_data
+from foveal.models.reading.findings import Finding, summary
+from foveal.models.reading.reader import Reading
 from foveal.synth.write import Order, write_data_set
+
+
+def load_objects(root: Path, recipe: DetectionRecipe) -> DataSet:
+    return load_data(recipe, root)
+
+
+def read_objects(root: Path) -> Reading:
+    reading = DETECTION.read(root, DetectionRecipe())
+    assert reading is not None
+    return reading
+
+
+def check(reading: Reading) -> list[Finding]:
+    return DETECTION.findings(reading, DetectionRecipe())
 
 
 def write(folder: Path, layout: str, *, task: str = "object-detection", style: str = "blood", count: int = 10) -> Path:
@@ -48,7 +65,10 @@ def test_three_copies_of_one_data_set_give_equal_boxes_labels_and_splits(copies:
             objects += len(want)
     assert objects > 20
     assert {one.layout for one in sets.values()} == {"Pascal VOC", "COCO JSON", "YOLO txt"}
-    assert all("own split" in one.notes[0] and one.layout in one.notes[0] for one in sets.values())
+    assert all(
+        "splits of the data set" in one.notes[1] and one.layout in one.notes[0] and one.layout in one.notes[0]
+        for one in sets.values()
+    )
 
 
 def test_fingerprint_follows_boxes(copies: dict[str, Path], tmp_path: Path) -> None:

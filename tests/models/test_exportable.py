@@ -11,7 +11,6 @@ from foveal.errors import BadData, BadRecipe
 from foveal.models.classification.recipe import ClassificationRecipe
 from foveal.models.classification.trainer import ClassificationTrainer
 from foveal.models.data.dataset import DataSet
-from foveal.models.detection.layouts.read import load_objects
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 from foveal.models.readers import load_data
 from foveal.models.tasks import TRAINERS
@@ -91,7 +90,7 @@ class TestBeforeTraining:
     def test_objects_without_masks(self, tmp_path: Path) -> None:
         with pytest.raises(BadData, match=r"expected a mask for each object, got boxes only in 'images/00\.png'"):
             train("instance-segmentation", coco(tmp_path / "cells", ["red"]), tmp_path / "run")
-        assert load_objects(tmp_path / "cells", DetectionRecipe()).labels == ("red",)
+        assert load_data(DetectionRecipe(), tmp_path / "cells").labels == ("red",)
 
     @pytest.mark.parametrize("task", TRAINERS)
     def test_a_model_input_without_pixels(self, task: str, discs: Path, tmp_path: Path) -> None:
@@ -120,7 +119,7 @@ def test_images_without_objects_need_no_mask(tmp_path: Path) -> None:
     document = json.loads((root / "instances.json").read_text())
     document["annotations"] = []
     (root / "instances.json").write_text(json.dumps(document))
-    found: DataSet = load_objects(root, InstanceRecipe())
+    found: DataSet = load_data(InstanceRecipe(), root)
     trainer = TRAINERS["instance-segmentation"]
     item = trainer.unaugmented_set(found.splits.train, InstanceRecipe())[0]
     assert item["target"]["masks"].shape[0] == 0

@@ -17,10 +17,11 @@ from foveal.inference.pipeline import Predictor
 from foveal.inference.verify import check_golden
 from foveal.metrics.semantic import IGNORE
 from foveal.models.data.loading import SampleKey
-from foveal.models.readers import READERS
+from foveal.models.readers import READERS, load_data
+from foveal.models.reading.findings import summary
 from foveal.models.runs import load_run, train
 from foveal.models.segmentation.items import AugmentedMaps
-from foveal.models.segmentation.layouts import check_class_maps, load_class_maps
+from foveal.models.segmentation.layouts import READER
 from foveal.models.segmentation.losses import dice_loss
 from foveal.models.segmentation.network import ARCHITECTURES
 from foveal.models.segmentation.recipe import SegmentationRecipe
@@ -40,7 +41,7 @@ def towns(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_layout_is_read_with_its_lists(towns: Path) -> None:
-    data = load_class_maps(towns, SegmentationRecipe())
+    data = load_data(SegmentationRecipe(), towns)
     assert data.labels == ("land", "road", "building", "vegetation", "water")
     assert data.splits.counts() == {"train": 7, "val": 2, "test": 1}
     truth = data.splits.train[0].truth.read()
@@ -50,14 +51,14 @@ def test_the_layout_is_read_with_its_lists(towns: Path) -> None:
 
 @pytest.mark.parametrize("ignore", ["road", 1])
 def test_an_ignored_class_is_no_label_and_counts_nowhere(towns: Path, ignore: str | int) -> None:
-    plain = load_class_maps(towns, SegmentationRecipe())
-    data = load_class_maps(towns, SegmentationRecipe(ignore=ignore))
+    plain = load_data(SegmentationRecipe(), towns)
+    data = load_data(SegmentationRecipe(ignore=ignore), towns)
     assert data.labels == ("land", "building", "vegetation", "water")
     before, after = plain.splits.val[0].truth.read(), data.splits.val[0].truth.read()
     assert np.array_equal(after == IGNORE, before == 1)
     assert np.array_equal(after == 1, before == 2)
     with pytest.raises(BadData, match="expected a class of land"):
-        load_class_maps(towns, SegmentationRecipe(ignore="sky"))
+        load_data(SegmentationRecipe(ignore="sky"), towns)
 
 
 def test_palette_pngs_are_read_by_their_indices(tmp_path: Path) -> None:
@@ -67,28 +68,28 @@ def test_palette_pngs_are_read_by_their_indices(tmp_path: Path) -> None:
     indexed = Image.fromarray(ids, "P")
     indexed.putpalette([9, 9, 9] * 256)
     indexed.save(path)
-    assert np.array_equal(load_class_maps(tmp_path / "d", SegmentationRecipe()).splits.train[0].truth.read(), ids)
+    assert np.array_equal(load_data(SegmentationRecipe(), tmp_path / "d").splits.train[0].truth.read(), ids)
 
 
 def test_every_fault_is_reported_with_its_file(tmp_path: Path) -> None:
     root = tmp_path / "d"
     write_data_set(Order("semantic-segmentation", "aerial", count=10, image_hw=(40, 50)), root)
-    assert check_class_maps(root) == []
+    assert summary(READER.findings(READER.read(root, SegmentationRecipe()), SegmentationRecipe())) == []
     (root / "masks" / "aerial_00001.png").unlink()
     Image.fromarray(np.zeros((50, 40), np.uint8)).save(root / "masks" / "aerial_00002.png")
     Image.fromarray(np.full((40, 50), 77, np.uint8)).save(root / "masks" / "aerial_00003.png")
     (root / "masks" / "aerial_00004.png").write_bytes(b"no png")
-    faults = check_class_maps(root)
+    faults = summary(READER.findings(READER.read(root, SegmentationRecipe()), SegmentationRecipe()))
     assert len(faults) == 4
     for fault, words in zip(
         faults, ("no such file", "(40, 50)", "ids below 5 (or 255), got [77]", "PNG of class ids"), strict=True
     ):
         assert words in fault
     with pytest.raises(BadData, match="4 faults"):
-        load_class_maps(root, SegmentationRecipe())
+        load_data(SegmentationRecipe(), root)
     (root / "classes.txt").unlink()
     with pytest.raises(BadData, match=r"expected images/, masks/ and classes\.txt, got no classes\.txt"):
-        load_class_maps(root, SegmentationRecipe())
+        load_data(SegmentationRecipe(), root)
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -157,7 +158,7 @@ def test_from_drawings_to_a_proved_package(towns: Path, tmp_path: Path) -> None:
     train(recipe, towns, tmp_path / "run")
     assert (tmp_path / "run" / "samples.png").exists()
     checkpoint = load_run(tmp_path / "run")
-    held_out = load_class_maps(towns, recipe).splits.test
+    held_out = load_data(recipe, towns).splits.test
     build(checkpoint, held_out, Target.of(tmp_path / "zoo" / "towns" / "1"), max_batch=2)
     package = ModelPackage.open(tmp_path / "zoo" / "towns" / "1")
     predictor = Predictor(package)

@@ -12,7 +12,9 @@ from foveal import synth
 from foveal.cli import build
 from foveal.errors import BadData
 from foveal.metrics.semantic import IGNORE
-from foveal.models.segmentation.layouts import check_class_maps, load_class_maps
+from foveal.models.readers import load_data
+from foveal.models.reading.findings import summary
+from foveal.models.segmentation.layouts import READER
 from foveal.models.segmentation.recipe import SegmentationRecipe
 from foveal.synth.write import Order, write_data_set
 
@@ -33,7 +35,7 @@ def towns(tmp_path: Path) -> Path:
 
 
 def test_coco_objects_become_the_drawn_truth(nuclei: Path) -> None:
-    data = load_class_maps(nuclei, SegmentationRecipe())
+    data = load_data(SegmentationRecipe(), nuclei)
     assert data.layout == "COCO JSON, painted"
     assert data.labels[0] == "background"
     assert data.splits.counts() == {"train": 7, "val": 2, "test": 1}
@@ -57,10 +59,10 @@ def test_a_smaller_object_is_painted_over_a_larger_one(tmp_path: Path) -> None:
         "categories": [{"id": 5, "name": "roof"}, {"id": 7, "name": "window"}],
     }
     (tmp_path / "all.json").write_text(json.dumps(document))
-    assert check_class_maps(tmp_path) == []
+    assert summary(READER.findings(READER.read(tmp_path, SegmentationRecipe()), SegmentationRecipe())) == []
     recipe = SegmentationRecipe(val_fraction=0.3, test_fraction=0.3)
     with pytest.raises(BadData, match="split"):  # one image cannot train and validate
-        load_class_maps(tmp_path, recipe)
+        load_data(recipe, tmp_path)
     from foveal.models.segmentation.layout_coco import read_painted
 
     painted = read_painted(tmp_path)
@@ -73,7 +75,7 @@ def test_a_smaller_object_is_painted_over_a_larger_one(tmp_path: Path) -> None:
 
 
 def test_background_can_be_ignored(nuclei: Path) -> None:
-    data = load_class_maps(nuclei, SegmentationRecipe(ignore="background"))
+    data = load_data(SegmentationRecipe(ignore="background"), nuclei)
     assert "background" not in data.labels
     assert set(np.unique(data.splits.train[0].truth.read())) == {0, IGNORE}
 
@@ -83,9 +85,9 @@ def test_parts_of_one_scene_stay_together(towns: Path) -> None:
         (towns / f"{split}.txt").unlink()
     recipe = SegmentationRecipe(group_by=r"aerial_000(\d)\d", val_fraction=0.3, test_fraction=0.0)
     with pytest.raises(BadData, match="'val'"):
-        load_class_maps(towns, recipe)  # all ten are of one group
+        load_data(recipe, towns)  # all ten are of one group
     pairs = SegmentationRecipe(group_by=r"aerial_0000(\d)", group_block=2, val_fraction=0.3, test_fraction=0.2)
-    data = load_class_maps(towns, pairs)
+    data = load_data(pairs, towns)
     split_of = {int(s.path.stem[-1]): name for name in ("train", "val", "test") for s in data.splits[name]}
     assert len(split_of) == 10
     assert all(split_of[i] == split_of[i + 1] for i in range(0, 10, 2))
@@ -94,7 +96,7 @@ def test_parts_of_one_scene_stay_together(towns: Path) -> None:
 def test_a_image_in_two_lists_is_refused(towns: Path) -> None:
     (towns / "val.txt").write_text("aerial_00000\n")
     with pytest.raises(BadData, match=r"in another list too: .aerial_00000"):
-        load_class_maps(towns, SegmentationRecipe())
+        load_data(SegmentationRecipe(), towns)
 
 
 def run(*arguments: str) -> tuple[int, str]:

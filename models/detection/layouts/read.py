@@ -1,99 +1,46 @@
-"""Loading of detection data sets: the layout is recognised, the samples are split."""
+"""Readers of object detection and instance segmentation: layouts, counts, strata."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-from foveal.errors import BadData
 from foveal.imaging.decode import decode
 from foveal.metrics.truth import ObjectTruth
-from foveal.models.data.dataset import SPLITS, DataSet, Sample, Splits, fingerprint, imbalance_note, listed, make_splits
-from foveal.models.detection.layouts.base import Reading
+from foveal.models.data.dataset import Sample
+from foveal.models.detection.layouts.check import examine
 from foveal.models.detection.layouts.coco import read_coco
 from foveal.models.detection.layouts.idmaps import read_idmaps
+from foveal.models.detection.layouts.tools.cvat import read_cvat
+from foveal.models.detection.layouts.tools.label_studio import read_label_studio
+from foveal.models.detection.layouts.tools.labelme import read_labelme
+from foveal.models.detection.layouts.tools.supervisely import read_supervisely
+from foveal.models.detection.layouts.tools.table import read_table
 from foveal.models.detection.layouts.truth import describe
 from foveal.models.detection.layouts.voc import read_voc
-from foveal.models.detection.layouts.yolo import read_yolo
+from foveal.models.detection.layouts.yolo.read import read_yolo
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
+from foveal.models.reading.reader import Layout, Reader
 
-LAYOUTS = ("COCO JSON", "Pascal VOC", "YOLO txt", "instance-id maps")
-
-
-def recognised(root: Path, instance_label: str = "object") -> Reading | None:
-    """The data set as it is written, or None when the folder has none of LAYOUTS.
-
-    Raises:
-        BadData: a layout of these that cannot be read.
-    """
-    readers: tuple[Callable[[Path], Reading | None], ...] = (
-        read_coco,
-        read_voc,
-        read_yolo,
-        lambda folder: read_idmaps(folder, instance_label),
-    )
-    readings = (read(root) for read in readers)
-    return next((reading for reading in readings if reading is not None), None)
+LAYOUTS: tuple[Layout[ObjectTruth], ...] = (
+    Layout("COCO JSON", read_coco),
+    Layout("Pascal VOC", read_voc),
+    Layout("YOLO txt", read_yolo),
+    Layout("CVAT XML", read_cvat),
+    Layout("Label Studio JSON", read_label_studio),
+    Layout("labelme JSON", read_labelme),
+    Layout("Supervisely JSON", read_supervisely),
+    Layout("table of boxes", read_table),
+    Layout("instance-id maps", read_idmaps),
+)
 
 
-def read_objects(root: Path, instance_label: str = "object") -> Reading:
-    """The data set as it is written.
-
-    Raises:
-        BadData: no folder, no layout that is read here, or one that cannot be read.
-    """
-    if not root.is_dir():
-        raise BadData(f"{root}: expected a folder")
-    if (reading := recognised(root, instance_label)) is None:
-        raise BadData(f"{root}: expected one of {', '.join(LAYOUTS)}")
-    return reading
+def learnt(truth: ObjectTruth, labels: Sequence[str]) -> Mapping[str, int]:
+    """Label -> objects that a network learns from; crowds and difficult objects are not."""
+    return Counter(labels[i] for i, crowd in zip(truth.class_ids, truth.crowd, strict=True) if not crowd)
 
 
-def load_objects(root: Path, recipe: DetectionRecipe) -> DataSet[ObjectTruth]:
-    """Read and split. The layout's own split is used where it is complete, else one is made as the recipe says.
-
-    Raises:
-        BadData: as `read_objects`; or objects without masks, which instance segmentation cannot learn from.
-    """
-    reading = read_objects(root, recipe.instance_label)
-    samples = reading.samples
-    without = [s.name for s in samples if len(s.truth) and s.truth.masks is None]
-    if isinstance(recipe, InstanceRecipe) and without:
-        raise BadData(f"{root}: expected a mask for each object, got boxes only in {listed(without)}")
-    splits, how = _splits(samples, reading, recipe)
-    counts = Counter(reading.labels[i] for s in samples for i in s.truth.class_ids)
-    boxes = sum(counts.values())
-    notes = [f"{reading.layout}: {len(samples)} images, {boxes} objects, {len(reading.labels)} labels; {how}"]
-    if len(counts) > 1:
-        notes.append(imbalance_note(counts).replace("samples", "objects"))
-    return DataSet(
-        name=root.resolve().name,
-        layout=reading.layout,
-        labels=reading.labels,
-        splits=splits,
-        fingerprint=fingerprint(samples, describe),
-        notes=tuple(notes),
-    )
-
-
-def _splits(
-    samples: Sequence[Sample[ObjectTruth]], reading: Reading, recipe: DetectionRecipe
-) -> tuple[Splits[ObjectTruth], str]:
-    official = [tuple(s for s in samples if reading.split_of.get(s.name) == split) for split in SPLITS]
-    if recipe.split_file is None and official[0] and official[1]:
-        return Splits(*official), "the data set's own split"
-    kinds = [appearance_of(s) if recipe.stratify_by_appearance else "" for s in samples]
-    pairs = [Sample(s.name, s.path, (s.truth, kind)) for s, kind in zip(samples, kinds, strict=True)]
-    made = make_splits(pairs, recipe, lambda pair: strata(pair[0], pair[1], reading.labels))
-    by_name = {s.name: s for s in samples}
-    return Splits(*(tuple(by_name[s.name] for s in made[split]) for split in SPLITS)), f"split with seed {recipe.seed}"
-
-
-def strata(truth: ObjectTruth, appearance: str, labels: Sequence[str]) -> Mapping[str, int]:
-    """What a split spreads evenly: objects by class, and the kind of image where that is known."""
-    counts = Counter(f"class {labels[i]}" for i in truth.class_ids)
-    if appearance:
-        counts[f"kind {appearance}"] += 1
-    return counts
+def stratify(sample: Sample[ObjectTruth], recipe: DetectionRecipe) -> Mapping[str, int]:
+    """The kind of image, where the recipe asks for it."""
+    return {f"kind {appearance_of(sample)}": 1} if recipe.stratify_by_appearance else {}
 
 
 def appearance_of(sample: Sample[ObjectTruth]) -> str:
@@ -106,3 +53,11 @@ def appearance_of(sample: Sample[ObjectTruth]) -> str:
     height, width = sample.truth.image_hw
     tone = "dark" if red + blue < 160 else "blue" if blue >= red else "red"
     return f"{tone} {width}x{height}"
+
+
+def _describe(truth: ObjectTruth, _: Sequence[str]) -> str:
+    return describe(truth)
+
+
+DETECTION = Reader(LAYOUTS, DetectionRecipe, examine, learnt, _describe, stratify=stratify)
+INSTANCES = Reader(LAYOUTS, InstanceRecipe, examine, learnt, _describe, stratify=stratify)

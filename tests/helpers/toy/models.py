@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -13,17 +13,18 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from foveal.errors import BadData
 from foveal.imaging.preprocess import Preprocess
 from foveal.models.backbones.normalization import Normalize
-from foveal.models.data.checks import DataCheck
-from foveal.models.data.dataset import DataSet, Sample, fingerprint, make_splits
+from foveal.models.data.dataset import Sample
 from foveal.models.data.loading import SampleKey, seeded
 from foveal.models.data.model_inputs import ModelInputs
 from foveal.models.data.panels import Panel
-from foveal.models.readers import Reader
+from foveal.models.reading.data_folder import DataFolder
+from foveal.models.reading.findings import Finding
+from foveal.models.reading.reader import Layout, Reader, Reading
 from foveal.models.recipe import Recipe
 from foveal.models.training.task import TaskTrainer
+from foveal.text_files import read_text
 
 NAME = "measurement"
 LAYOUT = "values.csv"
@@ -57,27 +58,29 @@ class MeasurementRecipe(Recipe):
     UNREGULARISED: ClassVar[Mapping[str, Any]] = {**Recipe.UNREGULARISED, "mirror": False}
 
 
-def load_measured(root: Path, recipe: MeasurementRecipe) -> DataSet[float]:
+def read_measured(folder: DataFolder, _: MeasurementRecipe) -> Reading[float] | None:
     """Images with a value each."""
-    if not (root / LAYOUT).is_file():
-        raise BadData(f"{root}: expected {LAYOUT}")
-    with (root / LAYOUT).open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    samples = [Sample(row["name"], root / row["name"], float(row["value"])) for row in rows]
-    splits = make_splits(samples, recipe, lambda _: {"images": 1})
-    return DataSet(root.name, LAYOUT, ("brightness",), splits, fingerprint(samples, str))
-
-
-def check_measured(root: Path, _names: int) -> DataCheck | None:
-    """Values outside [0, 1]."""
-    if not (root / LAYOUT).is_file():
+    if not (folder.base / LAYOUT).is_file():
         return None
-    lines = (root / LAYOUT).read_text().splitlines()[1:]
-    outside = [line for line in lines if not 0 <= float(line.split(",")[1]) <= 1]
-    return DataCheck(f"{LAYOUT}, {len(lines)} images", tuple(f"outside 0..1: {line}" for line in outside))
+    rows = csv.DictReader(read_text(folder.base / LAYOUT).splitlines())
+    samples = tuple(Sample(row["name"], folder.base / row["name"], float(row["value"])) for row in rows)
+    return Reading(LAYOUT, ("brightness",), samples)
 
 
-READER = Reader(load_measured, MeasurementRecipe, check_measured, (LAYOUT,))
+def examine(reading: Reading[float], _: MeasurementRecipe) -> Iterator[Finding]:
+    """Values outside [0, 1]."""
+    outside = (sample for sample in reading.samples if not 0 <= sample.truth <= 1)
+    return (Finding("not a number", sample.name, f"outside 0..1: {sample.truth}") for sample in outside)
+
+
+READER = Reader(
+    (Layout(LAYOUT, read_measured),),
+    MeasurementRecipe,
+    examine,
+    counts=lambda truth, labels: {labels[0]: 1},
+    describe=lambda truth, labels: str(truth),
+    noun="images",
+)
 
 
 class MeanNetwork(nn.Module):

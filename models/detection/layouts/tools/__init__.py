@@ -1,0 +1,1 @@
+"""Formats of one annotation tool each: CVAT, Label Studio, labelme, Supervisely, tables."""

@@ -1,0 +1,1 @@
+"""YOLO txt, as Ultralytics, Roboflow, CVAT, Label Studio, labelImg and Darknet write it."""
