@@ -56,9 +56,10 @@ fix: setup  ## format, and mend what ruff can mend
 	$(DEV)/ruff format . && $(DEV)/ruff check --fix .
 
 lock:  ## resolve requirements/*.txt anew (needs uv)
-	uv pip compile -q pyproject.toml --extra serve --extra cpu --extra heif --python-version 3.11 \
+	uv pip compile -q pyproject.toml --generate-hashes --extra serve --extra cpu --extra heif --python-version 3.11 \
 		--no-emit-index-url --no-annotate --no-header -o requirements/serve.txt
-	uv pip compile -q pyproject.toml --extra serve --extra cpu --extra heif --extra otel --extra train --extra parquet --extra ray --extra dev \
+	uv pip compile -q pyproject.toml --generate-hashes --extra serve --extra cpu --extra heif --extra otel \
+		--extra train --extra parquet --extra ray --extra dev \
 		--python-version 3.11 --no-emit-index-url --no-annotate --no-header -o requirements/dev.txt
 
 examples: setup  ## draw the README's example images anew
