@@ -47,7 +47,7 @@ def check_data(root: Path, *, names: int, task: str | None = None) -> DataCheck:
     """
     readers = list(READERS.values()) if task is None else [reader_of(task)]
     for reader in readers:
-        if (found := reader.check(root, names)) is not None:
+        if (found := reader.check(root, names, borrowed=task is not None)) is not None:
             return found
     layouts = dict.fromkeys(layout.name for reader in readers for layout in reader.layouts)
     raise BadData(f"{root}: expected one of {', '.join(layouts)}")
