@@ -30,8 +30,8 @@ class _Found:
 def read_folders(folder: DataFolder, _: ClassificationRecipe) -> Reading[int] | None:
     """Read a classification data set; a sample's truth is its class id, the place of its name among the sorted ones.
 
-    Folders named after splits are splits when they hold folders of images and either two of them do, or one is train
-    and nothing else beside it holds images; a single folder `train` beside `bus` and `car` is a class.
+    Folders named after splits are splits when they hold folders of images and either two of them do, or one is,
+    and no folder of another name holds images; a single folder `train` beside `bus` and `car` is a class.
 
     Raises:
         BadData: folders named after splits that hold images, where folders of classes belong.
@@ -40,7 +40,7 @@ def read_folders(folder: DataFolder, _: ClassificationRecipe) -> Reading[int] | 
     named = {path: split for path in folders if (split := split_of(path.name) or split_within(path.name))}
     splits = {path: split for path, split in named.items() if _classes_in(folder, path)}
     others = [path for path in folders if path not in named]
-    if len(splits) > 1 or (splits and len(splits) == len(folders)):
+    if len(splits) > 1 or (splits and not others):
         found = _in_splits(folder, splits, [path for path in folders if path not in splits])
     elif len(named) > 1 or (named and not others):
         raise BadData(

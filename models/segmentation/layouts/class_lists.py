@@ -90,16 +90,14 @@ def _from_lines(path: Path, lines: Sequence[str]) -> ClassList:
         return _by_value(path, [*numbered], ignored=(0,))
     if found := [re.fullmatch(r"([^:]*):(\d+)\s*,\s*(\d+)\s*,\s*(\d+):.*", line) for line in lines]:
         if all(found):
-            rows = [m.groups() for m in found if m]
-            return _coloured(path, [(name, (red, green, blue)) for name, red, green, blue in rows])
+            return _coloured(path, [(m[1], (m[2], m[3], m[4])) for m in found if m])
         if any(found):
             raise BadData(f"{path}: expected name:red,green,blue:: on every line, got {_first_odd(lines, found)}")
     if lines and all(line.count(":") == 3 for line in lines):  # CVAT without colours: `name:::`
         return ClassList(path.name, tuple(normalized(line.partition(":")[0].strip()) for line in lines))
     coloured = [re.fullmatch(r"(\d+)\s+(\d+)\s+(\d+)\s+(\S.*)", line) for line in lines]
     if lines and all(coloured):
-        rows = [m.groups() for m in coloured if m]
-        return _coloured(path, [(name, (red, green, blue)) for red, green, blue, name in rows])
+        return _coloured(path, [(m[4], (m[1], m[2], m[3])) for m in coloured if m])
     numbers = [re.fullmatch(r"(\d+)\s*[:,;=\s]\s*(\S.*)", line) for line in lines]
     if lines and all(numbers):
         return _by_value(path, [(int(m[1]), m[2]) for m in numbers if m])
@@ -161,7 +159,8 @@ def _by_value(path: Path, pairs: Iterable[tuple[int, str]], ignored: Iterable[in
 
 
 def _coloured(path: Path, rows: Iterable[tuple[str, Sequence[str]]]) -> ClassList:
-    names, colours = [], {}
+    names: list[str] = []
+    colours: dict[int, int] = {}
     for name, rgb in rows:
         if not all(part.strip().isdecimal() and int(part) < 256 for part in rgb):
             raise BadData(f"{path}: expected red, green and blue of 0 to 255, got {list(rgb)} for {name!r}")

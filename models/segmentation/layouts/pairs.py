@@ -75,7 +75,8 @@ def _by_name(paths: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     stems: dict[Path, set[str]] = defaultdict(set)
     for path in paths:
         stems[path.parent] |= {_stem(path), _core(_stem(path), _OF_IMAGES)}
-    images, masks = [], []
+    images: list[Path] = []
+    masks: list[Path] = []
     for path in paths:
         core = _core(_stem(path), _OF_MASKS)
         (masks if core != _stem(path) and core in stems[path.parent] else images).append(path)
@@ -91,11 +92,10 @@ def _match(pairs: Pairs, images: Iterable[Path], masks: Iterable[Path]) -> None:
             by_name[name].append(image)
     found: dict[Path, list[Path]] = defaultdict(list)
     for mask in masks:
-        image = next(_candidates(mask, index, by_name), None)
-        if image is None:
+        if (owner := next(_candidates(mask, index, by_name), None)) is None:
             pairs.alone.append(mask)
         else:
-            found[image].append(mask)
+            found[owner].append(mask)
     for image, mine in found.items():
         # Cityscapes has the same mask in two numberings
         chosen = [mask for mask in mine if mask.stem.lower().endswith("labeltrainids")] or mine

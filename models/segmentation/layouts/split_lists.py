@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from foveal.errors import BadData
 from foveal.models.data.dataset import Sample, listed
@@ -12,7 +13,7 @@ from foveal.text_files import read_text
 FOLDERS = ("", "splits", "lists", "ImageSets", "ImageSets/Segmentation")  # the last that has lists counts
 
 
-def read_lists(folder: DataFolder, samples: Iterable[Sample[object]]) -> Mapping[str, str]:
+def read_lists(folder: DataFolder, samples: Iterable[Sample[Any]]) -> Mapping[str, str]:
     """Sample name -> split, of every list that is named after one; empty: there are none.
 
     A line is an image's stem, its name or its path; a second word (its mask) may follow. What TRAINVAL lists is the
