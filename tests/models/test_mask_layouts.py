@@ -279,7 +279,7 @@ def test_cityscapes(tmp_path: Path) -> None:
     reading = read(tmp_path)
     assert (len(reading.labels), reading.labels[13]) == (19, "car")
     lookup = np.array([IGNORE, 0, 13], np.uint8)
-    assert np.array_equal(reading.samples[-1].truth.read(), lookup[MAPS[4]])
+    assert np.array_equal(reading.samples[-1].truth.read(), lookup[MAPS[6]])
     assert set(reading.split_of.values()) == {"train", "val", "test"}
 
 

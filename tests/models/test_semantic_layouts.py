@@ -99,7 +99,7 @@ def test_parts_of_one_scene_stay_together(towns: Path) -> None:
 
 def test_a_image_in_two_lists_is_refused(towns: Path) -> None:
     (towns / "val.txt").write_text("aerial_00000\n")
-    with pytest.raises(BadData, match=r"in another list too: .aerial_00000"):
+    with pytest.raises(BadData, match=r"in another list too: .images/aerial_00000"):
         load_data(SegmentationRecipe(), towns)
 
 
