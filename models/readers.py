@@ -47,6 +47,6 @@ def check_data(root: Path, *, names: int, task: str | None = None) -> DataCheck:
     """
     readers = list(READERS.values()) if task is None else [reader_of(task)]
     for reader in readers:
-        if (found := reader.check(root, names)) is not None:
+        if (found := reader.check(root, names, borrowed=task is not None)) is not None:
             return found
     raise no_layout(root, readers)

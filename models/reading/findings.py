@@ -36,7 +36,7 @@ KINDS: dict[str, Kind] = {
     "unrotated boxes": Kind("boxes that fit the image only before its EXIF rotation", stops=True),
     "pixels for fractions": Kind("coordinates far above 1, where fractions of the image's sides belong", stops=True),
     "image twice": Kind("one image is listed twice, each time with annotations of its own", stops=True),
-    "image id twice": Kind("two images have the same id: their annotations cannot be told apart", stops=True),
+    "image id twice": Kind("two images have the same id: their annotations cannot be kept apart", stops=True),
     "no class name": Kind("an object or a class without a name", stops=True),
     "unknown label": Kind("an object of a class that is not in the list", stops=True),
     "label twice": Kind("two classes have the same name", stops=True),
@@ -64,6 +64,8 @@ KINDS: dict[str, Kind] = {
     "no annotation": Kind("an image without a file of annotations: taken for one without objects"),
     "mapped": Kind("values that were read as something else, since nothing else fits"),
     "label without samples in train": Kind("a class of a held-out split that cannot be learnt, and never is found"),
+    "same image": Kind("the same file in two classes or in two splits"),
+    "labels alike": Kind("two labels differ in nothing but case or spaces"),
     "split without a class": Kind("a held-out split that has no sample of a class: it cannot be scored there"),
 }
 
@@ -74,6 +76,10 @@ class DataCheck:
 
     summary: str  # layout, counts and labels, in one line
     findings: tuple[str, ...]  # lines
+    task: str = ""  # whose reader it was
+    layout: str = ""
+    found: tuple[Finding, ...] = ()  # what `findings` puts into words
+    notes: tuple[str, ...] = ()  # the last of `findings`
 
 
 def summary(findings: Iterable[Finding], *, names: int = MAX_NAMES) -> list[str]:

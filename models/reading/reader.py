@@ -77,7 +77,7 @@ class Reader(Generic[T]):
         if not sum(totals.values()) and not any(KINDS[one.kind].stops for one in found):
             found.append(Finding("nothing to learn", "-", f"{len(reading.samples)} images, 0 {self.noun}"))
         found += [Finding("empty label", "-", label) for label in reading.labels if not totals[label]]
-        return found
+        return found + self._untrained(reading, recipe)
 
     def load(self, root: Path, recipe: Any) -> DataSet[T]:
         """Read, refuse what makes training meaningless, split.
@@ -106,15 +106,16 @@ class Reader(Generic[T]):
             notes=(*self._notes(reading), how, *reading.notes, *summary(findings)),
         )
 
-    def check(self, root: Path, names: int) -> DataCheck | None:
+    def check(self, root: Path, names: int, *, borrowed: bool = False) -> DataCheck | None:
         """For `foveal data check`: the same findings, `names` listed of each kind; None: no layout of this task."""
         recipe = self.recipe_type()  # type: ignore[call-arg]  # a task's recipe has defaults for all fields
-        reading = self.read(root, recipe, borrowed=False)
+        reading = self.read(root, recipe, borrowed=borrowed)
         if reading is None:
             return None
         described = f"{self._notes(reading)[0]}; labels {', '.join(reading.labels)}; {_stated(reading)}"
-        lines = summary(self.findings(reading, recipe), names=names)
-        return DataCheck(described, (*lines, *reading.notes))
+        found = tuple(self.findings(reading, recipe))
+        lines = (*summary(found, names=names), *reading.notes)
+        return DataCheck(described, lines, recipe.task, reading.layout, found, reading.notes)
 
     def _totals(self, samples: Iterable[Sample[T]], labels: Sequence[str]) -> Counter[str]:
         totals: Counter[str] = Counter()
@@ -126,6 +127,18 @@ class Reader(Generic[T]):
         totals = self._totals(reading.samples, reading.labels)
         extent = f"{len(reading.samples)} images, {sum(totals.values())} {self.noun}, {len(reading.labels)} labels"
         return [f"{reading.layout}: {extent}", *imbalance(totals, self.noun)]
+
+    def _untrained(self, reading: Reading[T], recipe: Any) -> list[Finding]:
+        """Labels that the data set's own held-out splits alone have."""
+        if recipe.split_file is not None or not reading.split_of:
+            return []
+        by_use: dict[bool, list[Sample[T]]] = {True: [], False: []}
+        for sample in reading.samples:
+            if split := reading.split_of.get(sample.name):
+                by_use[split in ("train", TRAINVAL)].append(sample)
+        learnt, held_out = (self._totals(by_use[use], reading.labels) for use in (True, False))
+        missing = [label for label in reading.labels if held_out[label] and not learnt[label]]
+        return [Finding("label without samples in train", "-", label) for label in missing] if learnt else []
 
     def _held_out(self, splits: Splits[T], labels: Sequence[str]) -> list[Finding]:
         """Classes that a held-out split cannot score, or that it alone has."""

@@ -38,6 +38,7 @@ COMMANDS: dict[str, Command] = {
     "predict": Command("foveal.commands.predict:predict", "Run a model over files, folders and globs."),
     "data synth": Command("foveal.commands.synth:synth", "Draw a data set with exact ground truth."),
     "data check": Command("foveal.models.commands.check:check", "Look for faults in a data set.", "train"),
+    "data convert": Command("foveal.models.commands.convert:convert", "Write a data set in another layout.", "train"),
     "data view": Command(
         "foveal.models.commands.view:view", "Look at a data set: truths, augmentation, figures.", "train"
     ),

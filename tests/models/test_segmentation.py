@@ -79,16 +79,22 @@ def test_every_fault_is_reported_with_its_file(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((50, 40), np.uint8)).save(root / "masks" / "aerial_00002.png")
     Image.fromarray(np.full((40, 50), 77, np.uint8)).save(root / "masks" / "aerial_00003.png")
     (root / "masks" / "aerial_00004.png").write_bytes(b"no png")
-    faults = summary(READER.findings(READER.read(root, SegmentationRecipe()), SegmentationRecipe()))
-    assert len(faults) == 4
-    for fault, words in zip(
-        faults, ("no such file", "(40, 50)", "ids below 5 (or 255), got [77]", "PNG of class ids"), strict=True
-    ):
-        assert words in fault
-    with pytest.raises(BadData, match="4 faults"):
+    reading = READER.read(root, SegmentationRecipe())
+    faults = {one.kind: one for one in READER.findings(reading, SegmentationRecipe())}
+    expected = {
+        "missing mask": ("00001", "got none"),
+        "mask size": ("00002", "(40, 50)"),
+        "class outside the list": ("00003", "ids below 5 (or 255), got 77"),
+        "unreadable annotation": ("00004", "expected a mask in PNG"),
+    }
+    assert faults.keys() == expected.keys()
+    for kind, (name, words) in expected.items():
+        assert name in faults[kind].name
+        assert words in faults[kind].detail
+    with pytest.raises(BadData, match="not a data set to learn from"):
         load_data(SegmentationRecipe(), root)
     (root / "classes.txt").unlink()
-    with pytest.raises(BadData, match=r"expected images/, masks/ and classes\.txt, got no classes\.txt"):
+    with pytest.raises(BadData, match=r"masks with the values 0, 1, 2.*: expected classes\.txt"):
         load_data(SegmentationRecipe(), root)
 
 

@@ -63,21 +63,25 @@ def test_a_smaller_object_is_painted_over_a_larger_one(tmp_path: Path) -> None:
     recipe = SegmentationRecipe(val_fraction=0.3, test_fraction=0.3)
     with pytest.raises(BadData, match="split"):  # one image cannot train and validate
         load_data(recipe, tmp_path)
-    from foveal.models.segmentation.layout_coco import read_painted
-
-    painted = read_painted(tmp_path)
-    assert painted is not None
-    assert painted.classes == ("background", "roof", "window")
+    reading = READER.read(tmp_path, SegmentationRecipe())
+    assert reading is not None
+    assert reading.labels == ("background", "roof", "window")
     expected = np.zeros((30, 40), np.uint8)
     expected[10:20, 10:30] = 1
     expected[12:16, 12:16] = 2
-    assert np.array_equal(painted.samples[0].truth.read(), expected)
+    assert np.array_equal(reading.samples[0].truth.read(), expected)
 
 
-def test_background_can_be_ignored(nuclei: Path) -> None:
-    data = load_data(SegmentationRecipe(ignore="background"), nuclei)
+def test_background_can_be_ignored(tmp_path: Path) -> None:
+    write_data_set(Order("instance-segmentation", "shapes", "coco", count=10, image_hw=HW), tmp_path / "d")
+    data = load_data(SegmentationRecipe(ignore="background"), tmp_path / "d")
     assert "background" not in data.labels
-    assert set(np.unique(data.splits.train[0].truth.read())) == {0, IGNORE}
+    assert IGNORE in np.unique(data.splits.train[0].truth.read())
+
+
+def test_one_class_alone_is_nothing_to_learn(nuclei: Path) -> None:
+    with pytest.raises(BadData, match="every pixel that counts is of class"):
+        load_data(SegmentationRecipe(ignore="background"), nuclei)
 
 
 def test_parts_of_one_scene_stay_together(towns: Path) -> None:
@@ -95,7 +99,7 @@ def test_parts_of_one_scene_stay_together(towns: Path) -> None:
 
 def test_a_image_in_two_lists_is_refused(towns: Path) -> None:
     (towns / "val.txt").write_text("aerial_00000\n")
-    with pytest.raises(BadData, match=r"in another list too: .aerial_00000"):
+    with pytest.raises(BadData, match=r"in another list too: .images/aerial_00000"):
         load_data(SegmentationRecipe(), towns)
 
 
@@ -105,21 +109,20 @@ def run(*arguments: str) -> tuple[int, str]:
 
 
 def test_data_check_lists_every_fault_and_tells_by_its_exit_code(towns: Path) -> None:
-    assert run("data", "check", str(towns)) == (
-        0,
-        f"{towns}: images/ and masks/ of class ids, 10 images, "
-        "classes land, road, building, vegetation, water\nclean\n",
-    )
+    code, said = run("data", "check", str(towns))
+    assert (code, said.splitlines()[1]) == (0, "clean")
+    assert said.startswith(f"{towns}, semantic-segmentation: images and masks of class ids: 10 images")
+    assert "labels land, road, building, vegetation, water" in said
     (towns / "masks" / "aerial_00001.png").unlink()
     Image.fromarray(np.full(HW, 77, np.uint8)).save(towns / "masks" / "aerial_00003.png")
     Image.fromarray(np.zeros(HW[::-1], np.uint8)).save(towns / "masks" / "aerial_00005.png")
     code, said = run("data", "check", str(towns))
     assert code == 1
-    found = said.splitlines()[1:]
-    assert [line.split(":")[0] for line in found] == [f"images/aerial_0000{i}.png" for i in (1, 3, 5)]
+    named = [line.strip().split(":")[0] for line in said.splitlines() if line.startswith("  ")]
+    assert named == [f"images/aerial_0000{i}.png" for i in (1, 3, 5)]
 
 
 def test_data_check_hands_detection_data_on(nuclei: Path) -> None:
     code, said = run("data", "check", str(nuclei))
     assert code in (0, 1)
-    assert "COCO JSON, 10 images" in said
+    assert "object-detection: COCO JSON: 10 images" in said

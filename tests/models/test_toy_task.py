@@ -44,7 +44,7 @@ def test_check(data: Path, tmp_path: Path) -> None:
     (odd / toy.LAYOUT).write_text("\n".join([table[0], table[1].split(",")[0] + ",7", *table[2:]]))
     code, printed, _ = foveal("data", "check", odd)
     assert code == 1
-    assert "outside 0..1: 00.png,7" in printed
+    assert "00.png: outside 0..1: 7.0" in printed
 
 
 def test_view(data: Path, tmp_path: Path) -> None:

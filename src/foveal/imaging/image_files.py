@@ -23,7 +23,7 @@ class Listing:
     dead_links: tuple[Path, ...] = ()  # links with an image's suffix to nothing
 
     def note(self, known: tuple[str, ...] = ()) -> str | None:
-        """What a user should be told, or None: "7 files passed over (.txt 5, .mov 2)".
+        """What a user should know, or None: "7 files passed over (.txt 5, .mov 2)".
 
         Args:
             known: suffixes that the caller reads itself, such as those of annotations.

@@ -1,0 +1,1 @@
+"""Data sets written anew in another layout (`foveal data convert`)."""
