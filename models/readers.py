@@ -11,7 +11,7 @@ from foveal.models.detection.layouts import read as objects
 from foveal.models.reading.findings import DataCheck
 from foveal.models.reading.reader import Reader, no_layout
 from foveal.models.recipe import Recipe
-from foveal.models.segmentation import layouts as class_maps
+from foveal.models.segmentation.layouts import read as class_maps
 
 # `check_data` tries them in this order: a folder a class is what every folder of folders looks like
 READERS: dict[str, Reader[Any]] = {

@@ -60,7 +60,10 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command("foveal.export.commands:evaluate", "Score a package or a training run on a data set.", "train"),
     "export": Command("foveal.export.commands:export", "Turn a training run into a proved package.", "train", TRAINING),
     "package set": Command(
-        "foveal.export.commands:package_set", "Edit a package: defaults, class names, examples.", "train", ("onnxruntime",)
+        "foveal.export.commands:package_set",
+        "Edit a package: defaults, class names, examples.",
+        "train",
+        ("onnxruntime",),
     ),
     "ensemble": Command(
         "foveal.export.commands:ensemble",

@@ -176,9 +176,9 @@ def test_a_full_disk_loses_nothing(
 @pytest.mark.parametrize("format_", FORMATS)
 def test_a_stream_that_takes_no_more(package: ModelPackage, sources: list[Source], format_: str) -> None:
     job = job_of(package, format_)
-    with open("/dev/full", "wb", buffering=0) as stream:
-        with pytest.raises(BadOutput, match=r"stdout: .*No space left on device"):
-            to_stream(job, sources, engine(job), stream)
+    full = pytest.raises(BadOutput, match=r"stdout: .*No space left on device")
+    with open("/dev/full", "wb", buffering=0) as stream, full:
+        to_stream(job, sources, engine(job), stream)
     reader, writer = os.pipe()
     os.close(reader)
     stream = os.fdopen(writer, "wb", buffering=0)

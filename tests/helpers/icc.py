@@ -28,7 +28,9 @@ def srgb_curve(stored: np.ndarray) -> np.ndarray:
     return np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4)
 
 
-def expected_srgb(rgb: np.ndarray, primaries: tuple[XY, XY, XY], white: XY, curve: Callable[..., np.ndarray]) -> np.ndarray:
+def expected_srgb(
+    rgb: np.ndarray, primaries: tuple[XY, XY, XY], white: XY, curve: Callable[..., np.ndarray]
+) -> np.ndarray:
     """What colour management must give: uint8 -> uint8, by matrices in float64."""
     linear = curve(rgb / 255.0) @ to_d50(primaries, white).T @ np.linalg.inv(to_d50(SRGB_XY, D65_XY)).T
     linear = np.clip(linear, 0, 1)
@@ -47,7 +49,10 @@ def _curve_tag(curve: Callable[..., np.ndarray]) -> bytes:
 
 def profile(space: bytes, tags: dict[bytes, bytes], *, kind: bytes = b"mntr") -> bytes:
     """A version 2 profile of the given tags."""
-    tags = {b"desc": b"desc" + bytes(4) + struct.pack(">I", 2) + b"t\0" + bytes(78), b"cprt": b"text" + bytes(4) + b"x\0"} | tags
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 2) + b"t\0" + bytes(78),
+        b"cprt": b"text" + bytes(4) + b"x\0",
+    } | tags
     table, body, at = b"", b"", 128 + 4 + 12 * len(tags)
     for name, content in tags.items():
         table += name + struct.pack(">II", at + len(body), len(content))

@@ -32,7 +32,8 @@ def test_coco_there_and_back(tmp_path: Path, via: str, apart_px: float) -> None:
     convert_data(tmp_path / "b", "coco", tmp_path / "c")
     after = read(task, tmp_path / "c")
     assert after.keys() == before.keys()
-    assert sorted(after.pop("")) == sorted(before[""]) and (names := before.pop(""))
+    names = before.pop("")
+    assert sorted(after.pop("")) == sorted(names)
     order = names if via != "voc" else tuple(sorted(names))
     for stem, (split, truth) in before.items():
         assert after[stem][0] == split

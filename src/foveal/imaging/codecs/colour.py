@@ -6,6 +6,7 @@ cannot be used is ignored, as browsers do: damaged profiles, profiles over `MAX_
 colour space than the pixels'.
 """
 
+import io
 from functools import lru_cache
 
 import cv2
@@ -53,7 +54,7 @@ def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 @lru_cache(maxsize=_CACHED)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     try:
-        source = ImageCms.ImageCmsProfile(ImageCms.core.profile_frombytes(profile))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         transform = ImageCms.ImageCmsTransform(source, _srgb(), mode, "RGB", ImageCms.Intent.PERCEPTUAL)
         ramp = np.arange(0, 256, 17, dtype=np.uint8)
         if mode == "L":

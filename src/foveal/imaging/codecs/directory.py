@@ -83,7 +83,8 @@ def walk(data: bytes) -> Iterator[Directory]:
     layout = Layout(data)
     first = layout.directory(data, layout.first_at(data))
     yield first
-    seen, waiting = set(), [*first.all(SUB_DIRECTORIES), first.next_at]
+    seen: set[int] = set()
+    waiting = [*first.all(SUB_DIRECTORIES), first.next_at]
     while waiting and len(seen) < MAX_DIRECTORIES:
         if (at := waiting.pop(0)) in seen or not at:
             continue

@@ -95,7 +95,7 @@ class Png(EncodedImage):
         key = np.array(struct.unpack(">3H", self.transparent[:6])[::-1], np.uint16)
         rgb = np.empty((*self.stored_hw, 3), np.uint8)
         for rows in strips(self.stored_hw):
-            part = bgr[rows, :, :3]
+            part = bgr[rows, :, :3].astype(np.uint16, copy=False)
             rgb[rows] = (part >> 8)[:, :, ::-1]
             hidden = (part == key).all(axis=2)
             colour.array_to_srgb(rgb[rows], self.profile, grey=False)

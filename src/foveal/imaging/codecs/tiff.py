@@ -85,7 +85,7 @@ class Tiff(EncodedImage):
             raise BadImage("this TIFF file is truncated or corrupt: the decoder gave no image")
         rgb = np.empty((*self.stored_hw, 3), np.uint8)
         for rows in strips(self.stored_hw):
-            grey = (deep[rows] >> 8).astype(np.uint8)
+            grey = (deep[rows].astype(np.uint16, copy=False) >> 8).astype(np.uint8)
             rgb[rows] = (~grey if self.photometric == _WHITE_IS_ZERO else grey)[:, :, None]
         colour.array_to_srgb(rgb, self.profile, grey=True)
         return rgb

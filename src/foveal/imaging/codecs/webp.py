@@ -40,7 +40,7 @@ class Webp(EncodedImage):
             raise BadImage(f"this WEBP file is truncated or corrupt: {error.err}") from None
         if bgr is None or bgr.dtype != np.uint8 or bgr.shape[:2] != self.stored_hw:
             raise BadImage("this WEBP file is truncated or corrupt: the decoder gave no image")
-        return self._rgb(bgr)
+        return self._rgb(bgr.astype(np.uint8, copy=False))
 
     def _rgb(self, bgr: UInt8Array) -> UInt8Array:
         rgb = np.empty((*self.stored_hw, 3), np.uint8)
