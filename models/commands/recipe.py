@@ -21,10 +21,10 @@ def show(
 
     A recipe that no network can be built of is refused.
     """
-    from foveal.models.readers import READERS, reader_of
-    from foveal.models.tasks import check_buildable
+    from foveal.models.readers import reader_of
+    from foveal.models.tasks import TRAINERS, check_buildable
 
-    resolved = reader_of(task or next(iter(READERS))).recipe_type.load(recipe, set_ or [])
+    resolved = reader_of(task or next(iter(TRAINERS))).recipe_type.load(recipe, set_ or [])
     check_buildable(resolved)
     if json_:
         typer.echo(json.dumps(resolved.model_dump(mode="json")))

@@ -43,6 +43,7 @@ KINDS: dict[str, Kind] = {
     "class outside the list": Kind("a mask holds class ids that the list of classes does not have", stops=True),
     "missing mask": Kind("an image without its mask, or an object without one where masks are learnt", stops=True),
     "mask size": Kind("the mask's height and width are not the image's", stops=True),
+    "class not in train": Kind("a class that only held-out splits have: it cannot be learnt", stops=True),
     # listed
     "wrong size": Kind("the annotation's width and height are not the image's; the image's count"),
     "EXIF rotation": Kind("the annotation's width and height are the image's before its EXIF rotation; boxes are kept"),

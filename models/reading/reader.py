@@ -56,6 +56,7 @@ class Reader(Generic[T]):
     describe: Callable[[T, Sequence[str]], str]
     noun: str = "objects"  # what `counts` counts
     stratify: Callable[[Sample[T], Any], Mapping[str, int]] | None = None
+    untrained: str = "label without samples in train"  # the kind of finding of a label that held-out splits alone have
 
     def read(self, root: Path, recipe: Any, *, borrowed: bool = True) -> Reading[T] | None:
         """The data set as it is written, in the first layout that fits; None: no layout does.
@@ -138,7 +139,7 @@ class Reader(Generic[T]):
                 by_use[split in ("train", TRAINVAL)].append(sample)
         learnt, held_out = (self._totals(by_use[use], reading.labels) for use in (True, False))
         missing = [label for label in reading.labels if held_out[label] and not learnt[label]]
-        return [Finding("label without samples in train", "-", label) for label in missing] if learnt else []
+        return [Finding(self.untrained, "-", label) for label in missing] if learnt else []
 
     def _held_out(self, splits: Splits[T], labels: Sequence[str]) -> list[Finding]:
         """Classes that a held-out split cannot score, or that it alone has."""

@@ -147,7 +147,8 @@ class LoadedModels:
             UnknownName: no such model for this task. NotReady: still loading, or its package failed.
         """
         candidates = self.snapshot.of_task(task)
-        chosen = wanted or self._settings.default_models.get(task) or next((s.manifest.name for s in candidates), "")
+        default = self._settings.default_models.get(task) or next((s.manifest.name for s in candidates), "")
+        chosen = default if wanted is None else wanted
         found = newest(candidates, chosen)
         if not self.loaded and self._may_change(found, chosen, is_default=wanted is None):
             raise NotReady("the models are being loaded and checked", 1)

@@ -1,6 +1,6 @@
 """Loading of packages (`load_each`): several at once, each in a thread of its own and under a time limit.
 
-A graph may never end, in its loading or in its golden run. ONNX Runtime ends both when told to; a thread that does not
+A graph may never end, in its loading or in its golden run. ONNX Runtime ends both when asked to; a thread that does not
 end even so is left behind, and the others go on.
 """
 

@@ -105,7 +105,7 @@ def main() -> None:
 
 
 def _explain(error: Any) -> int:
-    """What a wrong command line is told, with the usage; what it quotes may be the name of a file."""
+    """The answer to a wrong command line, with the usage; what it quotes may be the name of a file."""
     text = io.StringIO()
     error.show(file=text)
     print(*map(printable, text.getvalue().splitlines()), sep="\n", file=sys.stderr)

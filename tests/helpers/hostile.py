@@ -152,7 +152,7 @@ def json_bodies() -> Iterator[Case]:
     good = {
         "twice the same key": b'{"images": [], "images": [{"base64": "' + code.encode() + b'"}]}',
         "base64 with a line break": json.dumps({"images": [{"base64": code[:9] + "\n" + code[9:]}]}).encode(),
-        "base64 without padding": json.dumps({"images": [{"base64": code[:-2] + "A"}]}).encode(),
+        "base64 without padding": json.dumps({"images": [{"base64": code.rstrip("=")}]}).encode(),
         "a long name": json.dumps({"images": [one | {"name": "n" * 100_000}]}).encode(),
         "a name of half a pair": b'{"images": [{"name": "\\ud800", "base64": "' + code.encode() + b'"}]}',
         "a name of control characters": json.dumps({"images": [one | {"name": "\0\r\n\x1b[2J"}]}).encode(),

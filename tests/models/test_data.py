@@ -144,5 +144,5 @@ def test_fingerprint_follows_names_bytes_and_labels_not_order(tmp_path: Path) ->
 
 
 def test_imbalance_is_said_only_where_it_is() -> None:
-    assert imbalance({"cat": 90, "dog": 30}, "samples") == "30 (dog) to 90 (cat) samples a class"
-    assert imbalance({"cat": 91, "dog": 30}, "samples").startswith("class imbalance: 30 (dog) to 91 (cat)")
+    assert imbalance({"cat": 90, "dog": 30}, "samples") == ["30 (dog) to 90 (cat) samples a label"]
+    assert imbalance({"cat": 91, "dog": 30}, "samples")[0].startswith("class imbalance: 30 (dog) to 91 (cat)")

@@ -66,7 +66,7 @@ def test_given_splits_are_kept_and_missing_ones_made_from_train(tmp_path: Path, 
 def test_a_held_out_class_that_train_lacks_is_refused(tmp_path: Path) -> None:
     root = split_folders(tmp_path, train=4, val=2)
     shutil.rmtree(root / "train" / "red")
-    with pytest.raises(BadData, match=r"label without samples in train: 1 .*\n  -: red"):
+    with pytest.raises(BadData, match=r"class not in train: 1 .*\n  -: red"):
         load_data(RECIPE, root)
 
 

@@ -65,10 +65,8 @@ def test_three_copies_of_one_data_set_give_equal_boxes_labels_and_splits(copies:
             objects += len(want)
     assert objects > 20
     assert {one.layout for one in sets.values()} == {"Pascal VOC", "COCO JSON", "YOLO txt"}
-    assert all(
-        "splits of the data set" in one.notes[1] and one.layout in one.notes[0] and one.layout in one.notes[0]
-        for one in sets.values()
-    )
+    assert all(one.notes[0].startswith(one.layout) for one in sets.values())
+    assert all(any(note.startswith("splits of the data set: train") for note in one.notes) for one in sets.values())
 
 
 def test_fingerprint_follows_boxes(copies: dict[str, Path], tmp_path: Path) -> None:
@@ -170,14 +168,15 @@ def test_yolo_outlines_become_boxes_and_masks(tmp_path: Path) -> None:
 
 def test_what_cannot_be_read_is_named(tmp_path: Path, copies: dict[str, Path]) -> None:
     with pytest.raises(BadData, match="expected one of COCO JSON, Pascal VOC"):
-        read_objects(tmp_path)
+        load_objects(tmp_path, DetectionRecipe())
     missing = coco_folder(tmp_path / "missing", coco_document())
     (missing / "images" / "a.png").unlink()
-    with pytest.raises(BadData, match=r"not there: 'a\.png'"):
-        read_objects(missing)
-    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(BadData, match=r"missing image: 1 .*\n.*a\.png"):
+        load_objects(missing, DetectionRecipe())
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "bad.json").write_text("{")
     with pytest.raises(BadData, match=r"bad\.json: expected JSON"):
-        read_objects(tmp_path)
+        load_objects(tmp_path / "bad", DetectionRecipe())
 
 
 def test_check_finds_every_kind_of_fault_and_nothing_in_clean_data(tmp_path: Path, copies: dict[str, Path]) -> None:
@@ -211,12 +210,12 @@ def test_check_finds_every_kind_of_fault_and_nothing_in_clean_data(tmp_path: Pat
     findings = check(read_objects(tmp_path))
     kinds = {(one.kind, one.name.rpartition("/")[2]) for one in findings}
     assert kinds == {
-        ("degenerate box", "a.png"),
-        ("tiny box", "a.png"),
-        ("outside box", "a.png"),
-        ("duplicate box", "a.png"),
-        ("unknown label", "a.png"),
-        ("unknown image", "train.json"),
+        ("degenerate box", "train.json, annotation 0"),
+        ("tiny box", "train.json, annotation 1"),
+        ("outside box", "train.json, annotation 2"),
+        ("duplicate box", "train.json, annotation 4"),
+        ("unknown label", "train.json, annotation 90"),
+        ("unknown image", "train.json, annotation 91"),
         ("label 0", "-"),
         ("empty label", "-"),
         ("EXIF rotation", "turned.jpg"),
@@ -224,7 +223,7 @@ def test_check_finds_every_kind_of_fault_and_nothing_in_clean_data(tmp_path: Pat
         ("unreadable image", "broken.png"),
         ("near-duplicate", "a.png"),
     }
-    text = summary(findings)
+    text = "\n".join(summary(findings))
     assert "near-duplicate: 1 (almost the same image in two splits)" in text
     assert "images/a.png: train; images/copy.png in val" in text
 

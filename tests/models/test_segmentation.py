@@ -74,13 +74,15 @@ def test_palette_pngs_are_read_by_their_indices(tmp_path: Path) -> None:
 def test_every_fault_is_reported_with_its_file(tmp_path: Path) -> None:
     root = tmp_path / "d"
     write_data_set(Order("semantic-segmentation", "aerial", count=10, image_hw=(40, 50)), root)
-    assert summary(READER.findings(READER.read(root, SegmentationRecipe()), SegmentationRecipe())) == []
+    clean = READER.findings(READER.read(root, SegmentationRecipe()), SegmentationRecipe())
+    absent = [one for one in clean if one.kind == "empty label"]  # ten small images hold no building
+    assert clean == absent
     (root / "masks" / "aerial_00001.png").unlink()
     Image.fromarray(np.zeros((50, 40), np.uint8)).save(root / "masks" / "aerial_00002.png")
     Image.fromarray(np.full((40, 50), 77, np.uint8)).save(root / "masks" / "aerial_00003.png")
     (root / "masks" / "aerial_00004.png").write_bytes(b"no png")
     reading = READER.read(root, SegmentationRecipe())
-    faults = {one.kind: one for one in READER.findings(reading, SegmentationRecipe())}
+    faults = {one.kind: one for one in READER.findings(reading, SegmentationRecipe()) if one not in absent}
     expected = {
         "missing mask": ("00001", "got none"),
         "mask size": ("00002", "(40, 50)"),
@@ -94,7 +96,7 @@ def test_every_fault_is_reported_with_its_file(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="not a data set to learn from"):
         load_data(SegmentationRecipe(), root)
     (root / "classes.txt").unlink()
-    with pytest.raises(BadData, match=r"masks with the values 0, 1, 2.*: expected classes\.txt"):
+    with pytest.raises(BadData, match=r"masks with the values 0, 1, .*: expected classes\.txt"):
         load_data(SegmentationRecipe(), root)
 
 

@@ -47,7 +47,7 @@ def test_locks_name_no_registry_and_serving_no_torch() -> None:
     for path in (ROOT / "requirements").glob("*.txt"):
         text = path.read_text()
         assert "://" not in text, path
-        assert "--" not in text, path
+        assert "--" not in text.replace("--hash=sha256:", ""), path
     serving = {line.split("==")[0] for line in (ROOT / "requirements/serve.txt").read_text().split()}
     assert not serving & {"torch", "torchvision", "lightning", "onnx"}
     assert {"bentoml", "onnxruntime", "opencv-python-headless"} <= serving

@@ -60,12 +60,12 @@ def test_windows_are_not_computed_after_the_deadline(tasks_zoo: Path, monkeypatc
         time.sleep(0.05)
         return real(predictor, batch, options)
 
-    image = encoded(Image.fromarray(np.zeros((700, 700, 3), np.uint8)), "PNG")
+    image = encoded(Image.fromarray(np.zeros((1400, 1400, 3), np.uint8)), "PNG")
 
     async def check(application: Application, client: httpx.AsyncClient) -> None:
         monkeypatch.setattr(Predictor, "_run", slow)
-        answer = await client.post("/v1/segment?tile=64", content=image)
-        assert answer.status_code == 504
+        answer = await client.post("/v1/segment?tile=128", content=image)
+        assert answer.status_code == 504, answer.text
         ended = time.monotonic()
         async with asyncio.timeout(10):
             while application.threads.running():

@@ -8,10 +8,10 @@ import pytest
 SERVICE = Path(__file__).parents[2] / "service"
 HOST = SERVICE / "bentoml_host.py"
 LAYERS = [  # a module may import its own layer's and lower ones, and nothing of a sibling in its layer
-    {"errors", "settings"},
+    {"errors", "settings", "announce", "shutdown"},
     {"observability"},
     {"inference"},
-    {"http", "loadtest"},
+    {"http", "loadtest", "connections"},
     {"application"},
     {"bentoml_host"},
     {"commands"},

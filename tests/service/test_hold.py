@@ -128,7 +128,7 @@ def test_sigterm_under_load_answers_all_that_was_taken_in(tmp_path: Path) -> Non
         level = asyncio.run(check(server))
         assert server.process.wait(60) == 0
         assert level.statuses["200"] > 8
-        assert set(level.statuses) == {"200", "lost"}, "after the end nobody listens"
+        assert set(level.statuses) <= {"200", "lost"}, "what is lost came after the end, when nobody listens"
         assert logged(server) == [200] * level.statuses["200"]
 
 

@@ -25,7 +25,7 @@ class Inputs:
     dead_links: list[Path] = field(default_factory=list)
 
     def note(self) -> str | None:
-        """What a user should be told of files that are no images, or None."""
+        """What a user should know of files that are no images, or None."""
         return Listing((), self.passed_over, tuple(self.dead_links)).note()
 
     def add(self, names: Iterator[Source], passed_over: Mapping[str, int], dead_links: Sequence[Path] = ()) -> None:

@@ -33,7 +33,7 @@ class Source:
             BadImage: the file cannot be read; what is no regular file is refused, since it may never end.
         """
         try:
-            # to open a pipe waits for its writer, unless told not to; for a regular file the flag means nothing
+            # to open a pipe waits for its writer, unless this flag is set; for a regular file the flag means nothing
             file = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
                 if other := kind_of(os.fstat(file)):

@@ -83,22 +83,16 @@ def predict(
 
     One entry an image, in input order; a file that cannot be read gives an error line and exit code 1 at the end.
     """
+    arguments = locals()  # before any other name comes up
     from foveal.batch.image_files import ImageFiles
     from foveal.batch.inputs import gather
     from foveal.batch.job import Job
     from foveal.batch.local import default_threads
     from foveal.formats.coco import CocoIds
     from foveal.inference.session import SessionSettings
+    from foveal.options import OPTIONS
 
-    given = {
-        "top_k": top_k,
-        "score_threshold": score_threshold,
-        "iou_threshold": iou_threshold,
-        "max_detections": max_detections,
-        "classes": classes,
-        "mask_format": mask_format,
-        "tile": tile,
-    }
+    given = {name: arguments[name] for name in OPTIONS}
     to = _Output(out, summary, resume=resume, overwrite=overwrite)
     _check(format_, to, coco_truth, given)
     inputs, package = gather(paths), _package(model, zoo, batch_size)

@@ -16,6 +16,7 @@ from foveal.imaging.codecs import colour, pillow
 from foveal.imaging.codecs.encoded import EncodedImage, SizeHW, UInt8Array, at_most, exif_orientation
 
 MAX_SEGMENTS = 4096  # before the first scan: 64 kB of metadata each
+MAX_EXIF_SEGMENTS = 64  # Pillow joins them one by one: a quadratic copy
 MAX_FOREIGN_BYTES = 65_536  # between segments
 MAX_SCAN_PIXELS = 4_000_000_000  # scans x pixels: 62 passes over 64 megapixels
 
@@ -118,6 +119,7 @@ class _Walk:
         self.frame = b""  # SOF's content: bits, height, width, components
         self.kind = 0
         self.exif = b""
+        self.exif_segments = 0
         self.icc: dict[int, bytes] = {}
         self.icc_parts = 0
         self._walk()
@@ -149,8 +151,10 @@ class _Walk:
             self.kind, self.frame = marker, data[start : min(end, start + 6)]
         elif marker == _SOS:
             self.scan_components = data[start] if start < len(data) else 0
-        elif marker == _APP1 and not self.exif and data.startswith(b"Exif\0", start):
-            self.exif = data[start:end]
+        elif marker == _APP1 and data.startswith(b"Exif\0", start):
+            self.exif = self.exif or data[start:end]
+            self.exif_segments += 1
+            at_most(self.exif_segments, MAX_EXIF_SEGMENTS, "Exif segments")
         elif marker == _APP2 and data.startswith(b"ICC_PROFILE\0", start) and end - start > 14:
             self.icc[data[start + 12]], self.icc_parts = data[start + 14 : end], data[start + 13]
 
