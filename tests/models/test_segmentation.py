@@ -18,7 +18,6 @@ from foveal.inference.verify import check_golden
 from foveal.metrics.semantic import IGNORE
 from foveal.models.data.loading import SampleKey
 from foveal.models.readers import READERS, load_data
-from foveal.models.reading.findings import summary
 from foveal.models.runs import load_run, train
 from foveal.models.segmentation.items import AugmentedMaps
 from foveal.models.segmentation.layouts import READER
