@@ -126,7 +126,8 @@ class Reader(Generic[T]):
 
     def _notes(self, reading: Reading[T]) -> list[str]:
         totals = self._totals(reading.samples, reading.labels)
-        extent = f"{len(reading.samples)} images, {sum(totals.values())} {self.noun}, {len(reading.labels)} labels"
+        counted = f", {sum(totals.values())} objects" if self.noun == "objects" else ""
+        extent = f"{len(reading.samples)} images{counted}, {len(reading.labels)} labels"
         return [f"{reading.layout}: {extent}", *imbalance(totals, self.noun)]
 
     def _untrained(self, reading: Reading[T], recipe: Any) -> list[Finding]:
@@ -187,6 +188,8 @@ def imbalance(counts: Mapping[str, int], noun: str) -> list[str]:
     if len(counts) < 2:
         return []
     few, many = min(counts, key=lambda c: counts[c]), max(counts, key=lambda c: counts[c])
+    if counts[few] == counts[many]:
+        return [f"{counts[few]} {noun} a label"]
     extent = f"{counts[few]} ({few}) to {counts[many]} ({many}) {noun} a label"
     if counts[few] * 3 >= counts[many]:
         return [extent]
