@@ -113,7 +113,10 @@ def _split_lists(folder: DataFolder, documents: dict[Path, ET.Element], assembly
     for path, split in named.items():
         home = path.parent.parent.parent
         of_stem = {normalized(one.stem): one for one in documents if one.is_relative_to(home)}
-        stems = [normalized(line.split()[0]) for line in read_text(path).splitlines() if line.strip()]
+        lines = [normalized(line.strip()) for line in read_text(path).splitlines() if line.strip()]
+        stems = [
+            line if line in of_stem else line.split()[0] for line in lines
+        ]  # a second word may say whether it counts
         unknown = [stem for stem in stems if stem not in of_stem]
         for stem in unknown:
             assembly.odd("left out", folder.name_of(path), f"{stem!r}: an image without an annotation")

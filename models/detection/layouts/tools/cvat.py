@@ -21,7 +21,7 @@ from foveal.models.reading.fields import BadField, class_name, number
 from foveal.models.reading.reader import Reading
 from foveal.models.reading.split_names import split_within
 
-MAX_SIDE = 2**16
+MAX_MASK_PIXELS = 64_000_000  # as many as an image may have
 
 
 def read_cvat(folder: DataFolder, recipe: DetectionRecipe) -> Reading[ObjectTruth] | None:
@@ -102,8 +102,8 @@ def _mask(shape: ET.Element, image_hw: tuple[int, int] | None) -> Outline:
     """Run lengths along the rows of the mask's own box, background first."""
     left, top, width, height = (int(v) for v in _values(shape, "left", "top", "width", "height"))
     runs = np.array([number(word, "rle") for word in shape.get("rle", "").split(",")])
-    if image_hw is None or not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        raise BadField(f"mask: expected sides of 1 to {MAX_SIDE}, got {width} x {height}")
+    if image_hw is None or width <= 0 or height <= 0 or width * height > MAX_MASK_PIXELS:
+        raise BadField(f"mask: expected 1 to {MAX_MASK_PIXELS} pixels, got {width} x {height}")
     if (runs < 0).any() or (runs % 1).any() or runs.sum() != width * height:
         raise BadField(f"rle: expected run lengths of {width * height} pixels in all, got {runs.sum():g}")
     ones = np.arange(len(runs)) % 2 == 1
