@@ -22,6 +22,9 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
+MAX_NUMBER = 1e12  # beyond every coordinate and area; float32 holds it
+
+
 def number(value: Any, field: str) -> float:
     """A finite number: an int, a float, or text that says one.
 
@@ -37,6 +40,8 @@ def number(value: Any, field: str) -> float:
             raise BadField(f"{field}: expected a number, got {shown(value)}") from None
     if not math.isfinite(value):
         raise BadField(f"{field}: expected a finite number, got {value}", "not a number")
+    if abs(value) > MAX_NUMBER:
+        raise BadField(f"{field}: expected a number within ±{MAX_NUMBER:g}, got {value:g}")
     return value  # type: ignore[no-any-return]
 
 

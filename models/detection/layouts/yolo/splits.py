@@ -1,6 +1,7 @@
 """Splits of a YOLO data set (`stated_splits`): of its YAML file, of Darknet's lists of images, else of folders."""
 
 from collections.abc import Iterator, Mapping
+from os.path import isdir, isfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -52,10 +53,10 @@ def _images(stated: str, folder: DataFolder, assembly: Assembly) -> Iterator[Pat
     parts = [part for part in PurePosixPath(stated.replace("\\", "/")).parts if part not in (".", "..", "/")]
     for start in range(len(parts)):
         place = folder.base.joinpath(*parts[start:])
-        if place.is_dir():
+        if isdir(place):  # false for a name that no file system has, where Path.is_dir raises
             yield from folder.below(place)
             return
-        if place.is_file() and place.suffix.lower() == ".txt":
+        if isfile(place) and place.suffix.lower() == ".txt":
             where = folder.name_of(place)
             for number, line in enumerate(read_text(place).splitlines(), 1):
                 if line.strip() and (image := assembly.image(line.strip(), f"{where}, line {number}")):
