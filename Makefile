@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PORT ?= 3000
 EXAMPLES ?= 100000
+MINUTES ?= 10
 REFERENCE ?= ../shared/reference
 DEV := .venv/bin
 SERVE := .venv-serve/bin
@@ -15,7 +16,7 @@ define link
 	$(1)/bin/pip install -q --no-deps -e . --config-settings editable_mode=strict && echo "$(MODULES)" > $(1)/.modules; }
 endef
 
-.PHONY: help setup setup-serve serve test test-slow fuzz check check-reference fix lock examples screenshots bento image image-test bento-image-test clean
+.PHONY: help setup setup-serve serve test test-slow fuzz soak check check-reference fix lock examples screenshots bento image image-test bento-image-test clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -45,6 +46,9 @@ test-slow: setup  ## the tests that train for minutes
 
 fuzz: setup  ## 100,000 damaged images through the decoder (EXAMPLES=…)
 	FOVEAL_FUZZ_EXAMPLES=$(EXAMPLES) $(DEV)/python -m pytest -m slow -s --timeout=0 tests/core/test_decode_fuzz.py
+
+soak: setup  ## hostile and good load in a memory cgroup of 1 GB (MINUTES=…)
+	PYTHONPATH=. $(DEV)/python benchmarks/serving/soak.py --minutes $(MINUTES)
 
 check-reference: setup  ## our AP on published detections, against the published lines (reads REFERENCE)
 	$(DEV)/python benchmarks/check_reference.py $(REFERENCE)

@@ -20,7 +20,8 @@ START_S = 300  # two busy cores import slowly
 class Server:
     """A running `foveal serve` on a free port; the context waits for readiness and stops it at the end."""
 
-    def __init__(self, zoo: Path, log: Path, **settings: object) -> None:
+    def __init__(self, zoo: Path, log: Path, *, cgroup: Path | None = None, **settings: object) -> None:
+        """`cgroup`: to run in; other settings are FOVEAL_* variables."""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -28,12 +29,12 @@ class Server:
         self._command = [str(Path(sys.executable).parent / "foveal"), "serve", "--port", str(self.port)]
         self._command += ["--zoo", str(zoo)]
         self._environment = os.environ | {"FOVEAL_" + name.upper(): str(value) for name, value in settings.items()}
-        self._log = log
+        self._log, self._cgroup = log, cgroup
 
     def __enter__(self) -> "Server":
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                self._command, env=self._environment, stdout=log, stderr=log, process_group=0
+                self._enter() + self._command, env=self._environment, stdout=log, stderr=log, process_group=0
             )
         try:
             self._wait()
@@ -41,6 +42,12 @@ class Server:
             self.stop(signal.SIGTERM)
             raise
         return self
+
+    def _enter(self) -> list[str]:
+        """The beginning of a command that enters the cgroup first."""
+        if self._cgroup is None:
+            return []
+        return ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(self._cgroup)]
 
     def _wait(self) -> None:
         deadline = time.monotonic() + START_S
