@@ -131,12 +131,13 @@ class LoadedModels:
         Raises:
             NotReady: with the names of the packages that failed, and the reasons.
         """
+        if self._complete:
+            return
         failed = [f"{ref}: {why}" for ref, why in self.snapshot.failed.items()]
-        if not self.loaded:
-            slow = [f"{ref}: still being checked" for ref in sorted(self.snapshot.slow)]
-            raise NotReady("; ".join(["the models are being loaded and checked", *failed, *slow]), 1)
-        if not self._complete:
+        if self.loaded and failed:
             raise NotReady("; ".join(failed), 60)
+        slow = [f"{ref}: still being checked" for ref in sorted(self.snapshot.slow)]
+        raise NotReady("; ".join(["the models are being loaded and checked", *failed, *slow]), 1)
 
     def pick(self, task: str, wanted: str | None) -> ServedModel:
         """Select the model of a request: `name`, `name@version`, or None for the task's default.

@@ -214,7 +214,8 @@ def test_examples_paste_choice_and_camera(visitor: Visitor) -> None:
 def test_the_empty_page_offers_an_example_of_each_task(visitor: Visitor) -> None:
     visitor.open("halves")
     cards = visitor.page.locator("#examples .example")
-    assert [text.split("\n")[0] for text in cards.all_inner_texts()] == ["colours", "halves", "rectangles", "bright"]
+    names = ["colours", "halves", "rectangles", "bright"]
+    assert [text.split("\n")[0] for text in cards.all_inner_texts()] == [f"{name} version 1" for name in names]
     visitor.page.click("#examples [data-model=bright]")
     visitor.page.wait_for_selector(ANSWERED)
     assert visitor.page.locator("#model").input_value() == "bright@1", "a card chooses its model, too"
