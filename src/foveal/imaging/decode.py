@@ -26,7 +26,6 @@ from foveal.imaging.formats import MAX_BYTES as MAX_BYTES
 from foveal.imaging.formats import MAX_PIXELS as MAX_PIXELS
 
 DecodeTarget = tuple[int, int] | Callable[[tuple[int, int]], tuple[int, int] | None] | None
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
 
 
 @dataclass(frozen=True)

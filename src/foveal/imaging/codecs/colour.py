@@ -23,19 +23,33 @@ _SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
 _CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")  # input, display, output, colour space
 
 
+class Transform:
+    """Pixels of a Pillow mode -> sRGB. Threads may share one."""
+
+    def __init__(self, profile: ImageCms.ImageCmsProfile, mode: str, intent: ImageCms.Intent) -> None:
+        # Of grey littleCMS makes a table of 33 steps, 10 of 255 off in the shadows: all 256 values are asked for once.
+        flags = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.NONE
+        self._cms = ImageCms.ImageCmsTransform(profile, _srgb(), mode, "RGB", intent, flags=flags)
+        ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+        self.table = np.asarray(self._cms.apply(ramp)) if mode == "L" else None
+
+    def rgb(self, pixels: Image.Image) -> UInt8Array:
+        """HWC uint8 sRGB."""
+        return np.asarray(self._cms.apply(pixels)) if self.table is None else self.table[0][np.asarray(pixels)]
+
+
 def array_to_srgb(rgb: UInt8Array, profile: bytes, *, grey: bool) -> None:
     """Convert pixels in place; `grey`: three equal channels, whose profile is one of grey values."""
     if (transform := to_srgb(profile, "L" if grey else "RGB")) is None:
         return
-    if grey:
-        table = np.asarray(transform.apply(Image.fromarray(np.arange(256, dtype=np.uint8)[None])))
-        cv2.LUT(rgb, table, rgb)
+    if transform.table is not None:
+        cv2.LUT(rgb, transform.table, rgb)
         return
     for rows in strips((rgb.shape[0], rgb.shape[1])):
-        rgb[rows] = np.asarray(transform.apply_in_place(Image.fromarray(rgb[rows])))
+        rgb[rows] = transform.rgb(Image.fromarray(rgb[rows]))
 
 
-def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+def to_srgb(profile: bytes, mode: str) -> Transform | None:
     """The transform from images of a Pillow mode (RGB, L, CMYK, LAB) to RGB; None: there is nothing to convert.
 
     Args:
@@ -52,25 +66,25 @@ def to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 @lru_cache(maxsize=_CACHED)
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+def _transform(profile: bytes, mode: str) -> Transform | None:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        transform = ImageCms.ImageCmsTransform(source, _srgb(), mode, "RGB", ImageCms.Intent.PERCEPTUAL)
+        transform = Transform(source, mode, ImageCms.Intent.PERCEPTUAL)
         ramp = np.arange(0, 256, 17, dtype=np.uint8)
         if mode == "L":
             probe = Image.fromarray(ramp[None])
         else:
             probe = Image.merge(mode, [Image.fromarray(c.reshape(16, -1)) for c in np.meshgrid(*[ramp] * len(mode))])
-        moved = np.asarray(transform.apply(probe)).astype(np.int16) - np.asarray(probe.convert("RGB"))
+        moved = transform.rgb(probe).astype(np.int16) - np.asarray(probe.convert("RGB"))
     except Exception:  # damaged metadata never costs the image
         return None
     return transform if np.abs(moved).max() > _IDENTITY else None
 
 
 @lru_cache(maxsize=1)
-def _lab() -> ImageCms.ImageCmsTransform:
+def _lab() -> Transform:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-    return ImageCms.ImageCmsTransform(lab, _srgb(), "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
+    return Transform(lab, "LAB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
 
 
 @lru_cache(maxsize=1)

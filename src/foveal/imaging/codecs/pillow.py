@@ -6,7 +6,7 @@ from typing import ClassVar, TypeVar
 
 import cv2
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from foveal.errors import BadImage, FovealError, ImageTooLarge, UnsupportedImage
 from foveal.imaging.codecs import colour
@@ -72,7 +72,7 @@ def rgb_of(opened: Image.Image, profile: bytes, format_name: str) -> UInt8Array:
 
 
 def _strip_rgb(
-    strip: Image.Image, base: str, transform: ImageCms.ImageCmsTransform | None, *, transparent: bool
+    strip: Image.Image, base: str, transform: colour.Transform | None, *, transparent: bool
 ) -> UInt8Array:
     """One strip; `base`: the mode of its colours without transparency."""
     alpha = None
@@ -86,7 +86,7 @@ def _strip_rgb(
         alpha = np.asarray(strip.getchannel("A"))
         base = "RGB" if strip.mode == "RGBA" else "L"
     colours = strip.convert(base)
-    rgb = np.asarray(transform.apply(colours) if transform else colours.convert("RGB"))
+    rgb = transform.rgb(colours) if transform else np.asarray(colours.convert("RGB"))
     return rgb if alpha is None else over_white(rgb, alpha)
 
 
