@@ -25,7 +25,8 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from benchmarks.serving.bombs import MISBEHAVE, bombs, encoded
+from tests.helpers.bombs import MISBEHAVE, bombs
+from tests.helpers.hostile_images import written
 from tests.helpers.servers import Server
 
 ROOT = Path(__file__).parents[2]
@@ -131,8 +132,8 @@ async def load(server: Server, arguments: argparse.Namespace) -> tuple[Counter[s
 def good_requests() -> list[tuple[str, bytes]]:
     """Paths and images of every task: drawn ones, and one large photograph."""
     noise = np.random.default_rng(0).integers(0, 255, (150, 200, 3), np.uint8)
-    large = encoded(Image.fromarray(noise).resize((4000, 3000)), "JPEG", quality=80)
-    small = encoded(Image.fromarray(noise), "JPEG", quality=90)
+    large = written(Image.fromarray(noise).resize((4000, 3000)), "JPEG", quality=80)
+    small = written(Image.fromarray(noise), "JPEG", quality=90)
     paths = [
         "/v1/classify?model=shapes",
         "/v1/classify?model=sign-digits",

@@ -1,7 +1,6 @@
 """Small requests that cost a lot (`bombs`), and clients that misbehave (`misbehave`): the hostile half of the soak."""
 
 import asyncio
-import io
 import json
 import struct
 import zlib
@@ -10,10 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-
-def chunk(kind: bytes, content: bytes) -> bytes:
-    """One PNG chunk."""
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+from tests.helpers.hostile_images import png_chunk, written
 
 
 def png(
@@ -23,8 +19,8 @@ def png(
     samples = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
     row = 1 + (width * samples * depth + 7) // 8
     rows = zlib.compress(bytes(row * height * (2 if interlaced else 1)), 9)
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced))
-    return b"\x89PNG\r\n\x1a\n" + head + between + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    head = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlaced))
+    return b"\x89PNG\r\n\x1a\n" + head + between + png_chunk(b"IDAT", rows) + png_chunk(b"IEND", b"")
 
 
 def progressive_jpeg(width: int, height: int, scans: int) -> bytes:
@@ -47,32 +43,25 @@ def rle_bmp(width: int, height: int, runs: bytes) -> bytes:
     return b"BM" + struct.pack("<IHHI", offset + len(runs), 0, 0, offset) + info + bytes(1024) + runs
 
 
-def encoded(image: Image.Image, format_: str, **options: object) -> bytes:
-    """A Pillow image as a file."""
-    buffer = io.BytesIO()
-    image.save(buffer, format_, **options)
-    return buffer.getvalue()
-
-
 def bombs() -> dict[str, tuple[str, bytes]]:
     """Name -> content type and body; seconds to make, kept small enough for many at a time."""
     black = Image.new("RGB", (7999, 7999))
-    transparent = chunk(b"tRNS", b"\0\0")
+    transparent = png_chunk(b"tRNS", b"\0\0")
     image = "image/x"
     return {
         "JPEG of 1000 scans": (image, progressive_jpeg(8000, 8000, 1000)),
         "JPEG of 62 scans": (image, progressive_jpeg(8000, 8000, 62)),
         "JPEG padding": (image, b"\xff\xd8\xff" + bytes(20_000_000)),
         "RLE BMP": (image, rle_bmp(8000, 4000, b"\1\0" * 1_000_000)),
-        "PNG of empty chunks": (image, png(8, 8, between=chunk(b"aaAa", b"") * 400_000)),
+        "PNG of empty chunks": (image, png(8, 8, between=png_chunk(b"aaAa", b"") * 400_000)),
         "1-bit PNG with tRNS": (image, png(8000, 8000, colour=0, depth=1, between=transparent)),
         "RGBA PNG": (image, png(8000, 8000, colour=6)),
         "16-bit PNG": (image, png(7000, 7000, colour=2, depth=16)),
-        "WebP of 64 megapixels": (image, encoded(black, "WEBP", quality=1)),
-        "AVIF of 64 megapixels": (image, encoded(black, "AVIF", quality=1, speed=10)),
-        "GIF of 64 megapixels": (image, encoded(black.convert("P"), "GIF")),
-        "TIFF of 64 megapixels": (image, encoded(black, "TIFF", compression="tiff_lzw")),
-        "JPEG of 64 megapixels": (image, encoded(black, "JPEG", quality=30)),
+        "WebP of 64 megapixels": (image, written(black, "WEBP", quality=1)),
+        "AVIF of 64 megapixels": (image, written(black, "AVIF", quality=1, speed=10)),
+        "GIF of 64 megapixels": (image, written(black.convert("P"), "GIF")),
+        "TIFF of 64 megapixels": (image, written(black, "TIFF", compression="tiff_lzw")),
+        "JPEG of 64 megapixels": (image, written(black, "JPEG", quality=30)),
         "empty objects": ("application/json", b'{"images":[' + b",".join([b"{}"] * 700_000) + b"]}"),
         "unknown keys": ("application/json", json.dumps({f"k{i}": 0 for i in range(200_000)}).encode()),
         "deep JSON": ("application/json", b'{"images":' + b"[" * 500_000 + b"]" * 500_000 + b"}"),
@@ -120,7 +109,7 @@ async def held_body(port: int) -> None:
 async def unread(port: int) -> None:
     """A client that asks for a large image and does not read it."""
     pixels = np.random.default_rng(0).integers(0, 255, (1000, 1000, 3), np.uint8)
-    body = encoded(Image.fromarray(pixels), "JPEG", quality=60)
+    body = written(Image.fromarray(pixels), "JPEG", quality=60)
     _, writer = await asyncio.open_connection("127.0.0.1", port, limit=4096)
     writer.write(
         b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nAccept: image/png\r\nContent-Length: %d\r\n\r\n" % len(body)
