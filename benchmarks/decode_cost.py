@@ -7,25 +7,21 @@ passes that a header may state, chunks and strips without end, what unpacks to a
 """
 
 import argparse
-import ctypes
 import io
-import multiprocessing
 import struct
 import sys
-import time
 import zlib
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, TiffImagePlugin
 
-from foveal.errors import FovealError
-from foveal.imaging.decode import MAX_BYTES, decode
+from foveal.imaging.decode import MAX_BYTES
 from foveal.imaging.memory import decode_bytes_bound
 from tests.helpers.bombs import bombs, png, progressive_jpeg, rle_bmp
+from tests.helpers.costs import decode_cost
 from tests.helpers.hostile_images import png_chunk, written
 from tests.helpers.icc import PROFILES
 
@@ -108,42 +104,18 @@ def large() -> dict[str, Callable[[], bytes]]:
     }
 
 
-def measure(data: bytes, sender: Connection) -> None:
-    """In a process of its own: seconds and peak memory over the start."""
-    ctypes.CDLL(None).malloc_trim(0)  # what the maker of the file left would hide what decoding takes
-    start = memory("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts here
-    began = time.process_time()
-    try:
-        outcome = "{} x {}".format(*decode(data).rgb.shape[1::-1])
-    except FovealError as error:
-        outcome = f"{type(error).__name__}: {error}"
-    seconds = time.process_time() - began
-    sender.send((seconds, memory("VmHWM") - start, outcome))
-
-
-def memory(field: str) -> int:
-    status = Path("/proc/self/status").read_text()
-    return next(1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith(field))
-
-
 def row(name: str, data: bytes) -> tuple[float, float]:
     if len(data) > MAX_BYTES:
         print(f"{name}: {len(data) / 1e6:.0f} MB is more than the service takes", file=sys.stderr)
         return 0.0, 0.0
-    bound = decode_bytes_bound(data)
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=measure, args=(data, sender))
-    process.start()
-    seconds, peak, outcome = receiver.recv()
-    process.join()
-    over = "  MORE THAN THE BOUND" if peak > bound else ""
+    bound, cost = decode_bytes_bound(data), decode_cost(data)
+    over = "  MORE THAN THE BOUND" if cost.peak_bytes > bound else ""
     print(
-        f"{name[:40]:40} {len(data) / 1e6:6.1f} MB {seconds:7.2f} s {peak / 1e6:6.0f} of {bound / 1e6:5.0f} MB"
-        f"  {outcome[:70]}{over}",
+        f"{name[:40]:40} {len(data) / 1e6:6.1f} MB {cost.cpu_s:7.2f} s {cost.peak_bytes / 1e6:6.0f} of "
+        f"{bound / 1e6:5.0f} MB  {cost.outcome[:70]}{over}",
         flush=True,
     )
-    return seconds, peak / bound
+    return cost.cpu_s, cost.peak_bytes / bound
 
 
 def main() -> int:
@@ -151,8 +123,6 @@ def main() -> int:
     parser.add_argument("--only", default="")
     parser.add_argument("--file", type=Path, nargs="*", default=[])
     arguments = parser.parse_args()
-    for container in ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "AVIF"):  # what is loaded once is not counted
-        decode(written(noise(16, 16), container))
     files: dict[str, Callable[[], bytes]] = {path.name: path.read_bytes for path in arguments.file}
     if not files:
         small = {name: data for name, (kind, data) in bombs().items() if kind == "image/x"}

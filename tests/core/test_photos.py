@@ -33,7 +33,7 @@ def segment(marker: int, content: bytes) -> bytes:
 
 
 SOUND_JPEGS: dict[str, Callable[[], bytes]] = {
-    "stray bytes between segments": lambda: JPEG[:DQT] + b"\0\x01stray\0" + JPEG[DQT:],
+    "foreign bytes between segments": lambda: JPEG[:DQT] + b"\0\x01other\0" + JPEG[DQT:],
     "zeros between segments": lambda: JPEG[:DQT] + bytes(900) + JPEG[DQT:],
     "fill bytes before a marker": lambda: JPEG[:DQT] + b"\xff\xff\xff" + JPEG[DQT:],
     "an APP segment that says too little": lambda: JPEG[:DQT] + b"\xff\xe5\0\x04" + bytes(40) + JPEG[DQT:],

@@ -7,7 +7,7 @@ from foveal.imaging.codecs.encoded import STRIP_PIXELS
 _STRIP_BYTES = 48  # a pixel of a strip in conversion
 _ROW_BYTES = 16  # Pillow's pointers to rows
 _WORK_BYTES = 3_000_000  # colour transforms, tables
-_ERROR_BYTES = 1_000_000
+_ERROR_BYTES, _ERROR_BYTES_A_BYTE = 1_000_000, 3  # lists of chunks and tags, in files that turn out to have too many
 
 
 def decode_bytes_bound(data: bytes, *, max_pixels: int = formats.MAX_PIXELS, max_bytes: int = formats.MAX_BYTES) -> int:
@@ -23,7 +23,7 @@ def decode_bytes_bound(data: bytes, *, max_pixels: int = formats.MAX_PIXELS, max
     try:
         image = formats.read(data, max_pixels, max_bytes)
     except BadImage:
-        return _ERROR_BYTES
+        return _ERROR_BYTES + _ERROR_BYTES_A_BYTE * min(len(data), formats.MAX_BYTES // 8)
     pixels = image.stored_hw[0] * image.stored_hw[1]
     pixel_bytes = max(image.pixel_bytes, 6.0 if image.turn != 1 else 0.0)  # a turned result is a second copy
     strip = min(pixels, max(STRIP_PIXELS, *image.stored_hw))
