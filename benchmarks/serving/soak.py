@@ -10,7 +10,6 @@ growing memory. Without permission for memory cgroups it says so and runs withou
 import argparse
 import asyncio
 import json
-import multiprocessing
 import os
 import random
 import sys
@@ -25,8 +24,9 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from tests.helpers.bombs import MISBEHAVE, bombs
+from tests.helpers.bombs import MISBEHAVE, ask, bombs
 from tests.helpers.hostile_images import written
+from tests.helpers.probes import Probes
 from tests.helpers.servers import Server
 
 ROOT = Path(__file__).parents[2]
@@ -57,12 +57,8 @@ def main() -> int:
 
 
 def run(server: Server, arguments: argparse.Namespace) -> dict[str, object]:
-    probes = multiprocessing.Queue()
-    prober = multiprocessing.Process(target=probe, args=(server.url, 60 * arguments.minutes, probes))
-    prober.start()
-    answers, memory = asyncio.run(load(server, arguments))
-    latencies_ms = probes.get(timeout=60)
-    prober.join()
+    with Probes(server.url, every_s=0.25) as probes:
+        answers, memory = asyncio.run(load(server, arguments))
     killed = server.process.poll() is not None
     began = time.monotonic()
     good = not killed and post(server.url) == 200
@@ -71,10 +67,10 @@ def run(server: Server, arguments: argparse.Namespace) -> dict[str, object]:
     return {
         "answers": dict(sorted(answers.items())),
         "killed": killed,
-        "livez_probes": len(latencies_ms),
-        "livez_failed": sum(ms is None for ms in latencies_ms),
-        "livez_p50_ms": round(float(np.percentile([ms for ms in latencies_ms if ms], 50)), 1),
-        "livez_p99_ms": round(float(np.percentile([ms for ms in latencies_ms if ms], 99)), 1),
+        "livez_probes": len(probes.latencies_ms),
+        "livez_failed": probes.failed,
+        "livez_p50_ms": round(probes.median_ms(), 1),
+        "livez_p99_ms": round(probes.p99_ms(), 1),
         "good_afterwards": good,
         "good_afterwards_ms": round(1000 * (time.monotonic() - began), 1),
         "pss_mb": [round(mb) for _, mb in memory[:: max(1, len(memory) // 20)]],
@@ -142,40 +138,6 @@ def good_requests() -> list[tuple[str, bytes]]:
         "/v1/segment",
     ]
     return [*((path, small) for path in paths), (paths[0], large), (paths[2], large), ("/v1/segment?tile=640", large)]
-
-
-async def ask(port: int, path: str, content_type: str, body: bytes) -> str:
-    """The status of one request on a connection of its own, or what went wrong."""
-    try:
-        async with asyncio.timeout(120):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {content_type}\r\n"
-            writer.write(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body))
-            for start in range(0, len(body), 1 << 18):
-                writer.write(body[start : start + (1 << 18)])
-                with suppress(ConnectionError):
-                    await writer.drain()
-            status = (await reader.readline()).split(b" ")
-            await reader.read()
-            writer.close()
-            return status[1].decode() if len(status) > 1 else "closed"
-    except (OSError, TimeoutError) as error:
-        return type(error).__name__
-
-
-def probe(url: str, seconds: float, results: "multiprocessing.Queue[list[float | None]]") -> None:
-    """Latencies of /livez in ms, in a process of its own; None: no 200 within 10 s."""
-    latencies: list[float | None] = []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        began = time.monotonic()
-        try:
-            with urllib.request.urlopen(url + "/livez", timeout=10) as answer:
-                latencies.append(1000 * (time.monotonic() - began) if answer.status == 200 else None)
-        except OSError:
-            latencies.append(None)
-        time.sleep(0.25)
-    results.put(latencies)
 
 
 def post(url: str) -> int:

@@ -1,10 +1,11 @@
-"""Small requests that cost a lot (`bombs`), and clients that misbehave (`misbehave`): the hostile half of the soak."""
+"""Small requests that cost a lot (`bombs`), and clients that misbehave (`MISBEHAVE`)."""
 
 import asyncio
 import json
 import struct
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 from PIL import Image
@@ -70,6 +71,25 @@ def bombs() -> dict[str, tuple[str, bytes]]:
             b'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n\r\n' * 100_000 + b"--x--\r\n",
         ),
     }
+
+
+async def ask(port: int, path: str, content_type: str, body: bytes) -> str:
+    """The status of one request on a connection of its own, or what went wrong."""
+    try:
+        async with asyncio.timeout(120):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {content_type}\r\n"
+            writer.write(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body))
+            for start in range(0, len(body), 1 << 18):
+                writer.write(body[start : start + (1 << 18)])
+                with suppress(ConnectionError):
+                    await writer.drain()
+            status = (await reader.readline()).split(b" ")
+            await reader.read()
+            writer.close()
+            return status[1].decode() if len(status) > 1 else "closed"
+    except (OSError, TimeoutError) as error:
+        return type(error).__name__
 
 
 async def silent(port: int) -> None:
