@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import struct
 import subprocess
 import zlib
 from collections.abc import Callable
@@ -14,8 +15,9 @@ from PIL import Image, ImageCms
 
 from foveal.imaging.codecs import colour
 from foveal.imaging.decode import decode, from_pillow
+from tests.helpers.costs import decode_cost
 from tests.helpers.hostile_images import png_chunk, written
-from tests.helpers.icc import PROFILES, SPACES, expected_srgb
+from tests.helpers.icc import PROFILES, SPACES, expected_srgb, rgb_profile
 
 STEPS = np.linspace(0, 255, 20).round().astype(np.uint8)
 CUBE = np.stack(np.meshgrid(STEPS, STEPS, STEPS), axis=-1).reshape(80, 100, 3)  # all corners of the colour space
@@ -110,3 +112,23 @@ def test_threads_share_a_transform() -> None:
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda i: decode(data[i % 4]).rgb, range(200)))
     assert all(np.array_equal(rgb, alone[i % 4]) for i, rgb in enumerate(together))
+
+
+def float_tables(count: int) -> bytes:
+    """A tag of multiProcessElements: `count` times the same one, a matrix that swaps red and blue."""
+    matrix = np.eye(3)[::-1].ravel()
+    element = b"matf" + bytes(4) + struct.pack(">HH", 3, 3) + np.array([*matrix, 0, 0, 0], ">f4").tobytes()
+    at = 16 + 8 * count
+    return (
+        b"mpet" + bytes(4) + struct.pack(">HHI", 3, 3, count) + struct.pack(">II", at, len(element)) * count + element
+    )
+
+
+@pytest.mark.parametrize("tag", [b"D2B0", b"D2B1", b"D2B3", b"B2D0"])
+def test_tables_of_floats_are_passed_over(tag: bytes) -> None:
+    """Their list of elements is of unbounded length: 6 kB of PNG took minutes."""
+    profile = rgb_profile(*SPACES["Display P3"], more={tag: float_tables(400_001)})
+    data = written(Image.fromarray(CUBE), "PNG", icc_profile=profile)
+    assert len(data) < 50_000
+    assert worst(decode(data).rgb, expected_srgb(CUBE, *SPACES["Display P3"])) <= 2
+    assert decode_cost(data).cpu_s < 1

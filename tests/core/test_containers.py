@@ -116,3 +116,60 @@ def test_the_walk_takes_few_steps_whatever_the_file_says() -> None:
     """Every bound is reached long before 64 MB of the smallest unit would be."""
     assert png.MAX_CHUNKS * 12 < 1_000_000
     assert jpeg.MAX_SEGMENTS * 4 < 1_000_000
+
+
+def riff(*chunks: tuple[bytes, bytes]) -> bytes:
+    body = b"".join(kind + struct.pack("<I", len(each)) + each + bytes(len(each) % 2) for kind, each in chunks)
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WEBP" + body
+
+
+def webp_image(side: int) -> tuple[bytes, bytes]:
+    """The chunk of a flat lossless image."""
+    data = encoded(Image.new("RGB", (side, side)), "WEBP", lossless=True)
+    return data[12:16], data[20 : 20 + int.from_bytes(data[16:20], "little")]
+
+
+def canvas(side: int, flags: int = 0) -> tuple[bytes, bytes]:
+    return b"VP8X", struct.pack("<I", flags) + (side - 1).to_bytes(3, "little") * 2
+
+
+def tiff_twice(tag: int) -> bytes:
+    """A sound file of 8 x 8, in which one tag occurs once more with 20,000."""
+    tags = [(256, 8), (257, 8), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 8), (279, 64), (tag, 20_000)]
+    entries = b"".join(struct.pack("<HHII", each, 4, 1, value) for each, value in sorted(tags))
+    return b"II*\0" + struct.pack("<I", 72) + bytes(64) + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+IHDR = chunk(b"IHDR", struct.pack(">IIBBBBB", 7000, 7000, 8, 2, 0, 0, 0))
+TWO_SIZES = {
+    "WebP, the canvas behind the image": (riff(webp_image(5000), canvas(64)), "at most 5000 pixels, got 5000 x 5000"),
+    "WebP, a smaller canvas": (
+        riff(canvas(64), webp_image(5000)),
+        "a canvas of 64 x 64 pixels, an image of 5000 x 5000",
+    ),
+    "PNG, a second header": (png_with(IHDR), "expected one IHDR chunk, got several"),
+    "PNG, a second header behind the image": (encoded(Image.fromarray(RGB), "PNG")[:-12] + IHDR, "one IHDR"),
+    **{f"TIFF tag {tag}": (tiff_twice(tag), f"tag {tag} occurs twice") for tag in (256, 257, 258, 277, 278)},
+}
+
+
+@pytest.mark.parametrize("name", TWO_SIZES)
+def test_a_file_of_two_sizes_is_refused_before_it_is_decoded(name: str) -> None:
+    data, message = TWO_SIZES[name]
+    with pytest.raises(BadImage, match=message):
+        decode(data, max_pixels=5000)
+
+
+def test_a_side_is_bounded() -> None:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 300_000, 8, 2, 0, 0, 0))
+    sound = png_with(b"")
+    with pytest.raises(ImageTooLarge, match="sides of at most 200000 pixels, got 1 x 300000"):
+        decode(sound[:8] + header + sound[33:])
+
+
+def test_metadata_behind_the_end_of_a_webp_turns_nothing() -> None:
+    exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
+    within = riff(canvas(64, flags=8), webp_image(64), (b"EXIF", exif))
+    behind = riff(canvas(64), webp_image(64)) + b"EXIF" + struct.pack("<I", len(exif)) + exif
+    assert decode(within).exif_orientation == 6
+    assert decode(behind).exif_orientation == 1

@@ -1,7 +1,8 @@
 """ICC profiles, written here: RGB by primaries, white point and transfer curve, and grey by its curve alone."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -62,12 +63,17 @@ def profile(space: bytes, tags: dict[bytes, bytes], *, kind: bytes = b"mntr") ->
     return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
 
 
-def rgb_profile(primaries: tuple[XY, XY, XY], white: XY, curve: Callable[..., np.ndarray]) -> bytes:
+def rgb_profile(
+    primaries: tuple[XY, XY, XY],
+    white: XY,
+    curve: Callable[..., np.ndarray],
+    more: Mapping[bytes, bytes] = MappingProxyType({}),
+) -> bytes:
     matrix, tone = to_d50(primaries, white), _curve_tag(curve)
     tags = {b"wtpt": b"XYZ " + bytes(4) + _s15(*D50)}
     for i, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ")):
         tags[name] = b"XYZ " + bytes(4) + _s15(*matrix[:, i])
-    return profile(b"RGB ", tags | {b"rTRC": tone, b"gTRC": tone, b"bTRC": tone})
+    return profile(b"RGB ", tags | {b"rTRC": tone, b"gTRC": tone, b"bTRC": tone, **more})
 
 
 def grey_profile(curve: Callable[..., np.ndarray]) -> bytes:

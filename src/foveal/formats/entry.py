@@ -22,6 +22,11 @@ class Entry:
     outcome: Result | FovealError
     exif_orientation: int = 1
 
+    def __post_init__(self) -> None:
+        if isinstance(self.outcome, FovealError):  # entries are kept: the frames of its traceback hold decoded pixels
+            self.outcome.__context__ = self.outcome.__cause__ = None
+            self.outcome.__traceback__ = None
+
     @property
     def failed(self) -> bool:
         """True when the outcome is an error."""

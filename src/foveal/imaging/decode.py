@@ -10,6 +10,7 @@ Rules, the same for every container:
 - What is damaged (BadImage) and what is not supported (UnsupportedImage) are different errors.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -82,7 +83,14 @@ def decode(
     wanted = target_hw(image.image_hw) if callable(target_hw) else target_hw
     if wanted is not None and image.orientation >= 5:
         wanted = wanted[::-1]
-    return Decoded(upright(image.pixels(wanted), image.turn), image.image_hw, image.orientation)
+    rgb = upright(image.pixels(wanted), image.turn)
+    if rgb.shape[:2] != image.image_hw and (wanted is None or rgb.size > 3 * math.prod(image.image_hw)):
+        (height, width), (got_height, got_width) = image.image_hw, rgb.shape[:2]
+        raise BadImage(
+            f"this {image.format} file is corrupt: its header states {width} x {height} pixels, "
+            f"it has {got_width} x {got_height}"
+        )
+    return Decoded(rgb, image.image_hw, image.orientation)
 
 
 def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES) -> Header:

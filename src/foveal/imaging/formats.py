@@ -9,6 +9,7 @@ from foveal.imaging.codecs.encoded import EncodedImage
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIC")
 MAX_BYTES = 64 * 1000 * 1000
 MAX_PIXELS = 64 * 1000 * 1000
+MAX_SIDE = 200_000  # decoders take time and memory for each row
 
 _READERS: dict[str, Callable[[bytes], EncodedImage]] = {
     "JPEG": jpeg.read,
@@ -17,8 +18,8 @@ _READERS: dict[str, Callable[[bytes], EncodedImage]] = {
     "BMP": pillow.read_bmp,
     "TIFF": tiff.read,
     "GIF": pillow.read_gif,
-    "AVIF": pillow.read_avif,
-    "HEIC": heif.read,
+    "AVIF": heif.read_avif,
+    "HEIC": heif.read_heic,
 }
 _STARTS = {
     b"\xff\xd8\xff": "JPEG",
@@ -78,6 +79,8 @@ def check_size(image_hw: tuple[int, int], max_pixels: int) -> None:
     height, width = image_hw
     if width * height > max_pixels:
         raise ImageTooLarge(f"expected at most {max_pixels} pixels, got {width} x {height} = {width * height}")
+    if max(image_hw) > MAX_SIDE:
+        raise ImageTooLarge(f"expected sides of at most {MAX_SIDE} pixels, got {width} x {height}")
 
 
 def _format_of(data: bytes) -> str:

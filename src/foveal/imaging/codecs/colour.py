@@ -7,6 +7,7 @@ colour space than the pixels'.
 """
 
 import io
+import re
 from functools import lru_cache
 
 import cv2
@@ -20,6 +21,8 @@ _CACHED = 8  # transforms: of most streams all images have the same profile
 _IDENTITY = 1  # a profile that moves no value further than this is sRGB under another name
 
 _SPACES = {"RGB": b"RGB ", "L": b"GRAY", "CMYK": b"CMYK"}
+_MAX_TAGS = 100  # littleCMS refuses more
+_FLOAT_TAG = re.compile(rb"D2B\d|B2D\d")
 _CLASSES = (b"scnr", b"mntr", b"prtr", b"spac")  # input, display, output, colour space
 
 
@@ -68,7 +71,7 @@ def to_srgb(profile: bytes, mode: str) -> Transform | None:
 @lru_cache(maxsize=_CACHED)
 def _transform(profile: bytes, mode: str) -> Transform | None:
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(_without_float_tables(profile)))
         transform = Transform(source, mode, ImageCms.Intent.PERCEPTUAL)
         ramp = np.arange(0, 256, 17, dtype=np.uint8)
         if mode == "L":
@@ -79,6 +82,17 @@ def _transform(profile: bytes, mode: str) -> Transform | None:
     except Exception:  # damaged metadata never costs the image
         return None
     return transform if np.abs(moved).max() > _IDENTITY else None
+
+
+def _without_float_tables(profile: bytes) -> bytes:
+    """Rename the tags D2Bx and B2Dx, so that littleCMS takes the tables of integers that stand beside them.
+
+    Their elements are a list of unbounded length over the same bytes: 345 bytes of PNG asked for 8 s a megapixel.
+    """
+    count = min(int.from_bytes(profile[128:132], "big"), _MAX_TAGS)
+    entries = [profile[at : at + 12] for at in range(132, 132 + 12 * count, 12)]
+    kept = [b"fvl%c" % i + entry[4:] if _FLOAT_TAG.match(entry) else entry for i, entry in enumerate(entries)]
+    return profile[:132] + b"".join(kept) + profile[132 + 12 * count :]
 
 
 @lru_cache(maxsize=1)

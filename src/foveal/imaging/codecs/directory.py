@@ -4,6 +4,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from foveal.errors import BadImage
 from foveal.imaging.codecs.encoded import at_most
 
 MAX_TAGS = 512  # of a directory
@@ -15,6 +16,7 @@ STRIP_OFFSETS, ORIENTATION, SAMPLES, STRIP_ROWS, STRIP_BYTES, PLANAR = 273, 274,
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_BYTES, SUB_DIRECTORIES = 322, 323, 324, 325, 330
 SAMPLE_FORMAT, ICC, DNG_VERSION = 339, 34675, 50706
 
+_STRUCTURE = range(SUBFILE, SAMPLE_FORMAT + 1)
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _BLOBS = (1, 2, 6, 7)  # bytes and text are not unpacked one by one
@@ -54,7 +56,7 @@ class Layout:
         """The directory at a place.
 
         Raises:
-            BadImage: too many tags or values. struct.error: it points outside of the file.
+            BadImage: too many tags or values, or one twice. struct.error: it points outside of the file.
         """
         (tags,) = struct.unpack_from(self.order + self.head, data, at)
         at_most(tags, MAX_TAGS, "TIFF tags")
@@ -62,6 +64,8 @@ class Layout:
         found, values, at = Directory(), 0, at + struct.calcsize(self.order + self.head)
         for place in range(at, at + tags * step, step):
             tag, kind, count = struct.unpack_from(self.order + self.entry, data, place)
+            if tag in _STRUCTURE and tag in found.blobs:  # libtiff takes the first, Pillow the last
+                raise BadImage(f"the header of this TIFF file is damaged: tag {tag} occurs twice")
             values += count if kind not in _BLOBS else 0
             at_most(values, MAX_TAG_VALUES, "values of TIFF tags")
             start = place + struct.calcsize(self.order + self.entry)

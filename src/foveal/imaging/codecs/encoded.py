@@ -63,6 +63,31 @@ class EncodedImage(ABC):
         """
 
 
+class Bits:
+    """Numbers of bits, most significant first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value, self._left = int.from_bytes(data, "big"), 8 * len(data)
+
+    def read(self, count: int) -> int:
+        """An unsigned number of `count` bits.
+
+        Raises:
+            BadImage: fewer are left.
+        """
+        if count > self._left:
+            raise BadImage("the header of this image is damaged: it ends within a number")
+        self._left -= count
+        return self._value >> self._left & (1 << count) - 1
+
+    def exp_golomb(self) -> int:
+        """An unsigned number in exponential Golomb code (H.265, 9.2; AV1's uvlc)."""
+        zeros = 0
+        while not self.read(1):
+            zeros += 1
+        return (1 << zeros) - 1 + self.read(zeros)
+
+
 def at_most(count: int, limit: int, what: str) -> None:
     """Refuse a header that states more of something than a parser should walk over."""
     if count > limit:

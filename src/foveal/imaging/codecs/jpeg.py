@@ -73,7 +73,7 @@ class Jpeg(EncodedImage):
             self._expect_all_rows()
             data += b"\xff\xd9"
         if self.by_pillow:
-            with pillow.open_image(data, "JPEG") as opened:
+            with pillow.open_image(data, "JPEG", self.stored_hw) as opened:
                 pillow.load(opened, "JPEG")
                 return pillow.rgb_of(opened, self.profile, "JPEG")
         flag = _REDUCED.get(reduction(self.stored_hw, target_hw), _COLOR_BGR)

@@ -1,8 +1,8 @@
-"""Pillow images of any mode -> RGB pixels (`rgb_of`), and the formats that need no more than that: GIF, BMP, AVIF."""
+"""Pillow images of any mode -> RGB pixels (`rgb_of`), and the formats that need no more than that: GIF, BMP."""
 
 import io
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -10,22 +10,21 @@ from PIL import Image, UnidentifiedImageError
 
 from foveal.errors import BadImage, FovealError, ImageTooLarge, UnsupportedImage
 from foveal.imaging.codecs import colour
-from foveal.imaging.codecs.encoded import EncodedImage, SizeHW, UInt8Array, at_most, exif_orientation, strips
+from foveal.imaging.codecs.encoded import EncodedImage, SizeHW, UInt8Array, at_most, strips
 
 MAX_GIF_STEPS = 16_384  # blocks and sub-blocks before the first frame
 
 _BMP_RUN_LENGTHS = (1, 2)  # BI_RLE8, BI_RLE4
-_Kind = TypeVar("_Kind", bound=EncodedImage)
 
 
-def open_image(data: bytes, format_name: str) -> Image.Image:
+def open_image(data: bytes, format_name: str, stored_hw: SizeHW | None = None) -> Image.Image:
     """Open a file of a known format with Pillow, unloaded.
 
     Raises:
-        BadImage: its header is damaged. ImageTooLarge: far too many pixels.
+        BadImage: its header is damaged, or states another size than `stored_hw`. ImageTooLarge: far too many pixels.
     """
     try:
-        return Image.open(io.BytesIO(data), formats=[format_name])
+        opened = Image.open(io.BytesIO(data), formats=[format_name])
     except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise ImageTooLarge(f"expected at most {limit} pixels, the header states more") from None
@@ -35,6 +34,23 @@ def open_image(data: bytes, format_name: str) -> Image.Image:
         # "cannot identify" would go on with an object's address: the same bytes must give the same words
         why = "" if isinstance(error, UnidentifiedImageError) else f": {error}"
         raise BadImage(f"the header of this {format_name} file is damaged{why}") from None
+    if stored_hw and opened.size[::-1] != stored_hw:
+        raise BadImage(
+            f"the header of this {format_name} file is damaged: it states {stored_hw[1]} x {stored_hw[0]} pixels "
+            f"and {opened.width} x {opened.height}"
+        )
+    return opened
+
+
+def pixels(image: EncodedImage) -> UInt8Array:
+    """Decode a file of which Pillow's pixels need no correction but `rgb_of`.
+
+    Raises:
+        BadImage: damaged, or of another size than its header was found to state.
+    """
+    with open_image(image.data, image.format, image.stored_hw) as opened:
+        load(opened, image.format)
+        return rgb_of(opened, image.profile, image.format)
 
 
 def load(opened: Image.Image, format_name: str) -> None:
@@ -71,9 +87,7 @@ def rgb_of(opened: Image.Image, profile: bytes, format_name: str) -> UInt8Array:
     return rgb
 
 
-def _strip_rgb(
-    strip: Image.Image, base: str, transform: colour.Transform | None, *, transparent: bool
-) -> UInt8Array:
+def _strip_rgb(strip: Image.Image, base: str, transform: colour.Transform | None, *, transparent: bool) -> UInt8Array:
     """One strip; `base`: the mode of its colours without transparency."""
     alpha = None
     if strip.mode.startswith("I;16"):
@@ -104,7 +118,7 @@ class Gif(EncodedImage):
 
     def pixels(self, target_hw: SizeHW | None) -> UInt8Array:
         """See EncodedImage."""
-        return _pixels(self)
+        return pixels(self)
 
 
 @dataclass(frozen=True)
@@ -116,40 +130,20 @@ class Bmp(EncodedImage):
 
     def pixels(self, target_hw: SizeHW | None) -> UInt8Array:
         """See EncodedImage."""
-        return opencv_rgb(self.data, cv2.IMREAD_COLOR_RGB, "BMP") if self.run_lengths else _pixels(self)
-
-
-@dataclass(frozen=True)
-class Avif(EncodedImage):
-    """The first frame of an AVIF."""
-
-    format: ClassVar[str] = "AVIF"
-
-    @property
-    def pixel_bytes(self) -> float:
-        """See EncodedImage."""
-        return 22.0  # planes of up to 16 bits with alpha: 8, of a grid twice; RGBA bytes: 4, Pillow's image: 4
-
-    def pixels(self, target_hw: SizeHW | None) -> UInt8Array:
-        """See EncodedImage."""
-        return _pixels(self)
+        return opencv_rgb(self.data, cv2.IMREAD_COLOR_RGB, "BMP") if self.run_lengths else pixels(self)
 
 
 def read_gif(data: bytes) -> Gif:
     """Header of a GIF."""
     _bound_gif(data)
-    return _header(Gif, data)
+    opened = open_image(data, "GIF")
+    return Gif(data, opened.size[::-1], profile=opened.info.get("icc_profile") or b"")
 
 
 def read_bmp(data: bytes) -> Bmp:
     """Header of a BMP."""
     opened = open_image(data, "BMP")
     return Bmp(data, opened.size[::-1], run_lengths=opened.info.get("compression") in _BMP_RUN_LENGTHS)
-
-
-def read_avif(data: bytes) -> Avif:
-    """Header of an AVIF. Its rotation and mirroring are given as an EXIF orientation by Pillow."""
-    return _header(Avif, data)
 
 
 def opencv_rgb(data: bytes, flag: int, format_name: str) -> UInt8Array:
@@ -165,18 +159,6 @@ def opencv_rgb(data: bytes, flag: int, format_name: str) -> UInt8Array:
     if rgb is None:
         raise BadImage(f"this {format_name} file is corrupt: the decoder gave no image")
     return rgb.astype(np.uint8, copy=False)
-
-
-def _header(kind: type[_Kind], data: bytes) -> _Kind:
-    opened = open_image(data, kind.format)
-    orientation = exif_orientation(opened.info.get("exif") or b"")
-    return kind(data, opened.size[::-1], orientation, opened.info.get("icc_profile") or b"")
-
-
-def _pixels(image: EncodedImage) -> UInt8Array:
-    with open_image(image.data, image.format) as opened:
-        load(opened, image.format)
-        return rgb_of(opened, image.profile, image.format)
 
 
 def _bound_gif(data: bytes) -> None:

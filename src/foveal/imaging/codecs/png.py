@@ -81,7 +81,7 @@ class Png(EncodedImage):
             data = b"".join([data[part] for part in self.parts])
         if self._deep_key:
             return self._without_colour(data)
-        with pillow.open_image(data, "PNG") as opened:
+        with pillow.open_image(data, "PNG", self.stored_hw) as opened:
             pillow.load(opened, "PNG")
             if self.colour_type == _GREY and self.bits < 8 and len(self.transparent) >= 2:
                 value = int.from_bytes(self.transparent[:2], "big")
@@ -90,7 +90,7 @@ class Png(EncodedImage):
 
     def _without_colour(self, data: bytes) -> UInt8Array:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        if bgr is None or bgr.dtype != np.uint16:
+        if bgr is None or bgr.dtype != np.uint16 or bgr.shape[:2] != self.stored_hw:
             raise BadImage("this PNG file is truncated or corrupt: the decoder gave no image")
         key = np.array(struct.unpack(">3H", self.transparent[:6])[::-1], np.uint16)
         rgb = np.empty((*self.stored_hw, 3), np.uint8)
@@ -112,6 +112,8 @@ def read(data: bytes) -> Png:
     chunks = list(_chunks(data))
     if not chunks or chunks[0].kind != b"IHDR" or chunks[0].length < 13:
         raise BadImage("the header of this PNG file is damaged")
+    if sum(chunk.kind == b"IHDR" for chunk in chunks) > 1:  # Pillow takes the last, libpng the first
+        raise BadImage("the header of this PNG file is damaged: expected one IHDR chunk, got several")
     if not any(chunk.kind == b"IDAT" for chunk in chunks):
         raise BadImage("this PNG file is truncated: expected an IDAT chunk, got none")
     width, height, bits, colour_type = struct.unpack_from(">IIBB", data, _SIGNATURE_BYTES + 8)

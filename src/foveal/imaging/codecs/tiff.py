@@ -71,7 +71,7 @@ class Tiff(EncodedImage):
         """See EncodedImage."""
         if self._deep_grey:
             return self._grey()
-        with pillow.open_image(self.data, "TIFF") as opened:
+        with pillow.open_image(self.data, "TIFF", self.image_hw) as opened:
             opened.info.pop("xmp", None)  # its orientation would be applied
             pillow.load(opened, "TIFF")
             return pillow.rgb_of(opened, self.profile, "TIFF")

@@ -13,7 +13,8 @@ from foveal.imaging.codecs.encoded import EncodedImage, SizeHW, UInt8Array, at_m
 
 MAX_CHUNKS = 4096
 
-_ANIMATED, _ALPHA = 0x02, 0x10  # flags of VP8X
+_ANIMATED = 0x02  # flag of VP8X
+_IMAGES = (b"VP8 ", b"VP8L")
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,7 @@ class Webp(EncodedImage):
     def pixels(self, target_hw: SizeHW | None) -> UInt8Array:
         """See EncodedImage."""
         if self.animated:
-            with pillow.open_image(self.data, "WEBP") as opened:
-                pillow.load(opened, "WEBP")
-                return pillow.rgb_of(opened, self.profile, "WEBP")
+            return pillow.pixels(self)
         try:
             bgr = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error as error:
@@ -57,19 +56,20 @@ def read(data: bytes) -> Webp:
     """Header of a WebP.
 
     Raises:
-        BadImage: damaged, or too many chunks.
+        BadImage: damaged, too many chunks, or a canvas of another size than the image.
     """
     found: dict[bytes, bytes] = {}
-    at, count = 12, 0
-    while at + 8 <= len(data):
+    at, end, count = 12, min(len(data), 8 + int.from_bytes(data[4:8], "little")), 0
+    first = data[at : at + 4]
+    while at + 8 <= end:
         kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        if kind in (b"VP8X", b"VP8 ", b"VP8L", b"ICCP", b"EXIF"):
+        if kind in (b"VP8X", *_IMAGES, b"ICCP", b"EXIF"):
             found.setdefault(kind, data[at + 8 : at + 8 + (length if kind in (b"ICCP", b"EXIF") else 10)])
         at, count = at + 8 + length + length % 2, count + 1
         at_most(count, MAX_CHUNKS, "WebP chunks")
     try:
-        stored_hw, flags = _size(found)
-    except (struct.error, IndexError):
+        stored_hw, flags = _size(first, found)
+    except (struct.error, LookupError):
         raise BadImage("the header of this WEBP file is damaged") from None
     return Webp(
         data,
@@ -80,16 +80,26 @@ def read(data: bytes) -> Webp:
     )
 
 
-def _size(found: dict[bytes, bytes]) -> tuple[SizeHW, int]:
-    """(height, width) and VP8X' flags."""
-    if b"VP8X" in found:
-        head = found[b"VP8X"]
-        width, height = (1 + int.from_bytes(head[at : at + 3], "little") for at in (4, 7))
-        return (height, width), head[0]
-    if b"VP8L" in found:
-        (packed,) = struct.unpack_from("<I", found[b"VP8L"], 1)
-        return (1 + (packed >> 14 & 0x3FFF), 1 + (packed & 0x3FFF)), 0
-    if b"VP8 " in found:
-        width, height = struct.unpack_from("<HH", found[b"VP8 "], 6)
-        return (height & 0x3FFF, width & 0x3FFF), 0
-    raise BadImage("the header of this WEBP file is damaged: expected a VP8 chunk")
+def _size(first: bytes, found: dict[bytes, bytes]) -> tuple[SizeHW, int]:
+    """(height, width) and VP8X' flags, as libwebp reads them: VP8X counts as the first chunk only."""
+    if first in _IMAGES:
+        return _image_size(first, found[first]), 0
+    if first != b"VP8X":
+        raise BadImage("the header of this WEBP file is damaged: expected a VP8 chunk first")
+    head = found[b"VP8X"]
+    width, height = (1 + int.from_bytes(head[at : at + 3], "little") for at in (4, 7))
+    image = next((kind for kind in found if kind in _IMAGES), None)  # the first in the file
+    if not head[0] & _ANIMATED and image and (size := _image_size(image, found[image])) != (height, width):
+        raise BadImage(
+            f"the header of this WEBP file is damaged: a canvas of {width} x {height} pixels, "
+            f"an image of {size[1]} x {size[0]}"
+        )
+    return (height, width), head[0]
+
+
+def _image_size(kind: bytes, head: bytes) -> SizeHW:
+    if kind == b"VP8L":
+        (packed,) = struct.unpack_from("<I", head, 1)
+        return (1 + (packed >> 14 & 0x3FFF), 1 + (packed & 0x3FFF))
+    width, height = struct.unpack_from("<HH", head, 6)
+    return (height & 0x3FFF, width & 0x3FFF)
