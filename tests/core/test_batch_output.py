@@ -1,5 +1,6 @@
 """Output of batch jobs: nothing is written over, mixed or lost, whatever happens to disk, inputs or process."""
 
+import gc
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -19,7 +21,8 @@ from foveal.batch.journal import JournaledFile
 from foveal.batch.output import Interrupted, to_file, to_stream
 from foveal.batch.sources import Source
 from foveal.batch.tally import Tally
-from foveal.errors import BadOutput
+from foveal.errors import BadImage, BadOutput
+from foveal.formats import Entry
 from foveal.packages.package import ModelPackage
 from tests.helpers import packages
 from tests.helpers.commandline import predict_command
@@ -235,3 +238,27 @@ def test_the_summary_for_programs(package: ModelPackage, sources: list[Source], 
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "s.json").read_bytes())
     assert (summary["images"], summary["failed"], summary["passed_over"]) == (6, 0, {".txt": 1})
+
+
+def test_an_entry_holds_none_of_the_pixels_that_its_error_saw() -> None:
+    class Pixels:
+        pass
+
+    def decode_badly() -> weakref.ref[Pixels]:
+        pixels = Pixels()
+        nonlocal entry
+        try:
+            try:
+                raise ValueError(id(pixels))
+            except ValueError as error:
+                raise BadImage("cut") from error
+        except BadImage as error:
+            entry = Entry("a.png", error)
+        return weakref.ref(pixels)
+
+    entry: Entry | None = None
+    seen = decode_badly()
+    gc.collect()
+    assert entry is not None
+    assert str(entry.outcome) == "cut"
+    assert seen() is None

@@ -173,3 +173,39 @@ def test_metadata_behind_the_end_of_a_webp_turns_nothing() -> None:
     behind = riff(canvas(64), webp_image(64)) + b"EXIF" + struct.pack("<I", len(exif)) + exif
     assert decode(within).exif_orientation == 6
     assert decode(behind).exif_orientation == 1
+
+
+PNG_MODES = {"1": (1, 0), "L": (8, 0), "LA": (8, 4), "P": (8, 3), "RGB": (8, 2), "RGBA": (8, 6), "I;16": (16, 0)}
+
+
+def png_of_rows(width: int, height: int, rows: int, mode: str, *, interlaced: bool, grey: int = 0) -> bytes:
+    """A sound PNG, but for its number of rows (of all passes)."""
+    bits, colour_type = PNG_MODES[mode]
+    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+    sides = (
+        [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in passes]
+        if interlaced
+        else [(width, height)]
+    )
+    bands = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
+    lines = [b"\0" + bytes([grey]) * ((w * bits * bands + 7) // 8) for w, h in sides if w > 0 for _ in range(h)]
+    head = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, int(interlaced))
+    palette = chunk(b"PLTE", bytes(768)) if mode == "P" else b""
+    content = zlib.compress(b"".join(lines[: len(lines) + rows]))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + palette + chunk(b"IDAT", content) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("interlaced", [False, True], ids=["plain", "interlaced"])
+@pytest.mark.parametrize("mode", PNG_MODES)
+def test_a_png_whose_data_end_before_its_last_row_is_truncated(mode: str, interlaced: bool) -> None:
+    for width, height in ((40, 30), (1, 2), (3, 31)):
+        decode(png_of_rows(width, height, 0, mode, interlaced=interlaced))
+        for missing in (-1, -2):
+            with pytest.raises(BadImage, match="truncated"):
+                decode(png_of_rows(width, height, missing, mode, interlaced=interlaced))
+
+
+def test_a_tiny_row_that_equals_the_noise_is_no_damage() -> None:
+    for grey in range(256):
+        for _ in range(3):
+            assert decode(png_of_rows(1, 1, 0, "L", interlaced=False, grey=grey)).rgb[0, 0, 0] == grey

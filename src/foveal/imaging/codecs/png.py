@@ -5,6 +5,7 @@ gigabytes are passed over. A critical chunk with a wrong checksum is damage. gAM
 wrong ones, and OpenCV, libvips and Pillow ignore them too.
 """
 
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import ClassVar, NamedTuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from foveal.errors import BadImage
 from foveal.imaging.codecs import colour, pillow
@@ -53,6 +55,7 @@ class Png(EncodedImage):
     format: ClassVar[str] = "PNG"
     bits: int = 8
     colour_type: int = _RGB
+    interlaced: bool = False
     transparent: bytes = b""  # tRNS
     parts: tuple[slice, ...] = ()  # what Pillow is given; empty: the whole file
 
@@ -81,12 +84,32 @@ class Png(EncodedImage):
             data = b"".join([data[part] for part in self.parts])
         if self._deep_key:
             return self._without_colour(data)
-        with pillow.open_image(data, "PNG", self.stored_hw) as opened:
-            pillow.load(opened, "PNG")
+        with self._loaded(data) as opened:
             if self.colour_type == _GREY and self.bits < 8 and len(self.transparent) >= 2:
                 value = int.from_bytes(self.transparent[:2], "big")
                 opened.info["transparency"] = value * 255 // (2**self.bits - 1)  # Pillow spreads the samples only
             return pillow.rgb_of(opened, self.profile, "PNG")
+
+    def _loaded(self, data: bytes) -> Image.Image:
+        """Decode; a stream of zlib that ends before the last row is damage, which Pillow does not see.
+
+        So the row that comes last holds noise before. A tiny row may equal it: then the inverse of it is tried too.
+        """
+        noise = b""
+        for _ in range(2):
+            opened = pillow.open_image(data, "PNG", self.stored_hw)
+            last = self.stored_hw[0] - 1 if not self.interlaced else max(0, self.stored_hw[0] // 2 * 2 - 1)
+            box = (0, last, opened.width, last + 1)
+            blank = Image.new(opened.mode, opened.size, None)
+            row_bytes = len(blank.crop(box).tobytes())
+            noise = bytes(byte ^ 0xFF for byte in noise) or os.urandom(row_bytes)
+            row = Image.frombytes(opened.mode, (opened.width, 1), noise)
+            blank.paste(row, box)
+            opened.im = blank.im
+            pillow.load(opened, "PNG")
+            if opened.crop(box).tobytes() != row.tobytes():
+                return opened
+        raise BadImage("this PNG file is truncated: its data end before the last row")
 
     def _without_colour(self, data: bytes) -> UInt8Array:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -116,7 +139,7 @@ def read(data: bytes) -> Png:
         raise BadImage("the header of this PNG file is damaged: expected one IHDR chunk, got several")
     if not any(chunk.kind == b"IDAT" for chunk in chunks):
         raise BadImage("this PNG file is truncated: expected an IDAT chunk, got none")
-    width, height, bits, colour_type = struct.unpack_from(">IIBB", data, _SIGNATURE_BYTES + 8)
+    width, height, bits, colour_type, interlace = struct.unpack_from(">IIBBxxB", data, _SIGNATURE_BYTES + 8)
     if not width or not height or colour_type not in _STORED_BYTES or bits not in (1, 2, 4, 8, 16):
         raise BadImage(
             f"the header of this PNG file is damaged: it states {width} x {height} pixels, "
@@ -128,7 +151,7 @@ def read(data: bytes) -> Png:
         parts = (slice(0, _SIGNATURE_BYTES), *(slice(c.start, c.content.stop + 4) for c in chunks if c.needed))
     return Png(
         data, (height, width), exif_orientation(sound.get(b"eXIf", b"")), _profile(sound.get(b"iCCP", b"")),
-        bits, colour_type, sound.get(b"tRNS", b""), parts,
+        bits, colour_type, bool(interlace), sound.get(b"tRNS", b""), parts,
     )  # fmt: skip
 
 
