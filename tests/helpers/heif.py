@@ -59,7 +59,7 @@ def file_of(brand: bytes, items: Sequence[Item], *, more_items: bytes = b"") -> 
     owned, at = b"", 1
     for number, item in enumerate(items, 1):
         owned += struct.pack(">HB", number, len(item.properties))
-        owned += bytes(range(at, at + len(item.properties)))
+        owned += b"".join(struct.pack(">H", at + i) for i in range(len(item.properties)))
         at += len(item.properties)
     references = b"".join(
         box(kind, struct.pack(f">HH{len(targets)}H", number, len(targets), *targets))
@@ -70,7 +70,7 @@ def file_of(brand: bytes, items: Sequence[Item], *, more_items: bytes = b"") -> 
         full_box(b"hdlr", bytes(4), b"pict", bytes(13)),
         full_box(b"pitm", struct.pack(">H", 1)),
         full_box(b"iinf", struct.pack(">H", len(items)), *names, more_items),
-        box(b"iprp", box(b"ipco", *properties), full_box(b"ipma", struct.pack(">I", len(items)), owned)),
+        box(b"iprp", box(b"ipco", *properties), box(b"ipma", struct.pack(">II", 1, len(items)), owned)),
     ]
     if references:
         tables.append(full_box(b"iref", references))
