@@ -93,7 +93,8 @@ def same_metrics(checkpoint: Scores, package: Scores, split: str) -> Metrics:
     ]
     if moved:
         raise ParityFailure(
-            f"on {package.images} images of split {split!r}, expected metrics within {AGREEMENT}: {'; '.join(moved)}"
+            f"on {package.images} images of split {split!r}, expected metrics within {AGREEMENT}: {'; '.join(moved)}; "
+            "where the graph's outputs agree with the network's, its best scores are ties: it may have learnt nothing"
         )
     return Metrics(
         split=split,
