@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from foveal.errors import BadImage, ImageTooLarge
-from foveal.imaging.codecs import isobmff
+from foveal.imaging.codecs import heif as heif_codec
+from foveal.imaging.codecs import isobmff, pillow
 from foveal.imaging.decode import decode, read_header
 from foveal.imaging.memory import decode_bytes_bound
 from tests.helpers import heif
@@ -166,3 +167,27 @@ def test_items_are_read_as_written() -> None:
     assert items.targets(b"dimg", 1) == (2, 3)
     assert items.sources(b"dimg", 3) == [1]
     assert data[items.extents[3][0]] == SOUND.data
+
+
+@pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4"])
+def test_large_images_are_decoded_as_small_ones(subsampling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).resize((101, 77)).save(file, "AVIF", quality=80, subsampling=subsampling)
+    by_pillow = decode(file.getvalue()).rgb
+    monkeypatch.setattr(heif_codec, "_LARGE_PIXELS", 0)
+    monkeypatch.setattr(pillow, "pixels", None)
+    assert np.array_equal(decode(file.getvalue()).rgb, by_pillow)
+
+
+def test_grey_and_turned_large_images_are_decoded_as_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = io.BytesIO()
+    grey = Image.fromarray(np.arange(77 * 101, dtype=np.uint16).reshape(77, 101).astype(np.uint8))
+    grey.save(file, "AVIF", subsampling="4:0:0", exif=exif)
+    by_pillow = decode(file.getvalue()).rgb
+    monkeypatch.setattr(heif_codec, "_LARGE_PIXELS", 0)
+    monkeypatch.setattr(pillow, "pixels", None)
+    assert by_pillow.shape == (101, 77, 3)
+    assert np.array_equal(decode(file.getvalue()).rgb, by_pillow)

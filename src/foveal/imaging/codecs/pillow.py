@@ -14,6 +14,7 @@ from foveal.imaging.codecs.encoded import EncodedImage, SizeHW, UInt8Array, at_m
 
 MAX_GIF_STEPS = 16_384  # blocks and sub-blocks before the first frame
 
+_TO_RGB = {1: cv2.COLOR_GRAY2RGB, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}  # by bands
 _BMP_RUN_LENGTHS = (1, 2)  # BI_RLE8, BI_RLE4
 
 
@@ -131,6 +132,29 @@ class Bmp(EncodedImage):
     def pixels(self, target_hw: SizeHW | None) -> UInt8Array:
         """See EncodedImage."""
         return opencv_rgb(self.data, cv2.IMREAD_COLOR_RGB, "BMP") if self.run_lengths else pixels(self)
+
+
+def opencv_pixels(image: EncodedImage) -> UInt8Array:
+    """Decode a file of 8 bits a sample by OpenCV, and lay its alpha over white.
+
+    Raises:
+        BadImage: damaged, or of another size or depth than its header was found to state.
+    """
+    try:
+        bgr = cv2.imdecode(np.frombuffer(image.data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise BadImage(f"this {image.format} file is truncated or corrupt: {error.err}") from None
+    if bgr is None or bgr.dtype != np.uint8 or bgr.shape[:2] != image.stored_hw:
+        raise BadImage(f"this {image.format} file is truncated or corrupt: the decoder gave no image")
+    bgr = bgr.astype(np.uint8, copy=False).reshape(*image.stored_hw, -1)
+    rgb = np.empty((*image.stored_hw, 3), np.uint8)
+    for rows in strips(image.stored_hw):
+        part = rgb[rows]
+        cv2.cvtColor(bgr[rows], _TO_RGB[bgr.shape[2]], dst=part)
+        colour.array_to_srgb(part, image.profile, grey=False)
+        if bgr.shape[2] == 4:
+            part[:] = over_white(part, bgr[rows, :, 3])
+    return rgb
 
 
 def read_gif(data: bytes) -> Gif:

@@ -4,12 +4,9 @@ import struct
 from dataclasses import dataclass
 from typing import ClassVar
 
-import cv2
-import numpy as np
-
 from foveal.errors import BadImage
-from foveal.imaging.codecs import colour, pillow
-from foveal.imaging.codecs.encoded import EncodedImage, SizeHW, UInt8Array, at_most, exif_orientation, strips
+from foveal.imaging.codecs import pillow
+from foveal.imaging.codecs.encoded import EncodedImage, SizeHW, UInt8Array, at_most, exif_orientation
 
 MAX_CHUNKS = 4096
 
@@ -33,23 +30,7 @@ class Webp(EncodedImage):
         """See EncodedImage."""
         if self.animated:
             return pillow.pixels(self)
-        try:
-            bgr = cv2.imdecode(np.frombuffer(self.data, np.uint8), cv2.IMREAD_UNCHANGED)
-        except cv2.error as error:
-            raise BadImage(f"this WEBP file is truncated or corrupt: {error.err}") from None
-        if bgr is None or bgr.dtype != np.uint8 or bgr.shape[:2] != self.stored_hw:
-            raise BadImage("this WEBP file is truncated or corrupt: the decoder gave no image")
-        return self._rgb(bgr.astype(np.uint8, copy=False))
-
-    def _rgb(self, bgr: UInt8Array) -> UInt8Array:
-        rgb = np.empty((*self.stored_hw, 3), np.uint8)
-        for rows in strips(self.stored_hw):
-            part = rgb[rows]
-            cv2.cvtColor(bgr[rows], cv2.COLOR_BGRA2RGB if bgr.shape[2] == 4 else cv2.COLOR_BGR2RGB, dst=part)
-            colour.array_to_srgb(part, self.profile, grey=False)
-            if bgr.shape[2] == 4:
-                part[:] = pillow.over_white(part, bgr[rows, :, 3])
-        return rgb
+        return pillow.opencv_pixels(self)
 
 
 def read(data: bytes) -> Webp:
