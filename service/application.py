@@ -92,6 +92,8 @@ class Application:
         """Load now, and again whenever the zoo has changed: checked periodically and on SIGHUP."""
         requested = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, requested.set)
+        wakeup = signal.set_wakeup_fd(-1)  # a flood of signals fills the pipe: Python's warning of that may deadlock
+        signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
         await self._apart(self.models.load)
         self.memory.measure()
         self.metrics.memory_limit.set(self.memory.limit)

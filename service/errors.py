@@ -18,14 +18,11 @@
 | 500 | InternalError: a defect of the service; no request may cause one |
 """
 
-import asyncio
-import contextlib
 import math
 import re
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from foveal.errors import FovealError
 from foveal.formats import to_json
@@ -33,7 +30,6 @@ from foveal.formats import to_json
 MEDIA_TYPE = "application/problem+json"
 DISCARDED_BYTES = 1_000_000  # the largest body of a rejected request that is read and discarded, to keep the connection
 _FOLDERS = re.compile(r"(?<![\w./])/(?:[^\s/'\"]+/)+")
-LINGER_S, LINGER_BYTES = 1.0, 10_000_000  # how long, and how much of, a rejected upload is still read
 
 
 class RequestError(FovealError):
@@ -178,8 +174,7 @@ def anchor(title: str) -> str:
 def problem_response(error: FovealError) -> Response:
     """The response to a request that failed as a whole."""
     headers = error.headers if isinstance(error, RequestError) else {}
-    kind = LingeringResponse if isinstance(error, ClosingError) else Response
-    return kind(to_json(problem(error)), error.status, headers, MEDIA_TYPE)
+    return Response(to_json(problem(error)), error.status, headers, MEDIA_TYPE)
 
 
 def rejection(error: RequestError, headers: Headers) -> Response:
@@ -192,23 +187,4 @@ def rejection(error: RequestError, headers: Headers) -> Response:
     small = declared.isascii() and declared.isdigit() and int(declared[:20]) <= DISCARDED_BYTES
     reusable = small and "transfer-encoding" not in headers
     own = error.headers if reusable else error.headers | {"connection": "close"}
-    return LingeringResponse(to_json(problem(error)), error.status, own, MEDIA_TYPE)
-
-
-class LingeringResponse(Response):
-    """Response sent before the body was read to its end; the rest of the body is then discarded for a limited time.
-
-    Closing with unread bytes would reset the connection, and the client would lose the response (RFC 9112, 9.6).
-    """
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_S):
-                left, more = LINGER_BYTES, True
-                while more and left > 0:
-                    message = await receive()
-                    left, more = left - len(message.get("body", b"")), message.get("more_body", False)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    return Response(to_json(problem(error)), error.status, own, MEDIA_TYPE)

@@ -13,8 +13,6 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from foveal.formats import to_json
 from foveal.service.connections.table import ConnectionTable
 from foveal.service.errors import (
-    LINGER_BYTES,
-    LINGER_S,
     MEDIA_TYPE,
     BadHead,
     HeadTooLarge,
@@ -25,8 +23,21 @@ from foveal.service.errors import (
 
 HEAD_BYTES = 64_000  # of a request line and its header fields
 HEAD_FIELDS = 256
+FIRST_CHUNKS, CHUNK_BYTES = 1024, 256  # chunks of a body that may be of any size; what all of them have on average
 PIPELINED = 16  # requests that a client may send ahead of their answers
+LINGER_S, LINGER_BYTES = 1.0, 10_000_000  # how long, and how much of, a body that nobody reads is still received
 WRITE_STEP = 64_000  # bytes that a client reads in `write_s` at least, if so many are left
+
+
+_ENCODING = b"transfer-encoding"
+
+
+class _Writing:
+    """What a request sees of its connection's transport: closing it waits for what the client still sends."""
+
+    def __init__(self, connection: "Connection") -> None:
+        self.write, self.is_closing = connection.transport.write, connection.transport.is_closing
+        self.close = connection.close_behind_answer
 
 
 class Connection(HttpToolsProtocol):
@@ -37,8 +48,8 @@ class Connection(HttpToolsProtocol):
         self._table = table
         self.timeout_keep_alive = table.limits.keep_alive_s  # type: ignore[assignment]  # uvicorn allows whole seconds
         self._in_message = self._in_head = False
-        self._head_bytes = self._framing = self._body_bytes = 0
-        self._refused = False
+        self._head_bytes = self._framing = self._body_bytes = self._chunks = 0
+        self._refused = False  # all that still comes is discarded
         self._discarded = 0
         self._unsent, self._unsent_since = 0, 0.0
 
@@ -95,18 +106,26 @@ class Connection(HttpToolsProtocol):
         """httptools."""
         super().on_message_begin()
         self._in_message = self._in_head = True
-        self._head_bytes = self._framing = self._body_bytes = 0
+        self._head_bytes = self._framing = self._body_bytes = self._chunks = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """httptools. Fields are counted as they come: of an incomplete head thousands would take megabytes."""
+        if self._in_head:
+            if len(self.headers) >= HEAD_FIELDS:
+                self._end_parsing(HeadTooLarge(f"expected at most {HEAD_FIELDS} header fields, got more"))
+            if len(name) == len(_ENCODING) and name.lower() == _ENCODING:
+                again = any(each == _ENCODING for each, _ in self.headers)
+                if again or value.strip().lower() != b"chunked":
+                    self._end_parsing(BadHead("expected no Transfer-Encoding but one 'chunked', got another"))
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """httptools. The request starts; the last one if the service is about to stop."""
         self._in_head, self._head_bytes = False, 0
-        if len(self.headers) > HEAD_FIELDS:
-            self._refuse(HeadTooLarge(f"expected at most {HEAD_FIELDS} header fields, got {len(self.headers)}"))
-        elif len(self.pipeline) >= PIPELINED:
-            self._refuse(BadHead(f"expected at most {PIPELINED} requests ahead of their answers, got more"))
-        if self._refused:
-            raise ConnectionAbortedError  # ends the parsing
+        if len(self.pipeline) >= PIPELINED:
+            self._end_parsing(BadHead(f"expected at most {PIPELINED} requests ahead of their answers, got more"))
         super().on_headers_complete()
+        self.cycle.transport = _Writing(self)  # type: ignore[assignment]  # all that a cycle needs of one
         self.headers = deque(maxlen=0)  # type: ignore[assignment]  # where trailers go, which nobody reads
         self._table.work(self)
         if self._table.draining or self.parser.should_upgrade():
@@ -117,6 +136,13 @@ class Connection(HttpToolsProtocol):
         self._body_bytes += len(body)
         super().on_body(body)
 
+    def on_chunk_header(self) -> None:
+        """httptools. Each chunk costs the event loop as much as some kilobytes."""
+        self._chunks += 1
+        if self._chunks > FIRST_CHUNKS + self._body_bytes // CHUNK_BYTES:
+            self._reset()
+            raise ConnectionAbortedError
+
     def on_message_complete(self) -> None:
         """httptools."""
         self._in_message = False
@@ -125,7 +151,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """uvicorn. The client now owes the next request, or the rest of this one's body, which nobody reads."""
         super().on_response_complete()
-        if self.cycle.response_complete and not self.transport.is_closing():
+        if self.cycle.response_complete and not self._refused and not self.transport.is_closing():
             limits = self._table.limits
             self._table.wait(self, limits.head_s if self._in_message else limits.keep_alive_s)
 
@@ -137,8 +163,25 @@ class Connection(HttpToolsProtocol):
         number = self._table.limits.connections
         self._refuse(TooManyConnections(f"expected at most {number} open connections, got more"))
 
+    def close_behind_answer(self) -> None:
+        """Close; while a body still comes it is discarded for a while, or a reset would take the answer with it.
+
+        RFC 9112, 9.6.
+        """
+        if not self._in_message or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._refused = True
+        self.pipeline.clear()
+        self.transport.write_eof()
+        self._table.wait(self, LINGER_S)
+
+    def _end_parsing(self, error: RequestError) -> None:
+        self._refuse(error)
+        raise ConnectionAbortedError
+
     def _refuse(self, error: RequestError) -> None:
-        """Answer without the application and close. What still comes is discarded for a while, as in errors.py."""
+        """Answer without the application and close. What still comes is discarded for a while."""
         if self._refused:
             return
         self._refused = True

@@ -170,7 +170,7 @@ class ServedModel:
         if options.tile:
             image_hw = read_header(data, max_pixels=self._max_pixels).image_hw
             count += len(tiling.windows_over(image_hw, options.tile))
-        decoding = decode_bytes_bound(data) * (1 if media_type == JSON else ANNOTATED)
+        decoding = decode_bytes_bound(data, max_pixels=self._max_pixels) * (1 if media_type == JSON else ANNOTATED)
         return int(decoding) + count * self._graph_bytes
 
     def _prepare(self, data: bytes, options: Options, work: Work, stages: StageTimings) -> Prepared:

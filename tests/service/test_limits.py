@@ -23,7 +23,7 @@ RED = png((255, 0, 0))
 # --- bytes and time of an upload ---
 
 
-def test_a_body_is_refused_as_soon_as_it_is_over_the_limit(colour_zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_is_refused_as_soon_as_it_is_over_the_limit(colour_zoo: Path) -> None:
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -38,17 +38,12 @@ def test_a_body_is_refused_as_soon_as_it_is_over_the_limit(colour_zoo: Path, mon
         assert response.status_code == 413
         assert response.headers["connection"] == "close"
 
-    monkeypatch.setattr("foveal.service.errors.LINGER_BYTES", 100_000)
     run(colour_zoo, check, max_body_bytes=50_000)
     assert 50_000 < sent < 200_000
 
 
 @pytest.mark.parametrize("pauses", [(0.0, 9.0), (0.08, 0.08, 0.08, 0.08, 0.08, 0.08)], ids=["stops", "drips"])
-def test_a_slow_upload_is_given_up(
-    colour_zoo: Path, pauses: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("foveal.service.errors.LINGER_S", 0.05)
-
+def test_a_slow_upload_is_given_up(colour_zoo: Path, pauses: tuple[float, ...]) -> None:
     async def slow() -> AsyncIterator[bytes]:
         for pause in pauses:
             await asyncio.sleep(pause)
@@ -149,7 +144,7 @@ def test_a_full_queue_refuses_before_the_body_is_read(colour_zoo: Path, blocked:
             assert answer.status_code == 429
             assert int(answer.headers["retry-after"]) >= 1
             assert ("connection" not in answer.headers) == kept, length
-            assert read == int(length or 50_000) // 1000, "drained, or the client would see a reset"
+            assert read == 0, "the connection discards it: tests/service/test_connections.py"
         big = await client.post("/v1/segment", content=RED)
         assert big.status_code == 404, "another task's queue is its own"
         blocked.go.set()
