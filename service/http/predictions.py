@@ -103,7 +103,7 @@ class PredictionEndpoints:
         """One prediction for each upload, in order."""
 
         def work() -> Work:
-            return Work(scope["state"]["request_id"], scope["memory"])
+            return Work(scope["state"]["request_id"], scope["memory"], several=len(uploads) > 1)
 
         if len(uploads) == 1:
             return [await served.predict(uploads[0], options, media_type, work())]

@@ -13,7 +13,7 @@ from foveal.options import Options
 from foveal.service.errors import Busy
 from foveal.service.inference.threads import Work, WorkThreads
 from foveal.tasks import Prepared
-from foveal.tasks.base import Outputs
+from foveal.tasks.base import Outputs, joined_rows
 
 Infer = Callable[[Sequence[Prepared], Sequence[Options]], list[Outputs]]
 BatchKey = Callable[[Options], object]
@@ -95,7 +95,20 @@ class Batcher:
         self._thread = ThreadPoolExecutor(1, "foveal-infer")
 
     async def run(self, prepared: Prepared, options: Options, work: Work) -> GraphRun:
-        """Queue one image and wait for its graph run; whoever is cancelled while waiting cancels the work."""
+        """Queue one image and wait for its graph run; whoever is cancelled while waiting cancels the work.
+
+        An image in parts is queued part by part, a batch at a time: others have their turns in between.
+        """
+        if not prepared.parts:
+            return await self._queue(prepared, options, work)
+        runs: list[GraphRun] = []
+        for start in range(0, len(prepared.parts), self._batch_size):
+            chunk = prepared.parts[start : start + self._batch_size]
+            runs += await asyncio.gather(*(self._queue(part.prepared, options, work) for part in chunk))
+        outputs = joined_rows([run.outputs for run in runs])
+        return replace(runs[-1], outputs=outputs, queued_at=runs[0].queued_at, started_at=runs[0].started_at)
+
+    async def _queue(self, prepared: Prepared, options: Options, work: Work) -> GraphRun:
         self._loop = asyncio.get_running_loop()
         future: asyncio.Future[GraphRun] = self._loop.create_future()
         self._waiting.append(_Item(prepared, options, self._key(options), future, work))

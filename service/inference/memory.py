@@ -10,12 +10,14 @@ import threading
 from collections import deque
 from enum import Enum
 
+from foveal.errors import ImageTooLarge
 from foveal.memory import memory_limit, resident_bytes
 from foveal.service.errors import MemoryBusy
 
 SAFETY = 0.8  # of the memory that the process may use: the rest is for what nobody counts, and for fragments
 LEAST = 64_000_000  # a budget below this would serve nothing; whether the memory limit holds it is another matter
 SMALL_BODY = 1_000_000  # bytes; larger bodies wait for each other, so that they cannot shut out the many small ones
+PIXELS_A_BYTE = 100  # of a body: photos have 1 to 20, scanned line drawings up to 700
 WAIT_S = 5.0  # how long a request waits for memory
 
 
@@ -126,6 +128,7 @@ class Lease:
     def __init__(self, budget: MemoryBudget) -> None:
         self.budget = budget
         self._body = 0
+        self._pixels, self._pixels_lock = 0, threading.Lock()
         self._held: list[tuple[int, Kind]] = []
 
     async def body(self, count: int) -> bool:
@@ -144,6 +147,21 @@ class Lease:
         self._body += more
         self._held.append((more, kind))
         return True
+
+    def take_pixels(self, count: int, free: int) -> None:
+        """Count pixels to decode, from any thread; `free`: those that any request may have.
+
+        Raises:
+            ImageTooLarge: more than the body's bytes pay for.
+        """
+        most = free + PIXELS_A_BYTE * self._body // self.copies
+        with self._pixels_lock:
+            self._pixels += count
+            if self._pixels > most:
+                raise ImageTooLarge(
+                    f"expected at most {most} pixels in all images of a request of this size, got more: "
+                    "send the rest in another"
+                )
 
     def answer(self, count: int) -> None:
         """So many bytes of an answer are in memory; from the event loop's thread."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from foveal.errors import FovealError
+from foveal.errors import BadRequest, FovealError
 from foveal.formats import Entry, entry_bytes, to_json
 from foveal.imaging import drawing, tiling
 from foveal.imaging.decode import decode, read_header
@@ -22,16 +22,20 @@ from foveal.inference.verify import check_golden
 from foveal.options import MAX_DETECTIONS, Options
 from foveal.packages.manifest import Tensor
 from foveal.packages.package import ModelPackage
+from foveal.results import Result
 from foveal.service.inference.batching import Batcher, Gate, GraphRun
 from foveal.service.inference.threads import Work, WorkThreads
 from foveal.service.observability.metrics import Metrics, ModelMetrics
 from foveal.service.observability.stages import StageTimings
 from foveal.service.settings import Settings
 from foveal.tasks import Prepared
+from foveal.tasks.detections import Detections
 from foveal.tasks.schemas import Schema
 
 JSON = "application/json"
 MEDIA_TYPES = (JSON, "image/png", "image/jpeg")  # of a prediction: JSON, or the annotated image
+LARGE_BYTES = 100_000_000  # of memory: work that takes more takes a tenth of a second and more
+MAX_MASK_PIXELS = 1_000_000_000  # of masks as PNG in one image's answer: each has all pixels of the image
 ANNOTATED = 1.5  # memory of drawing on an image and encoding it, in that of decoding it
 ITEM_BYTES = {"uint8": 1, "bool": 1, "float16": 2, "float32": 4, "int32": 4}  # else 8
 
@@ -156,20 +160,24 @@ class ServedModel:
     ) -> Prepared | Prediction | int:
         """All stages if the session is free; else the prepared image, for the queue; or the memory that is missing."""
         work.enter("decode")
-        needed = self._bytes_needed(upload.data, options, media_type)
+        needed = self._bytes_needed(upload.data, options, media_type, work)
+        if not work.large and (needed > LARGE_BYTES or options.tile):
+            work.large = True
+            return needed
         if not work.resize(needed):
             return needed
         prepared = self._prepare(upload.data, options, work, stages)
         work.enter("inference")
-        run = self.batcher.run_at_once(prepared, options)
+        run = self.batcher.run_at_once(prepared, options) if not prepared.parts else None
         return prepared if run is None else self._render(upload, run, prepared, options, media_type, work, stages)
 
-    def _bytes_needed(self, data: bytes, options: Options, media_type: str) -> int:
+    def _bytes_needed(self, data: bytes, options: Options, media_type: str, work: Work) -> int:
         """Memory of all stages at most. The result's pixels take no more than decoding did, which is over by then."""
         count = 1
-        if options.tile:
+        if options.tile or work.several:
             image_hw = read_header(data, max_pixels=self._max_pixels).image_hw
-            count += len(tiling.windows_over(image_hw, options.tile))
+            count += len(tiling.windows_over(image_hw, options.tile)) if options.tile else 0
+            work.take_pixels(math.prod(image_hw), self._max_pixels)
         decoding = decode_bytes_bound(data, max_pixels=self._max_pixels) * (1 if media_type == JSON else ANNOTATED)
         return int(decoding) + count * self._graph_bytes
 
@@ -203,6 +211,7 @@ class ServedModel:
         work.enter("encode")
         self._metrics.observe_image(result.image_hw, result.top_score)
         if media_type == JSON:
+            _expect_bounded(result, options)
             body = entry_bytes(Entry(upload.name, result, prepared.exif_orientation), self.task.name, options)
         else:  # painted on the whole image; the model's input may come from a reduced decode
             whole = decode(upload.data, max_pixels=self._max_pixels)
@@ -213,6 +222,17 @@ class ServedModel:
         stages.record("postprocess", started, finished_at)
         stages.record("encode", finished_at, time.perf_counter())
         return Prediction(body, None, stages, run.batch_size)
+
+
+def _expect_bounded(result: Result, options: Options) -> None:
+    """Raises BadRequest where each of many objects would get an image of its mask."""
+    if options.mask_format != "png" or not isinstance(result, Detections):
+        return
+    if (pixels := len(result) * math.prod(result.image_hw)) > MAX_MASK_PIXELS:
+        raise BadRequest(
+            f"parameter 'mask_format': expected png for at most {MAX_MASK_PIXELS} pixels of masks, got {len(result)} "
+            f"objects on {result.image_hw[1]} x {result.image_hw[0]} = {pixels}; rle and polygon have no such limit"
+        )
 
 
 def _tensor_bytes(tensor: Tensor) -> int:

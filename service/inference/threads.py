@@ -27,6 +27,8 @@ class Work:
     lease: Lease  # memory of the request
     stage: str = "decode"
     cancellation: Cancellation = field(default_factory=Cancellation)
+    several: bool = False  # the request has more images, and this one's pixels were not counted yet
+    large: bool = False  # runs in the threads for large work
     in_thread: bool = False
     reserved: int = 0  # bytes of memory that it may take
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -62,6 +64,16 @@ class Work:
         if not self.resize(count):
             await self.lease.budget.wait(count - self.reserved, Kind.WORK)
             self.reserved = count
+
+    def take_pixels(self, count: int, free: int) -> None:
+        """Count pixels to decode for one image of several in a request; `free`: those that any request may have.
+
+        Raises:
+            ImageTooLarge: more than the bytes of the request pay for.
+        """
+        if self.several:
+            self.several = False  # counted once
+            self.lease.take_pixels(count, free)
 
     def end(self) -> None:
         """Give the memory back: now, or once the thread is done that is still at work."""
@@ -104,19 +116,23 @@ class Stuck:
 
 
 class WorkThreads:
-    """The image threads, and the record of what they and the models' own threads are doing."""
+    """The image threads, and the record of what they and the models' own threads are doing.
+
+    Large work (seconds) has threads of its own: small images never wait for it, they share the cores with it.
+    """
 
     def __init__(self, count: int, stuck_after_s: float) -> None:
         """`stuck_after_s`: longer than any wanted work can take in one thread, which is the deadline of a request."""
         self._pool = ThreadPoolExecutor(count, "foveal-image")
+        self._large_pool = ThreadPoolExecutor(count, "foveal-large")
         self._stuck_after_s = stuck_after_s
         self._running: dict[int, _Running] = {}  # by thread
 
     async def run(self, work: Work, function: Callable[..., T], *arguments: object) -> T:
         """Call a function in an image thread; whoever is cancelled while waiting cancels the work."""
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, self.watched, (work,), function, *arguments)
+            pool = self._large_pool if work.large else self._pool
+            return await asyncio.get_running_loop().run_in_executor(pool, self.watched, (work,), function, *arguments)
         except asyncio.CancelledError:
             work.cancellation.set()
             raise
@@ -155,7 +171,8 @@ class WorkThreads:
         for running in list(self._running.values()):
             for work in running.works:
                 work.cancellation.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._large_pool):
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _described(running: _Running, now: float) -> Stuck:

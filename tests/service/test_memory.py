@@ -137,7 +137,6 @@ def test_a_derived_budget_leaves_out_what_the_process_takes(monkeypatch: pytest.
 
 def test_uploads_wait_for_memory_and_are_refused_unread(colour_zoo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("foveal.service.inference.memory.WAIT_S", 0.2)
-    monkeypatch.setattr("foveal.service.errors.LINGER_S", 0.05)
     most, read = 0, 0
 
     async def check(application: Application, client: httpx.AsyncClient) -> None:

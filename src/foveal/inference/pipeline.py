@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Unpack, overload
 
-import numpy as np
-
 from foveal.cancellation import checkpoint
 from foveal.errors import BadRequest
 from foveal.imaging import tiling
@@ -22,7 +20,7 @@ from foveal.packages.manifest import Manifest, PipelineSpec
 from foveal.packages.package import ModelPackage
 from foveal.results import Result
 from foveal.tasks import Prepared, task_of
-from foveal.tasks.base import Outputs, Part, split_rows
+from foveal.tasks.base import Outputs, Part, joined_rows, split_rows
 
 DecodeTarget = Callable[[tuple[int, int]], tuple[int, int] | None]  # (height, width) of an image -> at least
 
@@ -194,7 +192,7 @@ class Pipeline:
             checkpoint()
             chunk = [part.prepared for part in item.parts[start : start + self._run_size]]
             rows += self._run(chunk, [options] * len(chunk))
-        return {name: np.stack([row[name] for row in rows]) for name in self._output_names}
+        return joined_rows(rows)
 
     def _part_results(self, outputs: Outputs, prepared: Prepared, options: Options) -> Iterator[tuple[Window, Result]]:
         for row, part in zip(split_rows(outputs, len(prepared.parts)), prepared.parts, strict=True):

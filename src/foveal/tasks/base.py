@@ -122,6 +122,11 @@ def stack_inputs(batch: Sequence[Prepared]) -> npt.NDArray[np.uint8]:
     return np.stack([item.model_input for item in batch])
 
 
+def joined_rows(rows: Sequence[Outputs]) -> Outputs:
+    """Outputs of single images -> of their batch."""
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
 def split_rows(outputs: Outputs, count: int) -> list[Outputs]:
     """Split outputs whose first axis is the batch."""
     return [{name: value[i] for name, value in outputs.items()} for i in range(count)]
