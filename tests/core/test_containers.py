@@ -129,7 +129,7 @@ def webp_image(side: int) -> tuple[bytes, bytes]:
     return data[12:16], data[20 : 20 + int.from_bytes(data[16:20], "little")]
 
 
-def canvas(side: int, flags: int = 0) -> tuple[bytes, bytes]:
+def extended(side: int, flags: int = 0) -> tuple[bytes, bytes]:
     return b"VP8X", struct.pack("<I", flags) + (side - 1).to_bytes(3, "little") * 2
 
 
@@ -142,10 +142,13 @@ def tiff_twice(tag: int) -> bytes:
 
 IHDR = chunk(b"IHDR", struct.pack(">IIBBBBB", 7000, 7000, 8, 2, 0, 0, 0))
 TWO_SIZES = {
-    "WebP, the canvas behind the image": (riff(webp_image(5000), canvas(64)), "at most 5000 pixels, got 5000 x 5000"),
-    "WebP, a smaller canvas": (
-        riff(canvas(64), webp_image(5000)),
-        "a canvas of 64 x 64 pixels, an image of 5000 x 5000",
+    "WebP, a second size behind the image": (
+        riff(webp_image(5000), extended(64)),
+        "at most 5000 pixels, got 5000 x 5000",
+    ),
+    "WebP, a smaller size": (
+        riff(extended(64), webp_image(5000)),
+        "states 64 x 64 pixels, its image 5000 x 5000",
     ),
     "PNG, a second header": (png_with(IHDR), "expected one IHDR chunk, got several"),
     "PNG, a second header behind the image": (encoded(Image.fromarray(RGB), "PNG")[:-12] + IHDR, "one IHDR"),
@@ -169,8 +172,8 @@ def test_a_side_is_bounded() -> None:
 
 def test_metadata_behind_the_end_of_a_webp_turns_nothing() -> None:
     exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"
-    within = riff(canvas(64, flags=8), webp_image(64), (b"EXIF", exif))
-    behind = riff(canvas(64), webp_image(64)) + b"EXIF" + struct.pack("<I", len(exif)) + exif
+    within = riff(extended(64, flags=8), webp_image(64), (b"EXIF", exif))
+    behind = riff(extended(64), webp_image(64)) + b"EXIF" + struct.pack("<I", len(exif)) + exif
     assert decode(within).exif_orientation == 6
     assert decode(behind).exif_orientation == 1
 

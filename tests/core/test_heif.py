@@ -30,7 +30,7 @@ def with_data(item: Item, data: bytes) -> Item:
     return replace(item, data=data)
 
 
-def frame_of(item: Item) -> bytes:
+def frame_in(item: Item) -> bytes:
     """The frame's unit of an AV1 item, without the sequence header before it."""
     return item.data[item.data.index(b"\x0a") + 2 + item.data[item.data.index(b"\x0a") + 1] :]
 
@@ -101,9 +101,9 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
         "states 16 x 16 pixels, its stream 96 x 64",
     ),
     "another size in the stream": (_in_band, "states 96 x 64 pixels, its stream 6144 x 64"),
-    "many frames": (lambda: avif(with_data(SOUND, SOUND.data + frame_of(SOUND) * 20)), "4 AV1 frames of one image"),
+    "many frames": (lambda: avif(with_data(SOUND, SOUND.data + frame_in(SOUND) * 20)), "4 AV1 frames of one image"),
     "many units": (lambda: avif(with_data(SOUND, b"\x12\0" * 5000 + SOUND.data)), "4096 units of AV1"),
-    "many pictures": (lambda: file_of(b"heic", [with_data(hevc(), hevc().data * 2)]), "1 HEVC picture of one image"),
+    "many images": (lambda: file_of(b"heic", [with_data(hevc(), hevc().data * 2)]), "1 HEVC image in one item"),
     "one extent again and again": (
         lambda: avif(replace(SOUND, data=SOUND.data + bytes(20_000), repeats=4000)),
         "bytes of items together",

@@ -7,7 +7,7 @@ from foveal.imaging.codecs.encoded import STRIP_PIXELS
 _STRIP_BYTES = 48  # a pixel of a strip in conversion
 _ROW_BYTES = 16  # Pillow's pointers to rows
 _WORK_BYTES = 3_000_000  # colour transforms, tables
-_ERROR_BYTES, _ERROR_BYTES_A_BYTE = 1_000_000, 3  # lists of chunks and tags, in files that turn out to have too many
+_ERROR_BYTES, _ERROR_BYTES_A_BYTE = 3_000_000, 3  # lists of chunks and tags, in files that turn out to have too many
 
 
 def decode_bytes_bound(data: bytes, *, max_pixels: int = formats.MAX_PIXELS, max_bytes: int = formats.MAX_BYTES) -> int:

@@ -77,7 +77,7 @@ def _unit(item: bytes, at: int) -> tuple[int, int, int]:
 
 
 def _sequence(bits: Bits) -> _Sequence:
-    bits.read(4)  # profile, still picture
+    bits.read(4)  # profile, still image
     reduced = bool(bits.read(1))
     time_bits = 0
     if reduced:

@@ -140,7 +140,7 @@ def _av1(item: bytes, _configuration: bytes) -> tuple[SizeHW, int]:
 
 
 def _hevc(item: bytes, configuration: bytes) -> tuple[SizeHW, int]:
-    return hevc.picture(item, configuration), 1
+    return hevc.image_size(item, configuration), 1
 
 
 @dataclass

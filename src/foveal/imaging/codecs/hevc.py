@@ -1,6 +1,6 @@
-"""HEVC (in HEIC): the size of the picture that an item holds (`picture`), from its parameter sets.
+"""HEVC (in HEIC): the size of the image that an item holds (`image_size`), from its parameter sets.
 
-The container's stated size binds no decoder: the stream's own does, and it may hold many pictures. Standards: ITU-T
+The container's stated size binds no decoder: the stream's own does, and it may hold many images. Standards: ITU-T
 H.265, sections 7.3.1 (NAL units), 7.3.2.2 (sequence parameter set); ISO/IEC 14496-15, 8.3.3 (the box hvcC).
 """
 
@@ -10,23 +10,23 @@ from itertools import chain
 from foveal.errors import BadImage
 from foveal.imaging.codecs.encoded import Bits, SizeHW, at_most
 
-MAX_UNITS = 4096  # NAL units of an item: a picture's slices have one each
+MAX_UNITS = 4096  # NAL units of an item: an image's slices have one each
 
 _SEQUENCE, _FIRST_PARAMETERS = 33, 32  # NAL unit types; below the latter are slices
 _SEQUENCE_BYTES = 256  # of a parameter set that are looked at
 
 
-def picture(item: bytes, configuration: bytes) -> SizeHW:
-    """Size of the one picture of an item; the larger one where parameter sets differ.
+def image_size(item: bytes, configuration: bytes) -> SizeHW:
+    """Size of the one image of an item; the larger one where parameter sets differ.
 
     Args:
         item: its NAL units, each behind its length.
         configuration: the content of the box hvcC.
 
     Raises:
-        BadImage: damaged, or more than one picture.
+        BadImage: damaged, or more than one image.
     """
-    sizes, pictures = [], 0
+    sizes, images = [], 0
     length_bytes = (configuration[21] & 3) + 1
     for count, unit in enumerate(chain(_configured(configuration), _units(item, length_bytes)), 1):
         kind = unit[0] >> 1 & 0x3F
@@ -34,10 +34,10 @@ def picture(item: bytes, configuration: bytes) -> SizeHW:
         if kind == _SEQUENCE:
             sizes.append(_size(Bits(unit[2:].replace(b"\0\0\3", b"\0\0"))))
         elif kind < _FIRST_PARAMETERS:
-            pictures += unit[2] >> 7  # the first slice of a picture
-            at_most(pictures, 1, "HEVC picture of one image")
-    if not sizes or not pictures:
-        raise BadImage("this HEIC file is truncated or corrupt: expected a sequence parameter set and a picture")
+            images += unit[2] >> 7  # the first slice of one
+            at_most(images, 1, "HEVC image in one item")
+    if not sizes or not images:
+        raise BadImage("this HEIC file is truncated or corrupt: expected a sequence parameter set and an image")
     return max(height for height, _ in sizes), max(width for _, width in sizes)
 
 

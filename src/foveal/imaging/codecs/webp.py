@@ -37,7 +37,7 @@ def read(data: bytes) -> Webp:
     """Header of a WebP.
 
     Raises:
-        BadImage: damaged, too many chunks, or a canvas of another size than the image.
+        BadImage: damaged, too many chunks, or of two sizes.
     """
     found: dict[bytes, bytes] = {}
     at, end, count = 12, min(len(data), 8 + int.from_bytes(data[4:8], "little")), 0
@@ -72,8 +72,8 @@ def _size(first: bytes, found: dict[bytes, bytes]) -> tuple[SizeHW, int]:
     image = next((kind for kind in found if kind in _IMAGES), None)  # the first in the file
     if not head[0] & _ANIMATED and image and (size := _image_size(image, found[image])) != (height, width):
         raise BadImage(
-            f"the header of this WEBP file is damaged: a canvas of {width} x {height} pixels, "
-            f"an image of {size[1]} x {size[0]}"
+            f"the header of this WEBP file is damaged: it states {width} x {height} pixels, "
+            f"its image {size[1]} x {size[0]}"
         )
     return (height, width), head[0]
 
