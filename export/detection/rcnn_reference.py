@@ -3,6 +3,9 @@
 The network keeps its K best proposals. Where the K-th and the next have equal objectness (always so on flat or very
 narrow images, whose anchors all see the same), two correct programs cut between different ones. So the reference is
 asked again with the doubtful proposals all in, and all out: what these answers do not share is `undecided`.
+
+Whether one proposal suppresses another hangs on a digit too, where they overlap by just the threshold. The network in
+float64, which is asked where float32 is in doubt (rounding.py), is also asked with the threshold moved both ways.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +23,7 @@ from foveal.models.detection.networks.rcnn import TwoStageDetector
 from foveal.options import MAX_DETECTIONS
 
 NAMES = {"boxes": "boxes", "scores": "scores", "labels": "class_ids", "masks": "masks"}
+OVERLAP_TIE = 2e-3  # IoU of two proposals of 10 pixels whose edges are 0.01 off, which is the most that is excused
 LOGIT_TIE = 1e-4  # of objectness, whose logits agree to about 1e-5 between programs
 
 
@@ -36,6 +40,8 @@ def detections(network: TwoStageDetector, feeds: Mapping[str, Array]) -> dict[st
         images, content_hw = (torch.from_numpy(feeds[name][i : i + 1]) for name in ("images", "content_hw"))
         ask = _Question(network, images, content_hw, float(score_threshold), iou_threshold)
         usual, *others = (ask.with_proposals(count) for count in ask.counts())
+        if next(network.parameters()).dtype == torch.float64:
+            others += [ask.with_proposals(network.rpn.post_nms_top_n(), moved=by) for by in (-OVERLAP_TIE, OVERLAP_TIE)]
         answers.append(_doubted(usual, others))
     rows = {name: np.concatenate([image[name] for image in answers]) for name in answers[0]}
     lengths = [len(image["scores"]) for image in answers]
@@ -50,12 +56,13 @@ class _Question:
     score_threshold: float
     iou_threshold: float
 
-    def with_proposals(self, count: int) -> dict[str, Array]:
-        """The network's detections when it keeps so many proposals."""
+    def with_proposals(self, count: int, *, moved: float = 0.0) -> dict[str, Array]:
+        """The network's detections when it keeps so many proposals; `moved` is added to the threshold of their NMS."""
         heads = {"score_thresh": self.score_threshold, "nms_thresh": self.iou_threshold}
+        rpn = self.network.rpn
         network = twin(
             self.network,
-            rpn=twin(self.network.rpn, _post_nms_top_n={"testing": count}),
+            rpn=twin(rpn, _post_nms_top_n={"testing": count}, nms_thresh=rpn.nms_thresh + moved),
             roi_heads=twin(self.network.roi_heads, **heads, detections_per_img=MAX_DETECTIONS),
         )
         with torch.inference_mode():

@@ -20,9 +20,13 @@ SMALL = "ssdlite320_mobilenet_v3_large"
 COCO_CLASSES = 91  # background and the labels that COCO once planned
 
 
+def size_of(name: str) -> tuple[int, int]:
+    return max(128, PUBLISHED[name].smallest_side), max(160, PUBLISHED[name].smallest_side)
+
+
 def recipe(name: str, **fields: object) -> DetectionRecipe:
     kind = InstanceRecipe if name.startswith("mask") else DetectionRecipe
-    return kind(architecture=name, **{"input_hw": (128, 160), "weights": "coco", **fields})
+    return kind(architecture=name, **{"input_hw": size_of(name), "weights": "coco", **fields})
 
 
 def published_state(name: str, **options: object) -> dict[str, torch.Tensor]:
@@ -115,17 +119,21 @@ def test_names_and_input_statistics_are_the_networks_own() -> None:
 
 
 def same_as_torchvision(name: str) -> int:
-    """Our network and torchvision's, with the same weights and on the same pixels; how many detections agree."""
-    spec, input_hw = PUBLISHED[name], (128, 160)
+    """Our network and torchvision's, with the same weights and on the same pixels; how many detections agree.
+
+    In float64: random networks have so many near-ties that two correct float32 programs keep different boxes.
+    """
+    spec, input_hw = PUBLISHED[name], size_of(name)
     fields = {"input_hw": input_hw, "proposals": 1000, "proposals_before_nms": 1000}
     ours = nets.real(name, "mobilenet_v2", **fields).network
     theirs = spec.build(weights=None, weights_backbone=None, num_classes=len(nets.CLASSES) + spec.named_classes).eval()
     theirs.load_state_dict(getattr(ours, "detector", ours).state_dict())
     theirs.transform.fixed_size = input_hw[::-1]
     for network in (ours, theirs):
+        network.double()
         last = getattr(network, "roi_heads", getattr(network, "detector", network))
         last.score_thresh, last.nms_thresh, last.detections_per_img = 0.3, 0.5, 50
-    images, _ = nets.blobs(input_hw, 3, seed=1)
+    images = nets.blobs(input_hw, 3, seed=1)[0].double()
     with torch.inference_mode():
         got = ours(images[2:], torch.tensor([input_hw], dtype=torch.float32))[0]
         expected = theirs([images[2].permute(2, 0, 1) / 255])[0]
@@ -157,11 +165,27 @@ def test_they_train_from_a_state_dict_of_the_cache(name: str, cache: Path) -> No
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eval()
-    images = torch.zeros(1, 128, 160, 3, dtype=torch.uint8)
+    height, width = size_of(name)
+    images = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     target = {"boxes": torch.tensor([[10.0, 10, 60, 50]]), "labels": torch.tensor([1])}
-    target |= {"masks": torch.ones(1, 128, 160, dtype=torch.uint8)} if name.startswith("mask") else {}
-    losses = network(images, torch.tensor([[128.0, 160.0]]), [target])
+    target |= {"masks": torch.ones(1, height, width, dtype=torch.uint8)} if name.startswith("mask") else {}
+    losses = network(images, torch.tensor([[float(height), float(width)]]), [target])
     assert torch.isfinite(torch.stack(list(losses.values())).sum())
+
+
+@pytest.mark.parametrize("name", sorted(PUBLISHED))
+def test_an_input_that_is_too_small_is_refused_before_the_first_epoch(name: str) -> None:
+    smallest = PUBLISHED[name].smallest_side
+    with torch.device("meta"):
+        backbone = PUBLISHED[name].build(weights=None, weights_backbone=None).eval().backbone
+        backbone(torch.zeros(1, 3, smallest, smallest))
+        if smallest > 32:
+            with pytest.raises(RuntimeError, match="Kernel size"):
+                backbone(torch.zeros(1, 3, smallest - 32, smallest))
+    if smallest > 32:
+        small = recipe(name, input_hw=(smallest - 32, 320))
+        with pytest.raises(BadRecipe, match=rf"{name}: expected an input_hw of at least {smallest} x {smallest} px"):
+            build(small, classes=2, weights="none")
 
 
 def test_every_builder_is_torchvisions() -> None:

@@ -54,6 +54,7 @@ class Published:
     levels: Levels
     mean: Unit = IMAGENET_MEAN
     std: Unit = IMAGENET_STD
+    smallest_side: int = 32  # of the model input, in px, a multiple of 32
 
 
 _BOX_HEAD = r"roi_heads\.box_predictor\."
@@ -103,6 +104,7 @@ PUBLISHED: dict[str, Published] = {
             levels=_VGG,
             mean=(0.48235, 0.45882, 0.40784),
             std=(1 / 255,) * 3,
+            smallest_side=288,
         ),
         Published(
             name="ssdlite320_mobilenet_v3_large",
@@ -190,3 +192,9 @@ def _refuse_own_fields(recipe: DetectionRecipe, weights: str) -> None:
         raise BadRecipe(f"{recipe.architecture} has the anchors and levels of its weights; got {', '.join(given)}")
     if weights == "imagenet":
         raise BadRecipe(f"{recipe.architecture}: expected weights coco, none or a state_dict file, got imagenet")
+    smallest = PUBLISHED[recipe.architecture].smallest_side
+    if min(recipe.input_hw) < smallest:
+        got = " x ".join(map(str, recipe.input_hw))
+        raise BadRecipe(
+            f"{recipe.architecture}: expected an input_hw of at least {smallest} x {smallest} px, got {got}"
+        )
