@@ -3,13 +3,14 @@
 import csv
 import io
 import json
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from foveal.errors import BadImage
-from foveal.formats import FORMATS, Entry, to_json
+from foveal.formats import FORMATS, Entry, entry_bytes, to_json
 from foveal.options import Options
 from foveal.terminal import printable, say
 from tests.helpers.packages import colour_manifest
@@ -41,7 +42,23 @@ def test_json_escapes_and_means_the_same(text: str) -> None:
     assert not any(c < " " or "\x7f" <= c <= "\x9f" or c in "\u2028\u2029\u202e\u2066\ufeff" for c in data)
 
 
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1.png", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("x")'])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "=1+1",
+        "+1",
+        "-1.png",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        '=HYPERLINK("x")',
+        " =1",
+        "\xa0+1",
+        "\u3000=1",
+        "\ufeff=1",
+        "＝1",
+    ],
+)
 def test_no_text_of_a_csv_is_a_formula(name: str) -> None:
     writer = FORMATS["csv"](colour_manifest().pipeline, Options())
     data = writer.write(Entry(name, BadImage(f"{name}: no"))).decode()
@@ -53,3 +70,15 @@ def test_no_text_of_a_csv_is_a_formula(name: str) -> None:
 def test_numbers_of_a_csv_stay_numbers() -> None:
     writer = FORMATS["csv"](colour_manifest().pipeline, Options())
     assert writer._lines([{"image": "a.png", "score": -0.25}]).decode() == "a.png,,,,-0.25,\n"
+
+
+def test_two_names_that_are_no_utf8_stay_two_and_are_told_apart() -> None:
+    names = [os.fsdecode(b"\xe4\xff.png"), os.fsdecode(b"\xe4\xfe.png"), "\ud800.png", "\xe4.png", r"\xe4.png"]
+    entries = [Entry(name, BadImage("no")) for name in names]
+    shown = [r"\xe4\xff.png", r"\xe4\xfe.png", r"\ud800.png", "\xe4.png", r"\xe4.png"]
+    assert [entry.text_name for entry in entries] == shown
+    spec = colour_manifest().pipeline
+    for entry, name in zip(entries, shown, strict=True):
+        (row,) = csv.reader(io.StringIO(FORMATS["csv"](spec, Options()).write(entry).decode(), newline=""))
+        assert row[0] == name
+        assert json.loads(entry_bytes(entry, spec.task, Options()))["image"]["name"] == name

@@ -1,11 +1,12 @@
 """CSV: flat rows for spreadsheets. An image that failed gives one row with its error.
 
-A spreadsheet takes a cell that begins with = + - @ for a formula and runs it, also one that came in a file's name. Such
-text gets an apostrophe in front, which spreadsheets hide; numbers never do.
+A spreadsheet takes a cell that begins with = + - @ for a formula and runs it, also behind blanks, even
+one that came from a file's name. Such text gets an apostrophe in front, which spreadsheets hide; numbers never do.
 """
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -16,7 +17,9 @@ from foveal.packages.manifest import PipelineSpec
 from foveal.tasks import TASKS
 
 Row = Mapping[str, object]
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what makes a spreadsheet compute, or look past the white space
+FORMULA = re.compile(
+    "[\\s\ufeff\u200b]*[=+\\-@＝＋－＠]|[\t\r\n]"
+)  # the wide ones are read as the narrow ones in Japan
 
 
 class Csv:
@@ -35,8 +38,8 @@ class Csv:
     def write(self, entry: Entry) -> bytes:
         """One line a class or object; none for an image without objects."""
         if isinstance(entry.outcome, FovealError):
-            return self._lines([{"image": entry.name, "error": str(entry.outcome)}])
-        return self._lines({"image": entry.name, **row} for row in entry.outcome.rows())
+            return self._lines([{"image": entry.text_name, "error": str(entry.outcome)}])
+        return self._lines({"image": entry.text_name, **row} for row in entry.outcome.rows())
 
     def _lines(self, rows: Iterable[Row]) -> bytes:
         return "".join(map(self._line, rows)).encode(errors="replace")
@@ -49,6 +52,4 @@ class Csv:
 
 
 def _safe(row: Row) -> Row:
-    return {
-        name: f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell for name, cell in row.items()
-    }
+    return {name: f"'{cell}" if isinstance(cell, str) and FORMULA.match(cell) else cell for name, cell in row.items()}

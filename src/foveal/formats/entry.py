@@ -13,6 +13,8 @@ from foveal.tasks import TASKS, Task
 # delete and C1, then marks of direction, line and paragraph separators, invisible marks; C0 JSON escapes by itself
 _OBEYED = re.compile("[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]")
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -28,6 +30,16 @@ class Entry:
             self.outcome.__traceback__ = None
 
     @property
+    def text_name(self) -> str | None:
+        r"""The name as UTF-8 can hold it: a file name's other bytes as `\xff`, lone surrogates as `\ud800`."""
+        if self.name is None or not _SURROGATE.search(self.name):
+            return self.name
+        name = _SURROGATE.sub(
+            lambda found: found[0] if "\udc80" <= found[0] <= "\udcff" else repr(found[0])[1:-1], self.name
+        )
+        return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+    @property
     def failed(self) -> bool:
         """True when the outcome is an error."""
         return isinstance(self.outcome, FovealError)
@@ -38,9 +50,9 @@ def entry_object(entry: Entry, task: Task, options: Options) -> dict[str, Any]:
     if isinstance(entry.outcome, FovealError):
         error = entry.outcome
         problem = {"status": error.status, "title": error.title, "detail": str(error)}
-        return {"image": {"name": entry.name}, "error": problem}
+        return {"image": {"name": entry.text_name}, "error": problem}
     height, width = entry.outcome.image_hw
-    image = {"name": entry.name, "width": width, "height": height, "exif_orientation": entry.exif_orientation}
+    image = {"name": entry.text_name, "width": width, "height": height, "exif_orientation": entry.exif_orientation}
     return {"image": image, **task.render(entry.outcome, options)}
 
 
