@@ -1,5 +1,6 @@
 """No small file costs much: what refuses it reads the header alone, and the rest stays below its bound of memory."""
 
+import struct
 import zlib
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from PIL import Image
 from foveal.errors import BadImage
 from foveal.imaging.decode import decode
 from foveal.imaging.memory import decode_bytes_bound
+from tests.helpers import heif
 from tests.helpers.bombs import bombs, png, progressive_jpeg, rle_bmp
 from tests.helpers.costs import decode_cost
 from tests.helpers.hostile_images import png_chunk, written
@@ -50,6 +52,50 @@ def test_memory_stays_below_the_bound(name: str) -> None:
     cost, bound = decode_cost(data), decode_bytes_bound(data)
     assert cost.peak_bytes <= bound, cost
     assert bound <= 4 * cost.peak_bytes + 20_000_000, "a bound that is far too high shuts good images out"
+
+
+def tiff_of_tags(count: int, tag_bytes: int) -> bytes:
+    """8 x 8 pixels, and private tags that all hold the same bytes."""
+    tags = [(256, 4, 8), (257, 4, 8), (258, 4, 8), (259, 4, 1), (262, 4, 1), (273, 4, 8), (277, 4, 1), (278, 4, 8)]
+    entries = [struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in [*tags, (279, 4, 64)]]
+    entries += [struct.pack("<HHII", 40_000 + i, 7, tag_bytes, 8) for i in range(count)]
+    head = b"II*\0" + struct.pack("<I", 8 + tag_bytes) + bytes(tag_bytes)
+    return head + struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
+
+
+SMALL = Image.new("RGB", (64, 64))
+BESIDE = bytes(20_000_000)
+EXIF = bytes(4) + b"II*\0" + BESIDE
+METADATA: dict[str, Callable[[], bytes]] = {
+    "WebP": lambda: written(SMALL, "WEBP", icc_profile=BESIDE, exif=b"Exif\0\0" + BESIDE),
+    "WebP, animated": lambda: written(
+        SMALL, "WEBP", save_all=True, append_images=[Image.new("RGB", (64, 64), "red")], icc_profile=BESIDE, xmp=BESIDE
+    ),
+    "JPEG, CMYK": lambda: with_segments(written(SMALL.convert("CMYK"), "JPEG"), 300),
+    "JPEG without an end": lambda: with_segments(written(SMALL, "JPEG"), 300)[:-2],
+    "TIFF": lambda: written(SMALL, "TIFF", icc_profile=BESIDE),
+    "TIFF of tags": lambda: tiff_of_tags(1, len(BESIDE)),
+    "PNG": lambda: written(SMALL, "PNG", icc_profile=BESIDE[:3_900_000]),
+    "AVIF": lambda: heif.file_of(b"avif", [heif.av1(64, 64), heif.Item(b"Exif", EXIF, (), {b"cdsc": [1]})]),
+    "HEIC": lambda: heif.file_of(b"heic", [heif.hevc(), heif.Item(b"Exif", EXIF, (), {b"cdsc": [1]})]),
+}
+
+
+def with_segments(jpeg: bytes, count: int) -> bytes:
+    return jpeg[:2] + (b"\xff\xec" + struct.pack(">H", 65_002) + bytes(65_000)) * count + jpeg[2:]
+
+
+@pytest.mark.parametrize("name", METADATA)
+def test_metadata_counts_for_the_bound(name: str) -> None:
+    data = METADATA[name]()
+    cost = decode_cost(data)
+    assert cost.outcome in ("64 x 64", "96 x 64", "8 x 8")
+    assert cost.peak_bytes <= decode_bytes_bound(data), cost
+
+
+def test_tags_that_share_their_bytes_are_not_copied_one_by_one() -> None:
+    with pytest.raises(BadImage, match="bytes of TIFF tags together: twice the file"):
+        decode(tiff_of_tags(400, 1_000_000))
 
 
 BOMBS = {name: data for name, (kind, data) in bombs().items() if kind == "image/x"}

@@ -6,6 +6,7 @@ from foveal.imaging.codecs.encoded import STRIP_PIXELS
 
 _STRIP_BYTES = 48  # a pixel of a strip in conversion
 _ROW_BYTES = 16  # Pillow's pointers to rows
+_METADATA_COPIES = 5  # Pillow, libtiff, libheif, littleCMS, and ours
 _WORK_BYTES = 3_000_000  # colour transforms, tables
 _ERROR_BYTES, _ERROR_BYTES_A_BYTE = 3_000_000, 3  # lists of chunks and tags, in files that turn out to have too many
 
@@ -28,4 +29,5 @@ def decode_bytes_bound(data: bytes, *, max_pixels: int = formats.MAX_PIXELS, max
     pixel_bytes = max(image.pixel_bytes, 6.0 if image.turn != 1 else 0.0)  # a turned result is a second copy
     strip = min(pixels, max(STRIP_PIXELS, *image.stored_hw))
     rows = _ROW_BYTES * max(image.stored_hw)
-    return int(pixels * pixel_bytes) + image.fixed_bytes + _STRIP_BYTES * strip + rows + _WORK_BYTES
+    fixed = image.fixed_bytes + _METADATA_COPIES * image.metadata_bytes + _WORK_BYTES
+    return int(pixels * pixel_bytes) + fixed + _STRIP_BYTES * strip + rows

@@ -28,6 +28,7 @@ class EncodedImage(ABC):
     stored_hw: SizeHW
     orientation: int = 1  # EXIF's
     profile: bytes = b""  # ICC profile; empty: none
+    metadata_bytes: int = 0  # in the file, or unpacked: libraries copy them several times
 
     @property
     def image_hw(self) -> SizeHW:

@@ -29,6 +29,7 @@ class _Coded:
     pixels: int
     tile_pixels: int = 0
     alpha_pixels: int = 0
+    other_bytes: int = 0  # of the items that are no images
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,9 @@ def read_avif(data: bytes) -> Avif:
     orientation = exif_orientation(opened.info.get("exif") or b"")
     configurations = [box for boxes in items.properties.values() for box in boxes if box.kind == b"av1C"]
     plain = not coded.alpha_pixels and not any(data[box.content + 2] & 0x40 for box in configurations)
-    return Avif(data, opened.size[::-1], orientation, opened.info.get("icc_profile") or b"", coded, plain)
+    profile = opened.info.get("icc_profile") or b""
+    metadata_bytes = len(profile) + coded.other_bytes
+    return Avif(data, opened.size[::-1], orientation, profile, metadata_bytes, coded, plain)
 
 
 def read_heic(data: bytes) -> Heic:
@@ -122,7 +125,8 @@ def read_heic(data: bytes) -> Heic:
     items, data = isobmff.read_items(data)
     coded = _Reader(data, items, "HEIC", {b"hvc1": _hevc, b"hev1": _hevc}).coded()
     image = _open(data)
-    return Heic(data, image.size[::-1], profile=image.info.get("icc_profile") or b"", coded=coded)
+    profile = image.info.get("icc_profile") or b""
+    return Heic(data, image.size[::-1], 1, profile, len(profile) + coded.other_bytes, coded)
 
 
 def _open(data: bytes) -> Any:
@@ -162,7 +166,9 @@ class _Reader:
             raise BadImage(f"the header of this {self.format} file is damaged: a property is cut") from None
         if alpha > colour:
             raise BadImage(f"this {self.format} file is corrupt: alpha of {alpha} pixels, colours of {colour}")
-        return _Coded(colour + alpha, tile, alpha)
+        others = (item for item, kind in self.items.kinds.items() if kind not in (*self.streams, b"grid"))
+        extents = (extent for item in others for extent in self.items.extents.get(item, ()))
+        return _Coded(colour + alpha, tile, alpha, sum(extent.stop - extent.start for extent in extents))
 
     def _parts(self, item: int) -> tuple[int, ...]:
         return self.items.targets(b"dimg", item)

@@ -184,7 +184,9 @@ def read(data: bytes) -> Jpeg:
     if buffered:
         _bound_scans(data, height * width, arithmetic=walk.kind in _ARITHMETIC)
     orientation = exif_orientation(walk.exif)
-    return Jpeg(data, (height, width), orientation, walk.profile, walk.kind, components, walk.scan_at, buffered)
+    return Jpeg(
+        data, (height, width), orientation, walk.profile, walk.scan_at, walk.kind, components, walk.scan_at, buffered
+    )
 
 
 def _check_kind(kind: int, bits: int, components: int) -> None:

@@ -149,8 +149,9 @@ def read(data: bytes) -> Png:
     parts: tuple[slice, ...] = ()
     if any(not chunk.needed for chunk in _chunks(data, checked=False)):
         parts = (slice(0, _SIGNATURE_BYTES), *(slice(c.start, c.content.stop + 4) for c in chunks if c.needed))
+    profile = _profile(sound.get(b"iCCP", b""))
     return Png(
-        data, (height, width), exif_orientation(sound.get(b"eXIf", b"")), _profile(sound.get(b"iCCP", b"")),
+        data, (height, width), exif_orientation(sound.get(b"eXIf", b"")), profile, len(profile),
         bits, colour_type, bool(interlace), sound.get(b"tRNS", b""), parts,
     )  # fmt: skip
 

@@ -122,9 +122,12 @@ def read(data: bytes) -> Tiff:
     tile_pixels, unit = _bound_units(page, data, (height, width), sum(bits) if len(bits) > 1 else bits[0] * samples)
     start, end = page.blobs.get(directory.ICC, (0, 0))
     turn = page.first(directory.ORIENTATION, 1)
+    metadata_bytes = sum(end - start for start, end in page.blobs.values())
+    at_most(metadata_bytes, 2 * len(data) + 65_536, "bytes of TIFF tags together: twice the file")
     return Tiff(
-        data, (height, width), turn if 1 <= turn <= 8 else 1, data[start:end], bits[0], photometric, unit, tile_pixels
-    )
+        data, (height, width), turn if 1 <= turn <= 8 else 1, data[start:end], metadata_bytes, bits[0], photometric,
+        unit, tile_pixels,
+    )  # fmt: skip
 
 
 def _refuse_raw(pages: list[Directory]) -> None:

@@ -12,6 +12,7 @@ MAX_CHUNKS = 4096
 
 _ANIMATED = 0x02  # flag of VP8X
 _IMAGES = (b"VP8 ", b"VP8L")
+_PIXELS = (*_IMAGES, b"ALPH", b"ANMF")
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,14 @@ def read(data: bytes) -> Webp:
         BadImage: damaged, too many chunks, or of two sizes.
     """
     found: dict[bytes, bytes] = {}
+    metadata_bytes = 0
     at, end, count = 12, min(len(data), 8 + int.from_bytes(data[4:8], "little")), 0
     first = data[at : at + 4]
     while at + 8 <= end:
         kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
         if kind in (b"VP8X", *_IMAGES, b"ICCP", b"EXIF"):
             found.setdefault(kind, data[at + 8 : at + 8 + (length if kind in (b"ICCP", b"EXIF") else 10)])
+        metadata_bytes += length if kind not in _PIXELS else 0
         at, count = at + 8 + length + length % 2, count + 1
         at_most(count, MAX_CHUNKS, "WebP chunks")
     try:
@@ -57,6 +60,7 @@ def read(data: bytes) -> Webp:
         stored_hw,
         exif_orientation(found.get(b"EXIF", b"")),
         found.get(b"ICCP", b""),
+        min(metadata_bytes, len(data)),
         animated=bool(flags & _ANIMATED),
     )
 
