@@ -16,7 +16,7 @@ define link
 	$(1)/bin/pip install -q --no-deps -e . --config-settings editable_mode=strict && echo "$(MODULES)" > $(1)/.modules; }
 endef
 
-.PHONY: help setup setup-serve serve test test-slow fuzz soak check check-reference fix lock examples screenshots bento image image-test bento-image-test clean
+.PHONY: help setup setup-serve serve test test-slow fuzz soak audit check check-reference fix lock examples screenshots bento image image-test bento-image-test clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -49,6 +49,11 @@ fuzz: setup  ## 100,000 damaged images through the decoder (EXAMPLES=…)
 
 soak: setup  ## hostile and good load in a memory cgroup of 1 GB (MINUTES=…)
 	PYTHONPATH=. $(DEV)/python benchmarks/serving/soak.py --minutes $(MINUTES)
+
+audit:  ## known vulnerabilities of the locked packages, by pip-audit (needs a network)
+	@test -x .venv-audit/bin/pip-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/pip install -q pip-audit; }
+	.venv-audit/bin/pip-audit --disable-pip --require-hashes -r requirements/serve.txt
+	.venv-audit/bin/pip-audit --disable-pip --require-hashes -r requirements/dev.txt
 
 check-reference: setup  ## our AP on published detections, against the published lines (reads REFERENCE)
 	$(DEV)/python benchmarks/check_reference.py $(REFERENCE)
