@@ -158,7 +158,10 @@ class ServedModel:
     def _at_once(
         self, upload: Upload, options: Options, media_type: str, work: Work, stages: StageTimings
     ) -> Prepared | Prediction | int:
-        """All stages if the session is free; else the prepared image, for the queue; or the memory that is missing."""
+        """All stages if the session is free; else the prepared image, for the queue; or the memory to wait for.
+
+        That is given back where it is not free, and where the work is large and belongs into other threads.
+        """
         work.enter("decode")
         needed = self._bytes_needed(upload.data, options, media_type, work)
         if not work.large and (needed > LARGE_BYTES or options.tile):

@@ -118,7 +118,8 @@ class Stuck:
 class WorkThreads:
     """The image threads, and the record of what they and the models' own threads are doing.
 
-    Large work (seconds) has threads of its own: small images never wait for it, they share the cores with it.
+    Large work (LARGE_BYTES in served_model.py, or windows) has threads of its own: small images never wait for it, they
+    share the cores with it.
     """
 
     def __init__(self, count: int, stuck_after_s: float) -> None:

@@ -15,6 +15,7 @@ from foveal.imaging.codecs import isobmff, pillow
 from foveal.imaging.decode import decode, read_header
 from foveal.imaging.memory import decode_bytes_bound
 from tests.helpers import heif
+from tests.helpers.costs import decode_cost
 from tests.helpers.heif import Item, av1, file_of, full_box, grid, hevc
 
 
@@ -102,7 +103,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "another size in the stream": (_in_band, "states 96 x 64 pixels, its stream 6144 x 64"),
     "many frames": (lambda: avif(with_data(SOUND, SOUND.data + frame_in(SOUND) * 20)), "4 AV1 frames of one image"),
-    "many units": (lambda: avif(with_data(SOUND, b"\x12\0" * 5000 + SOUND.data)), "4096 units of AV1"),
+    "many units": (lambda: avif(with_data(SOUND, b"\x12\0" * 20_000 + SOUND.data)), "16384 units of AV1"),
     "many images": (lambda: file_of(b"heic", [with_data(hevc(), hevc().data * 2)]), "1 HEVC image in one item"),
     "one extent again and again": (
         lambda: avif(replace(SOUND, data=SOUND.data + bytes(20_000), repeats=4000)),
@@ -165,7 +166,7 @@ def test_items_are_read_as_written() -> None:
     assert items.primary == 1
     assert items.kinds == {1: b"grid", 2: b"av01", 3: b"av01"}
     assert items.targets(b"dimg", 1) == (2, 3)
-    assert items.sources(b"dimg", 3) == [1]
+    assert items.sources(b"dimg", [3]) == {1}
     assert data[items.extents[3][0]] == SOUND.data
 
 
@@ -191,3 +192,52 @@ def test_grey_and_turned_large_images_are_decoded_as_small_ones(monkeypatch: pyt
     monkeypatch.setattr(pillow, "pixels", None)
     assert by_pillow.shape == (101, 77, 3)
     assert np.array_equal(decode(file.getvalue()).rgb, by_pillow)
+
+
+def tables(*boxes: bytes) -> bytes:
+    head = [full_box(b"hdlr", bytes(4), b"pict", bytes(13)), full_box(b"pitm", struct.pack(">H", 1))]
+    return heif.box(b"ftyp", b"avif", bytes(4), b"mif1", b"avif", b"miaf") + full_box(b"meta", *head, *boxes)
+
+
+MANY_UNITS = replace(SOUND, data=b"\x12\0" * 4000 + SOUND.data)
+COUNTS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "references beyond their box": (
+        lambda: tables(full_box(b"iref", heif.box(b"dimg", struct.pack(">HHH", 1, 65_535, 1)) * 4000)),
+        "a table of its items is cut",
+    ),
+    "items beyond their box": (
+        lambda: tables(heif.box(b"iloc", b"\2\0\0\0\0\0" + b"\xff" * 4)) + heif.box(b"mdat", bytes(20_000_000)),
+        "a table of its items is cut",
+    ),
+    "extents of no bytes": (
+        lambda: tables(full_box(b"iloc", bytes(2), struct.pack(">H", 9000), struct.pack(">HHH", 1, 0, 65_535) * 9000)),
+        "8192 extents of items",
+    ),
+    "units of many tiles": (
+        lambda: avif(grid(25, 28, 28 * 64, 25 * 64, list(range(2, 702))), *[with_properties(MANY_UNITS)] * 700),
+        "16384 units of AV1",
+    ),
+}
+
+
+def with_properties(item: Item) -> Item:
+    return replace(item, properties=[heif.size(64, 64)])
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_count_costs_no_more_than_the_bytes_behind_it(name: str) -> None:
+    make, message = COUNTS[name]
+    data = make()
+    with pytest.raises(BadImage, match=message):
+        read_header(data)
+    assert decode_cost(data).cpu_s < 0.5
+
+
+@pytest.mark.parametrize("brand", [b"avif", b"heic"])
+def test_the_longest_tables_that_are_read_cost_little(brand: bytes) -> None:
+    infe = FLOOD[: len(FLOOD) // 10_000 * 2700]
+    data = file_of(brand, [SOUND if brand == b"avif" else hevc()], more_items=infe)
+    cost = decode_cost(data)
+    assert cost.outcome in ("64 x 64", "96 x 64")
+    assert cost.cpu_s < 0.5
+    assert cost.peak_bytes <= decode_bytes_bound(data)

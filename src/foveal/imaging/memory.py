@@ -8,7 +8,7 @@ _STRIP_BYTES = 48  # a pixel of a strip in conversion
 _ROW_BYTES = 16  # Pillow's pointers to rows
 _METADATA_COPIES = 5  # Pillow, libtiff, libheif, littleCMS, and ours
 _WORK_BYTES = 3_000_000  # colour transforms, tables
-_ERROR_BYTES, _ERROR_BYTES_A_BYTE = 3_000_000, 3  # lists of chunks and tags, in files that turn out to have too many
+_ERROR_BYTES_A_BYTE, _MAX_ERROR_BYTES = 15, 24_000_000  # lists of chunks and tags, in files that have too many
 
 
 def decode_bytes_bound(data: bytes, *, max_pixels: int = formats.MAX_PIXELS, max_bytes: int = formats.MAX_BYTES) -> int:
@@ -24,7 +24,7 @@ def decode_bytes_bound(data: bytes, *, max_pixels: int = formats.MAX_PIXELS, max
     try:
         image = formats.read(data, max_pixels, max_bytes)
     except BadImage:
-        return _ERROR_BYTES + _ERROR_BYTES_A_BYTE * min(len(data), formats.MAX_BYTES // 8)
+        return _WORK_BYTES + min(_MAX_ERROR_BYTES, _ERROR_BYTES_A_BYTE * len(data))
     pixels = image.stored_hw[0] * image.stored_hw[1]
     pixel_bytes = max(image.pixel_bytes, 6.0 if image.turn != 1 else 0.0)  # a turned result is a second copy
     strip = min(pixels, max(STRIP_PIXELS, *image.stored_hw))

@@ -4,12 +4,13 @@ The container's stated size binds no decoder: the stream's own does, and it may 
 Bitstream & Decoding Process Specification, sections 5.3 (OBUs), 5.5 (sequence header), 5.9 (frame header).
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from foveal.errors import BadImage, UnsupportedImage
 from foveal.imaging.codecs.encoded import Bits, SizeHW, at_most
 
-MAX_UNITS = 4096  # OBUs of an item: a frame's tiles may have one each
+MAX_UNITS = 16_384  # OBUs of a file: of 1,000 items with three each, or of a frame's tiles with one each
 MAX_FRAMES = 4  # layers of a progressive image
 
 _SEQUENCE, _FRAME_HEADER, _FRAME, _TILE_LIST = 1, 3, 6, 8
@@ -26,17 +27,16 @@ class _Sequence(NamedTuple):
     frame_id_bits: int
 
 
-def frames(item: bytes) -> tuple[SizeHW, int]:
-    """Size and number of the frames of an item.
+def frames(item: bytes, units: Iterator[int]) -> tuple[SizeHW, int]:
+    """Size and number of the frames of an item; `units` numbers those of all items of a file.
 
     Raises:
         BadImage: damaged, or too many. UnsupportedImage: frames of another size than their sequence's.
     """
-    sequence, count, units, at = None, 0, 0, 0
+    sequence, count, at = None, 0, 0
     while at < len(item):
         kind, start, at = _unit(item, at)
-        units += 1
-        at_most(units, MAX_UNITS, "units of AV1")
+        at_most(next(units), MAX_UNITS, "units of AV1")
         if kind == _SEQUENCE:
             found = _sequence(Bits(item[start : min(at, start + 512)]))
             if sequence not in (None, found):

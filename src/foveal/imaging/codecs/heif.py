@@ -6,8 +6,9 @@ from the streams: both libraries decode what the streams hold, whatever size the
 
 import importlib.util
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, ClassVar
 
 from foveal.errors import BadImage, UnsupportedImage
@@ -19,6 +20,7 @@ _ADVICE = "install it (pip install 'foveal[heif]'), or send a JPEG (iPhone: Sett
 _LARGE_PIXELS = 16_000_000
 _MAX_DERIVATIONS = 3
 _ALIGNMENT = 64  # a coded side is rounded up to blocks of at most that
+_TABLE_BYTES = 64  # of memory for a byte of tables: entries in dicts here, and structures in the decoders
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1")
 
 
@@ -45,8 +47,9 @@ class _Still(EncodedImage):
 
     @property
     def fixed_bytes(self) -> int:
-        """Frames and tiles beyond the image's own pixels, of up to 16 bits in three planes."""
-        return 8 * max(0, self.coded.pixels - self.stored_hw[0] * self.stored_hw[1])
+        """Frames and tiles beyond the image's own pixels, of up to 16 bits in three planes; the tables of items."""
+        tables = _TABLE_BYTES * min(len(self.data), isobmff.MAX_TABLE_BYTES)
+        return 8 * max(0, self.coded.pixels - self.stored_hw[0] * self.stored_hw[1]) + tables
 
 
 @dataclass(frozen=True)
@@ -139,12 +142,15 @@ def _open(data: bytes) -> Any:
         raise BadImage(f"the header of this HEIC file is damaged: {error}") from None
 
 
-def _av1(item: bytes, _configuration: bytes) -> tuple[SizeHW, int]:
-    return av1.frames(item)
+_Stream = Callable[[bytes, bytes, Iterator[int]], tuple[SizeHW, int]]  # item, hvcC, units -> size and frames
 
 
-def _hevc(item: bytes, configuration: bytes) -> tuple[SizeHW, int]:
-    return hevc.image_size(item, configuration), 1
+def _av1(item: bytes, _configuration: bytes, units: Iterator[int]) -> tuple[SizeHW, int]:
+    return av1.frames(item, units)
+
+
+def _hevc(item: bytes, configuration: bytes, units: Iterator[int]) -> tuple[SizeHW, int]:
+    return hevc.image_size(item, configuration, units), 1
 
 
 @dataclass
@@ -154,7 +160,8 @@ class _Reader:
     data: bytes
     items: Items
     format: str
-    streams: dict[bytes, Callable[[bytes, bytes], tuple[SizeHW, int]]]
+    streams: dict[bytes, "_Stream"]
+    units: Iterator[int] = field(default_factory=lambda: count(1))  # of all streams together, numbered
 
     def coded(self) -> _Coded:
         """Raises BadImage where a stream holds another size than its item states."""
@@ -175,7 +182,7 @@ class _Reader:
 
     def _alphas(self, images: list[int]) -> set[int]:
         """The items that are the alpha of one of these."""
-        found = {each for image in set(images) for each in self.items.sources(b"auxl", image)}
+        found = self.items.sources(b"auxl", images)
         return {item for item in found if self._content(item, b"auxC")[4:].rstrip(b"\0").startswith(_ALPHA)}
 
     def _image(self, item: int, derivations: int) -> tuple[int, int]:
@@ -198,13 +205,13 @@ class _Reader:
     def _stream(self, item: int, kind: bytes) -> tuple[int, int]:
         stated_hw = self._stated(item)
         stream = b"".join(self.data[extent] for extent in self.items.extents.get(item, ()))
-        (height, width), count = self.streams[kind](stream, self._content(item, b"hvcC"))
+        (height, width), frames = self.streams[kind](stream, self._content(item, b"hvcC"), self.units)
         if not all(0 <= got - side < _ALIGNMENT for got, side in zip((height, width), stated_hw, strict=True)):
             raise BadImage(
                 f"this {self.format} file is corrupt: its header states {stated_hw[1]} x {stated_hw[0]} pixels, "
                 f"its stream {width} x {height}"
             )
-        return height * width * count, height * width
+        return height * width * frames, height * width
 
     def _grid(self, item: int, parts: tuple[int, ...]) -> tuple[int, int]:
         head = b"".join(self.data[extent] for extent in self.items.extents.get(item, ()))
@@ -215,8 +222,8 @@ class _Reader:
             raise BadImage(f"this {self.format} file is corrupt: a grid of {rows} x {columns} with {len(parts)} tiles")
         tile_hw = self._stated(parts[0])
         sound = (height, width) == self._stated(item) and all(self._stated(part) == tile_hw for part in set(parts))
-        for side, tile, count in zip((height, width), tile_hw, (rows, columns), strict=True):
-            sound = sound and (count - 1) * tile < side <= count * tile
+        for side, tile, number in zip((height, width), tile_hw, (rows, columns), strict=True):
+            sound = sound and (number - 1) * tile < side <= number * tile
         if not sound:
             raise BadImage(f"this {self.format} file is corrupt: its tiles do not cover {width} x {height} pixels once")
         sizes = {part: self._image(part, 0) for part in set(parts)}

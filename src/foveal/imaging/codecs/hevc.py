@@ -10,27 +10,28 @@ from itertools import chain
 from foveal.errors import BadImage
 from foveal.imaging.codecs.encoded import Bits, SizeHW, at_most
 
-MAX_UNITS = 4096  # NAL units of an item: an image's slices have one each
+MAX_UNITS = 16_384  # NAL units of a file: of 1,000 items with three parameter sets and a few slices each
 
 _SEQUENCE, _FIRST_PARAMETERS = 33, 32  # NAL unit types; below the latter are slices
 _SEQUENCE_BYTES = 256  # of a parameter set that are looked at
 
 
-def image_size(item: bytes, configuration: bytes) -> SizeHW:
+def image_size(item: bytes, configuration: bytes, units: Iterator[int]) -> SizeHW:
     """Size of the one image of an item; the larger one where parameter sets differ.
 
     Args:
         item: its NAL units, each behind its length.
         configuration: the content of the box hvcC.
+        units: numbers the units of all items of a file.
 
     Raises:
         BadImage: damaged, or more than one image.
     """
     sizes, images = [], 0
     length_bytes = (configuration[21] & 3) + 1
-    for count, unit in enumerate(chain(_configured(configuration), _units(item, length_bytes)), 1):
+    for unit in chain(_configured(configuration), _units(item, length_bytes)):
         kind = unit[0] >> 1 & 0x3F
-        at_most(count, MAX_UNITS, "units of HEVC")
+        at_most(next(units), MAX_UNITS, "units of HEVC")
         if kind == _SEQUENCE:
             sizes.append(_size(Bits(unit[2:].replace(b"\0\0\3", b"\0\0"))))
         elif kind < _FIRST_PARAMETERS:

@@ -5,7 +5,7 @@ may hold is bounded here, by their bytes. Standards: ISO/IEC 14496-12 (boxes), 2
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from foveal.imaging.codecs.encoded import at_most
 
 MAX_BOXES = 4096  # of a file's top level
 MAX_TABLE_BYTES = 65_536  # of `meta` but for profiles and data: a photo of 1,000 tiles has 25 kB
+MAX_EXTENTS = 8192
 _STILL = {b"avis": b"avif", b"hevc": b"heic", b"hevx": b"heix", b"msf1": b"mif1"}  # brands of movies
 _COLOUR_BYTES = 1024  # of a colour box that count as a table; what is more is a profile
 
@@ -53,9 +54,10 @@ class Items:
         """What an item refers to."""
         return next((each.targets for each in self.references if each[:2] == (kind, source)), ())
 
-    def sources(self, kind: bytes, target: int) -> list[int]:
-        """What refers to an item."""
-        return [each.source for each in self.references if each.kind == kind and target in each.targets]
+    def sources(self, kind: bytes, targets: Collection[int]) -> set[int]:
+        """What refers to any of these items."""
+        wanted = frozenset(targets)
+        return {each.source for each in self.references if each.kind == kind and not wanted.isdisjoint(each.targets)}
 
 
 def boxes(data: bytes, at: int, end: int) -> Iterator[Box]:
@@ -167,7 +169,9 @@ def _read_references(data: bytes, box: Box | None, items: Items) -> None:
     for entry in boxes(data, box.content + 4, box.end):
         count = _number(data, entry.content + size, 2)
         first = entry.content + size + 2
-        targets = tuple(_number(data, first + at * size, size) for at in range(count) if first + at * size < entry.end)
+        if first + count * size > entry.end:
+            raise IndexError
+        targets = tuple(_number(data, first + at * size, size) for at in range(count))
         items.references.append(Reference(entry.kind, _number(data, entry.content, size), targets))
 
 
@@ -194,8 +198,10 @@ def _read_extents(data: bytes, box: Box | None, stored: Box, items: Items) -> No
     version, sizes = data[box.content], _number(data, box.content + 4, 2)
     offset_size, length_size, base_size, index_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15, sizes & 15
     number_size = 4 if version == 2 else 2
-    at, total = box.content + 6 + number_size, 0
+    at, total, extents = box.content + 6 + number_size, 0, 0
     for _ in range(_number(data, box.content + 6, number_size)):
+        if at >= box.end:  # the count may be any number, and so may that of extents of no bytes
+            raise IndexError
         item = _number(data, at, number_size)
         at += number_size
         method = _number(data, at, 2) & 15 if version else 0
@@ -203,6 +209,8 @@ def _read_extents(data: bytes, box: Box | None, stored: Box, items: Items) -> No
         base = _number(data, at, base_size) + (stored.content if method == 1 else 0)
         count = _number(data, at + base_size, 2)
         at += base_size + 2
+        extents += count
+        at_most(extents, MAX_EXTENTS, "extents of items")
         for _ in range(count):
             at += index_size if version else 0
             start = base + _number(data, at, offset_size)
