@@ -16,6 +16,7 @@ from foveal.formats import Entry, entry_bytes, to_json
 from foveal.imaging import drawing, tiling
 from foveal.imaging.decode import decode, read_header
 from foveal.imaging.memory import decode_bytes_bound
+from foveal.imaging.resize import PILLOW
 from foveal.inference.pipeline import Predictor
 from foveal.inference.session import Interrupt
 from foveal.inference.verify import check_golden
@@ -182,7 +183,17 @@ class ServedModel:
             count += len(tiling.windows_over(image_hw, options.tile)) if options.tile else 0
             work.take_pixels(math.prod(image_hw), self._max_pixels)
         decoding = decode_bytes_bound(data, max_pixels=self._max_pixels) * (1 if media_type == JSON else ANNOTATED)
-        return int(decoding) + count * self._graph_bytes
+        return int(decoding) + self._resize_bytes(data) + count * self._graph_bytes
+
+    def _resize_bytes(self, data: bytes) -> int:
+        """Of preprocessing beside decoding; 0 for a file without a readable header, which nothing resizes."""
+        preprocess = self.predictor.spec.preprocess
+        if preprocess.interpolation not in PILLOW:
+            return 0
+        try:
+            return preprocess.working_bytes(read_header(data, max_pixels=self._max_pixels).image_hw)
+        except FovealError:
+            return 0
 
     def _prepare(self, data: bytes, options: Options, work: Work, stages: StageTimings) -> Prepared:
         started = time.perf_counter()

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from foveal.imaging.decode import Decoded
-from foveal.imaging.preprocess import Preprocess, resize
+from foveal.imaging.preprocess import Preprocess
+from foveal.imaging.resize import resize
 
 MODES = {
     "stretch": Preprocess(mode="stretch", input_hw=(64, 96)),

@@ -22,7 +22,9 @@ def to_image(class_map: UInt8Array, transform: ImageTransform) -> UInt8Array:
     rows, columns = class_map.shape
     content_h = max(1, round(transform.content_hw[0] * rows / transform.input_hw[0]))
     content_w = max(1, round(transform.content_hw[1] * columns / transform.input_hw[1]))
-    content = np.ascontiguousarray(class_map[:content_h, :content_w])
+    top = min(rows - content_h, round(transform.content_yx[0] * rows / transform.input_hw[0]))
+    left = min(columns - content_w, round(transform.content_yx[1] * columns / transform.input_hw[1]))
+    content = np.ascontiguousarray(class_map[top : top + content_h, left : left + content_w])
     if content.shape == transform.image_hw:
         return content
     # row by row and column by column: cv2.resize's INTER_NEAREST samples the corner of a pixel, not its centre
