@@ -18,13 +18,16 @@ SMALLEST = 1024  # bytes; smaller tensors stay inside: shapes and axes, which sh
 ALIGNMENT = 4096
 
 
-def packed(model: onnx.ModelProto, weights: bytes = b"", *, inline_bytes: int = MAX_INLINE_BYTES) -> Graph:
+def packed(
+    model: onnx.ModelProto, weights: bytes = b"", *, inline_bytes: int = MAX_INLINE_BYTES, full_check: bool = True
+) -> Graph:
     """Check and serialise a graph; the same graph gives the same bytes.
 
     Args:
         model: the graph; its large weights are moved out of it when they do not fit.
         weights: external data that it refers to already.
         inline_bytes: largest sum of weights to keep inside.
+        full_check: infer all shapes too; ONNX' own inference refuses some graphs that run.
 
     Raises:
         onnx.checker.ValidationError: it is no valid graph.
@@ -33,10 +36,10 @@ def packed(model: onnx.ModelProto, weights: bytes = b"", *, inline_bytes: int = 
     if inside > inline_bytes:
         weights = _move_out(model, weights)
     if not weights:
-        onnx.checker.check_model(model, full_check=True)
+        onnx.checker.check_model(model, full_check=full_check)
     graph = Graph(bytes(model.SerializeToString(deterministic=True)), weights)
     if weights:
-        _check_files(graph)
+        _check_files(graph, full_check)
     return graph
 
 
@@ -76,10 +79,10 @@ def _move_out(model: onnx.ModelProto, weights: bytes) -> bytes:
     return b"".join(chunks)
 
 
-def _check_files(graph: Graph) -> None:
+def _check_files(graph: Graph, full_check: bool) -> None:
     """The checker reads external data's sizes from a folder; an empty file of that size is enough."""
     with TemporaryDirectory(prefix="foveal-") as folder:
         Path(folder, MODEL).write_bytes(graph.model)
         with Path(folder, WEIGHTS).open("wb") as file:
             file.truncate(len(graph.weights))
-        onnx.checker.check_model(str(Path(folder, MODEL)), full_check=True)
+        onnx.checker.check_model(str(Path(folder, MODEL)), full_check=full_check)

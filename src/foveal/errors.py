@@ -113,6 +113,12 @@ class BadEnsemble(FovealError):
     title = "Packages cannot be averaged"
 
 
+class BadModelFile(FovealError):
+    """A foreign model file that cannot be imported; says what was expected of it."""
+
+    title = "Model file cannot be imported"
+
+
 class BadResult(FovealError):
     """Arrays that do not make a result: wrong shape or dtype, scores out of order, NaN; a bug, or a model's."""
 

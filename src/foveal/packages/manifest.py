@@ -47,6 +47,11 @@ class PipelineSpec(_Frozen):
     inputs: tuple[Tensor, ...] = Field(min_length=1, description="what the graph reads")
     outputs: tuple[Tensor, ...] = Field((), description="what the graph returns")
     max_batch: int = Field(1, ge=1, le=4096, description="largest batch that parity was proved for")
+    nms: Literal["none", "per_class", "agnostic"] = Field(
+        "per_class",
+        description="one-stage detectors only: whether overlapping objects are suppressed after the graph, and whether "
+        "those of different classes suppress each other",
+    )
     calibration: Calibration = Field(default_factory=Calibration, description="of scores; applied by the task")
 
     @model_validator(mode="after")
@@ -120,6 +125,27 @@ class Edited(_Frozen):
     changes: dict[str, str] = Field(description="what was changed -> how, in words; earlier edits included")
 
 
+class Reference(_Frozen):
+    """The answers of a model's own framework, which the package reproduced from the image files."""
+
+    framework: str = Field(description="what made them, e.g. 'ultralytics 8.3.0'")
+    digest: str = Field(description="sha256 of the file of answers")
+    images: int = Field(ge=1, description="images compared")
+    criterion: str = Field(description="what had to hold, in words and numbers")
+    measured: dict[str, float] = Field(description="what was found, by name")
+
+
+class Imported(_Frozen):
+    """Where an imported model came from, and how its file is read."""
+
+    family: str = Field(description="one of `foveal import --as`")
+    source: str = Field(description="name of the file")
+    source_sha256: str
+    reading: dict[str, str] = Field(description="flag of `foveal import` -> value; what was given and what was found")
+    reference: Reference | None = Field(None, description="None: nobody proved that it answers as its framework does")
+    notes: tuple[str, ...] = Field((), description="what was assumed, in words")
+
+
 class Manifest(_Frozen):
     """The whole manifest. `schema_version` changes when a reader of the old one would go wrong."""
 
@@ -130,10 +156,10 @@ class Manifest(_Frozen):
     pipeline: PipelineSpec
     opset: int
     parity: Parity
-    metrics: Metrics
-    data: Data
-    recipe: dict[str, Any]
-    seed: int
+    metrics: Metrics | None = Field(None, description="None: of an imported model, not measured")
+    data: Data | None = Field(None, description="None: of an imported model, not known")
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    seed: int | None = None
     licences: Licences
     golden: dict[str, GoldenTolerance] = Field(
         default_factory=lambda: {"default": GoldenTolerance()}, description="by execution provider, else 'default'"
@@ -142,6 +168,14 @@ class Manifest(_Frozen):
     members: tuple[Member, ...] = Field((), description="of an ensemble; their temperatures are inside its graph")
     examples: tuple[str, ...] = Field((), description="golden images that show what the model is for, by name")
     edited: Edited | None = Field(None, description="where it came from, when it is another package edited")
+    imported: Imported | None = Field(None, description="where it came from, when Foveal did not train it")
+
+    @model_validator(mode="after")
+    def _is_known(self) -> "Manifest":
+        for name in ("metrics", "data", "seed"):
+            if self.imported is None and getattr(self, name) is None:
+                raise ValueError(f"{name}: expected it of a model that was not imported")
+        return self
 
     @model_validator(mode="after")
     def _has_outputs(self) -> "Manifest":

@@ -9,6 +9,7 @@ Two-stage (Faster R-CNN, Mask R-CNN): thresholds are inputs, so that later stage
 One-stage (SSD, SSDLite, RetinaNet): the graph gives its best K candidates; threshold and NMS run here.
     images (N, H, W, 3) uint8, content_hw (N, 2) float32
     -> boxes (N, K, 4) float32, scores (N, K) float32, class_ids (N, K) int64
+Imported: one-stage without `content_hw`; its boxes may reach beyond the content.
 
 `content_hw` is (height, width) of the image on the model input. A detection's score must be GREATER than the threshold,
 so rows of score 0 are padding. The names of the graph's inputs tell the family; nothing is guessed from shapes.
@@ -35,6 +36,7 @@ from foveal.tasks.schemas import Box, Entry, Schema, Score
 MAX_CANDIDATES = 5000  # a one-stage image's best candidates before NMS: bounds time and memory at score_threshold 0
 MIN_SIDE_PX = 0.01  # in original pixels: what is narrower after clipping would be printed with no width
 
+IMPORTED_INPUTS = frozenset({"images"})
 ONE_STAGE_INPUTS = frozenset({"images", "content_hw"})
 TWO_STAGE_INPUTS = ONE_STAGE_INPUTS | {"score_threshold", "iou_threshold"}
 
@@ -63,7 +65,7 @@ def graph_family(spec: PipelineSpec) -> Literal["one-stage", "two-stage"]:
     names = {tensor.name for tensor in spec.inputs}
     if names == TWO_STAGE_INPUTS:
         return "two-stage"
-    if names == ONE_STAGE_INPUTS:
+    if names in (ONE_STAGE_INPUTS, IMPORTED_INPUTS):
         return "one-stage"
     raise BadPackage(
         f"expected graph inputs {sorted(ONE_STAGE_INPUTS)} or {sorted(TWO_STAGE_INPUTS)}, got {sorted(names)}"
@@ -96,10 +98,9 @@ class ObjectDetectionTask(Task):
 
     def feeds(self, batch: Sequence[Prepared], options: Sequence[Options], spec: PipelineSpec) -> dict[str, Array]:
         """Graph inputs for N images whose options share a batch key."""
-        feeds: dict[str, Array] = {
-            "images": stack_inputs(batch),
-            "content_hw": np.array([item.transform.content_hw for item in batch], np.float32),
-        }
+        feeds: dict[str, Array] = {"images": stack_inputs(batch)}
+        if len(spec.inputs) > 1:
+            feeds["content_hw"] = np.array([item.transform.content_hw for item in batch], np.float32)
         if graph_family(spec) == "two-stage":
             feeds["score_threshold"] = np.array([o.score_threshold for o in options], np.float32)
             feeds["iou_threshold"] = np.array(options[0].iou_threshold, np.float32)
@@ -124,10 +125,11 @@ class ObjectDetectionTask(Task):
         rows, boxes_xyxy = rows[visible], boxes_xyxy[visible]
         order = _order(boxes_xyxy, scores[rows], class_ids[rows])[:MAX_CANDIDATES]
         most = options.max_detections or MAX_DETECTIONS
-        if graph_family(spec) == "one-stage":
+        if graph_family(spec) == "one-stage" and spec.nms != "none":
             assert options.iou_threshold is not None
             best = rows[order]  # NMS on model-input pixels, as the model was trained and scored
-            order = order[nms(boxes[best], scores[best], class_ids[best], options.iou_threshold, limit=most)]
+            among = class_ids[best] if spec.nms == "per_class" else np.zeros(len(best), np.int64)
+            order = order[nms(boxes[best], scores[best], among, options.iou_threshold, limit=most)]
         order = order[:most]
         rows = rows[order]
         masks = InstanceMasks(outputs["masks"][rows]) if "masks" in outputs else None

@@ -1,0 +1,1 @@
+"""Import of foreign ONNX files: read, compile to Foveal's signatures, prove, write. Needs no torch."""

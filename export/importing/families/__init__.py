@@ -1,0 +1,1 @@
+"""What each framework's exports expect and mean: families (preprocessing) and heads (outputs)."""
