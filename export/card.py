@@ -34,6 +34,17 @@ LEFT_OUT = """
 Only these classes are answered unless a request names others (`classes`): {}. The figures below are of all classes."""
 BEST_F1 = "on the `val` split that\nthreshold has the best F1"
 BY_RECIPE = "the recipe's\nthreshold, since this training learnt the `val` split too and left none to choose one"
+BY_IMPORT = "chosen when it was\nimported, not measured"
+UNMEASURED = """\
+## How good it is
+
+Not measured: it was imported, and Foveal does not know what it learnt from. `foveal evaluate {name} --data DIR` measures
+it on images of yours."""
+UNKNOWN_DATA = """\
+What it was trained on is not known. Cameras, light, places or people that it has not seen can lower its figures."""
+UNPROVED = """\
+**Unproved**: nobody showed that it answers as its own framework does (`--unproved`). Colours, scale, padding or classes
+may be read wrongly; `foveal import --reference` proves them."""
 CALIBRATED = """\
 Scores are calibrated: logits are divided by a temperature of {:.4g}, fitted on {} images of the `val` split (Guo et
 al., ICML 2017). That never changes which class is first."""
@@ -48,7 +59,8 @@ def card(manifest: Manifest, *, about: str) -> str:
         manifest: the whole manifest.
         about: the maker's own words on what the model is for; may be empty.
     """
-    sections = (_head(manifest, about), _use(manifest), _metrics(manifest), _limits(manifest), _made(manifest))
+    made = _imported if manifest.imported else _made
+    sections = (_head(manifest, about), _use(manifest), _metrics(manifest), _limits(manifest), made(manifest))
     return "\n\n".join(sections) + "\n"
 
 
@@ -58,8 +70,9 @@ def _head(manifest: Manifest, about: str) -> str:
     labels = ", ".join(f"`{label}`" for label in manifest.labels)
     height, width = manifest.preprocess.input_hw
     lines = [f"# {manifest.name}, version {manifest.version}", about, purpose, f"Classes: {labels}."]
+    came = "imported" if manifest.imported else "fine-tuned"
     lines.append(
-        f"Network: {manifest.architecture}, fine-tuned; it sees images at {width} × {height} px "
+        f"Network: {manifest.architecture}, {came}; it sees images at {width} × {height} px "
         f"(`{manifest.preprocess.mode}`), whatever their size."
     )
     return "\n\n".join(line for line in lines if line)
@@ -68,7 +81,9 @@ def _head(manifest: Manifest, about: str) -> str:
 def _use(manifest: Manifest) -> str:
     endpoint, ref = TASKS[manifest.task].endpoint, f"{manifest.name}@{manifest.version}"
     defaults = manifest.pipeline.defaults
-    source = BEST_F1 if manifest.data.images.get("val") else BY_RECIPE
+    source = BEST_F1 if manifest.data and manifest.data.images.get("val") else BY_RECIPE
+    if manifest.imported:
+        source = BY_IMPORT
     if manifest.edited and "score_threshold" in manifest.edited.changes:
         source = EDITED
     threshold = "" if defaults.score_threshold is None else THRESHOLD.format(defaults.score_threshold, source)
@@ -90,6 +105,8 @@ print(foveal.load("{ref}")("photo.jpg"))
 
 def _metrics(manifest: Manifest) -> str:
     metrics = manifest.metrics
+    if metrics is None:
+        return UNMEASURED.format(name=manifest.name)
     rows = ["| figure | value | 95 % interval | before export | meaning |", "|---|---|---|---|---|"]
     for name, value in metrics.values.items():
         low_high = metrics.intervals_95.get(name)
@@ -129,7 +146,7 @@ def _members(manifest: Manifest) -> list[str]:
     if not manifest.members:
         return []
     lines = ["", "Its scores are the mean of its members' scores. Alone, on the same images, they have:", ""]
-    names = list(manifest.metrics.values)
+    names = list(manifest.metrics.values) if manifest.metrics else []
     lines += [f"| member | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for member in manifest.members:
         lines.append(f"| {member.ref} | {' | '.join(f'{member.values[name]:.4f}' for name in names)} |")
@@ -155,6 +172,8 @@ def figure(name: str, value: float | None) -> str:
 
 
 def _limits(manifest: Manifest) -> str:
+    if manifest.data is None or manifest.metrics is None:
+        return f"## Limits\n\n- {TASKS[manifest.task].limit}\n- {UNKNOWN_DATA}"
     return f"""## Limits
 
 - {TASKS[manifest.task].limit}
@@ -163,7 +182,44 @@ def _limits(manifest: Manifest) -> str:
 - {manifest.metrics.images} test images bound what is known; the intervals treat every image as independent."""
 
 
+def _imported(manifest: Manifest) -> str:
+    imported, parity = manifest.imported, manifest.parity
+    assert imported is not None
+    proof = UNPROVED
+    if (reference := imported.reference) is not None:
+        proof = (
+            f"Proved: on {reference.images} images the package answered as {reference.framework} had (sha256 of the "
+            f"answers: `{reference.digest}`).\n  Had to hold: {reference.criterion}. Measured: "
+            f"{measured_line(reference.measured)}."
+        )
+    flags = " ".join(f"{flag} {value}" for flag, value in imported.reading.items() if value != "None")
+    notes = "".join(f"\n- Note: {note}." for note in imported.notes)
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.created_with.items())
+    return f"""## Where it came from
+
+- Imported from `{imported.source}` (sha256 `{imported.source_sha256}`), as {imported.family}.
+- {proof}
+- Read with: `{flags}`.
+- Graph proved against {parity.reference}, on {parity.images} images in batches of
+  {", ".join(map(str, parity.batch_sizes))}. Had to hold: {parity.criterion}. Measured: {measured_line(parity.measured)}.
+- Licence of the weights: {manifest.licences.weights}
+- Licence of the data: {manifest.licences.data}
+- Made with {versions}.{notes}{_changes(manifest)}"""
+
+
+def _changes(manifest: Manifest) -> str:
+    """What `foveal package set` did."""
+    if not manifest.edited:
+        return ""
+    changes = "".join(f"\n  - {name}: {how}" for name, how in manifest.edited.changes.items())
+    return (
+        f"\n- Made from {manifest.edited.ref} (`{manifest.edited.digest}`) by `foveal package set`: the same "
+        f"graph, byte for byte; golden results anew. Changed:{changes}"
+    )
+
+
 def _made(manifest: Manifest) -> str:
+    assert manifest.data is not None
     counts = ", ".join(f"{count} {split}" for split, count in manifest.data.images.items())
     training = f"the recipe and the seed ({manifest.seed}) are in `manifest.json`."
     if manifest.members:
@@ -171,13 +227,6 @@ def _made(manifest: Manifest) -> str:
     parity = manifest.parity
     worst = measured_line(parity.measured)
     versions = ", ".join(f"{name} {version}" for name, version in manifest.created_with.items())
-    edited = ""
-    if manifest.edited:
-        changes = "".join(f"\n  - {name}: {how}" for name, how in manifest.edited.changes.items())
-        edited = (
-            f"\n- Made from {manifest.edited.ref} (`{manifest.edited.digest}`) by `foveal package set`: the same "
-            f"graph, byte for byte; golden results anew. Changed:{changes}"
-        )
     return f"""## How it was made
 
 - Data: `{manifest.data.name}` ({manifest.data.layout}): {counts} images; fingerprint `{manifest.data.fingerprint}`.
@@ -186,7 +235,7 @@ def _made(manifest: Manifest) -> str:
 - Training: {training}
 - Export proved against {parity.reference}, on {parity.images} images in batches of
   {", ".join(map(str, parity.batch_sizes))}. Had to hold: {parity.criterion}. Measured: {worst}.
-- Made with {versions}.{edited}"""
+- Made with {versions}.{_changes(manifest)}"""
 
 
 def about_of(text: str, manifest: Manifest) -> str:

@@ -94,7 +94,9 @@ def evaluate(
     subject = _subject(model, zoo, provider)
     pipeline = subject.pipeline
     dataset = read_data(pipeline.spec.task, subject.recipe, data, split_file)
-    if dataset.fingerprint != subject.fingerprint:
+    if subject.fingerprint is None:
+        _log("the package was imported: nobody knows whether its model learnt from these images")
+    elif dataset.fingerprint != subject.fingerprint:
         _log(f"{data} is not, to the byte, what the model was trained with: {split!r} may hold images it learnt from")
     if split == "val" and subject.recipe.get("train_on_val"):
         _log("val was learnt too (train_on_val): its figures say nothing about new images")
@@ -154,7 +156,7 @@ class _Subject:
 
     pipeline: Pipeline
     recipe: dict[str, Any]
-    fingerprint: str  # of the data that it was trained with
+    fingerprint: str | None  # of the data that it was trained with; None: not known
 
 
 def _subject(model: str, zoo: Path | None, provider: str) -> _Subject:
@@ -164,7 +166,8 @@ def _subject(model: str, zoo: Path | None, provider: str) -> _Subject:
 
     if not (Path(model) / "run.json").is_file():
         predictor = load(model, zoo=zoo, provider=provider)
-        return _Subject(predictor, predictor.manifest.recipe, predictor.manifest.data.fingerprint)
+        data = predictor.manifest.data
+        return _Subject(predictor, predictor.manifest.recipe, data and data.fingerprint)
     from foveal.export.build import pipeline_spec
     from foveal.export.tasks import exporter_of
     from foveal.models.runs import load_run

@@ -17,7 +17,7 @@ from foveal.export.writing import Target, answered, example_images, golden_files
 from foveal.inference.pipeline import Pipeline, Predictor
 from foveal.inference.verify import check_golden
 from foveal.options import OPTIONS, Options, OptionValues
-from foveal.packages.manifest import Edited, Manifest, PipelineSpec
+from foveal.packages.manifest import Edited, Manifest, Metrics, PipelineSpec
 from foveal.packages.package import ModelPackage
 from foveal.tasks import task_of
 
@@ -107,6 +107,8 @@ def _checked(task: str, defaults: OptionValues, labels: Collection[str]) -> dict
     return {name: value for name, value in options.given().items() if name in OPTIONS}
 
 
-def _renamed_metrics(old: Manifest, renamed: Mapping[str, str]) -> Any:
+def _renamed_metrics(old: Manifest, renamed: Mapping[str, str]) -> Metrics | None:
+    if old.metrics is None:
+        return None
     per_class = {renamed.get(label, label): figures for label, figures in old.metrics.per_class.items()}
     return old.metrics.model_copy(update={"per_class": per_class})

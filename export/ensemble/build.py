@@ -144,6 +144,8 @@ def expect_alike(members: Sequence[ModelPackage]) -> None:
         raise BadEnsemble(f"expected two or more different packages, got {', '.join(m.ref for m in members) or 'none'}")
     first = members[0]
     for member in members:
+        if member.manifest.data is None:
+            raise BadEnsemble(f"{member.ref}: expected a model that Foveal trained, got one that was imported")
         if not isinstance(task_of(member.manifest.task), ClassificationTask):
             raise BadEnsemble(f"{member.ref}: expected a classifier, got {member.manifest.task}")
     for other in members[1:]:
@@ -177,8 +179,8 @@ def common_test(members: Sequence[ModelPackage], root: Path, split_file: Path | 
     tests = []
     for member in members:
         data = read_data(member.manifest.task, member.manifest.recipe, root, split_file)
-        if data.fingerprint != member.manifest.data.fingerprint:
-            trained = member.manifest.data.fingerprint
+        trained = member.manifest.data and member.manifest.data.fingerprint
+        if data.fingerprint != trained:
             raise BadData(f"{root}: expected the data set that {member.ref} was trained with, {trained}, got another")
         tests.append(select(data, "test", member.manifest.labels))
     names = [{sample.name for sample in test} for test in tests]

@@ -21,6 +21,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {  # of flags that take one of a few wo
     "colour": ("rgb", "bgr"),
     "resize": ("letterbox", "stretch", "center-crop", "shorter-side"),
     "pad_position": ("center", "top-left"),
+    "pad_rounding": ("half_even", "half_up", "down"),
     "interpolation": ("bilinear", "pillow-bilinear", "pillow-bicubic", "area"),
     "activation": ("none", "softmax", "sigmoid"),
     "nms": ("none", "per-class", "agnostic"),

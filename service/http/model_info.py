@@ -65,8 +65,9 @@ def _info(models: LoadedModels, served: ServedModel) -> ModelInfo:
             name: getattr(manifest.pipeline.defaults, name, None)
             for name in sorted(served.task.option_names)
         },
-        metrics=manifest.metrics.model_dump(mode="json"),
+        metrics=manifest.metrics and manifest.metrics.model_dump(mode="json"),
         parity=manifest.parity.model_dump(mode="json"),
+        imported=manifest.imported and manifest.imported.model_dump(mode="json"),
         licences=manifest.licences.model_dump(),
         examples=[f"/v1/models/{served.package.ref}/golden/{quote(name)}.png" for name in manifest.examples],
         provider=Provider(requested=predictor.settings.provider, actual=predictor.provider),

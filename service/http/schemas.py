@@ -61,8 +61,11 @@ class ModelInfo(Schema):
     labels: list[str]
     input: dict[str, Any] = Field(description="size of the model input and preprocessing")
     defaults: dict[str, Any] = Field(description="default values of the endpoint's parameters")
-    metrics: dict[str, Any]
+    metrics: dict[str, Any] | None = Field(description="null: of an imported model, not measured")
     parity: dict[str, Any] = Field(description="measured agreement of the graph with the trained model")
+    imported: dict[str, Any] | None = Field(
+        None, description="where an imported model came from; its member `reference` is null when it is unproved"
+    )
     licences: dict[str, str]
     examples: list[str] = Field(description="paths of the images that its package shows it with; may be none")
     provider: Provider

@@ -8,8 +8,10 @@ import { markdown } from "./markdown.js";
 
 const METRIC_NAMES = { miou: "mIoU", top1: "top-1" };
 
-/** One line: the task, and the first metric with the number of images it was measured on. */
-export function summary({ task, metrics: { split, images, values } }) {
+/** One line: the task, and the first metric with the number of images it was measured on; or how it was imported. */
+export function summary({ task, metrics, imported }) {
+  if (imported) return `${task.replaceAll("-", " ")} · imported, ${imported.reference ? "proved" : "unproved"}`;
+  const { split, images, values } = metrics;
   const [figure] = Object.entries(values);
   const measured = figure ? ` · ${METRIC_NAMES[figure[0]] ?? figure[0]} ${figure[1].toFixed(3)} on ${images} ${split} images` : "";
   return `${task.replaceAll("-", " ")}${measured}`;
@@ -32,8 +34,9 @@ export async function openModelPage(dialog, model) {
     ]),
     el("h3", {}, `${model.labels.length} ${model.labels.length === 1 ? "label" : "labels"}`),
     el("ul", { class: "chips" }, labels),
-    ...metrics(model.metrics),
-    ...parity(model.parity),
+    ...(model.metrics ? metrics(model.metrics) : []),
+    ...(model.imported ? origin(model.imported) : []),
+    ...parity(model.parity, Boolean(model.imported)),
     el("h3", {}, "Card"),
     text,
   );
@@ -67,10 +70,23 @@ function metrics({ split, images, values, intervals_95: intervals = {}, per_clas
   ];
 }
 
-function parity({ reference, images, batch_sizes: sizes, criterion, measured }) {
+/** Where an imported model came from, and whether it was proved against its own framework's answers. */
+function origin({ source, family, reference }) {
+  const proof = reference
+    ? `Proved: on ${reference.images} images it answered as ${reference.framework} had. Had to hold: ${reference.criterion}.`
+    : "Unproved: nobody showed that it answers as its own framework does. Colours, scale, padding or classes may be read wrongly.";
+  return [
+    el("h3", {}, "Imported"),
+    el("p", {}, `From ${source}, as ${family}.`),
+    el("p", { class: reference ? "" : "bad" }, proof),
+    ...(reference ? [table(["measured", "value"], Object.entries(reference.measured).map(([name, value]) => [name, number(value)]))] : []),
+  ];
+}
+
+function parity({ reference, images, batch_sizes: sizes, criterion, measured }, imported) {
   const rows = Object.entries(measured).map(([name, value]) => [name, number(value)]);
   return [
-    el("h3", {}, "Parity: the graph against the trained model"),
+    el("h3", {}, `Parity: the graph against the ${imported ? "imported file" : "trained model"}`),
     el("p", {}, `${images} images in batches of ${sizes.join(", ")}, against ${reference}.`),
     el("p", {}, `Had to hold: ${criterion}.`),
     table(["measured", "value"], rows),

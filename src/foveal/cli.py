@@ -57,6 +57,12 @@ COMMANDS: dict[str, Command] = {
         "train",
         (*TRAINING, "optuna"),
     ),
+    "import": Command(
+        "foveal.export.importing.commands:import_",
+        "Turn somebody else's ONNX file into a proved package.",
+        "import",
+        ("onnx", "onnxruntime"),
+    ),
     "evaluate": Command("foveal.export.commands:evaluate", "Score a package or a training run on a data set.", "train"),
     "export": Command("foveal.export.commands:export", "Turn a training run into a proved package.", "train", TRAINING),
     "package set": Command(

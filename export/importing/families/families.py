@@ -34,8 +34,8 @@ def _ultralytics(task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
 
 
 def _yolox(task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
-    """0..255, BGR, content at the top left."""
-    how = {"pad_position": "top-left", "pad_rounding": "down", "colour": "bgr", "scale": 1.0, "iou_threshold": 0.45}
+    """0..255, BGR, content at the top left; NMS as its own evaluation (nmsthre 0.65)."""
+    how = {"pad_position": "top-left", "pad_rounding": "down", "colour": "bgr", "scale": 1.0, "iou_threshold": 0.65}
     return {**LETTERBOX, **how}
 
 

@@ -119,6 +119,10 @@ class YoloxHead(YoloV5Head):
 
     name = "YOLOX (N, A, 5 + C)"
 
+    def defaults(self) -> dict[str, Any]:
+        """Raw boxes need NMS."""
+        return {"nms": "per-class"}
+
     def __init__(self, probe: Probe, classes: int) -> None:
         super().__init__(probe, classes)
         strides = _cells(probe, probe.arrays[0].shape[1])

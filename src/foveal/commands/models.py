@@ -40,7 +40,10 @@ def _print_table(packages: "list[ModelPackage]") -> None:
     table = Table("model", "task", "architecture", "model_input", "labels", "test images", "metrics")
     for package in packages:
         manifest = package.manifest
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in list(manifest.metrics.values.items())[:3])
+        figures = list(manifest.metrics.values.items())[:3] if manifest.metrics else []
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in figures)
+        if manifest.imported and manifest.imported.reference is None:
+            shown = "imported, unproved"
         height, width = manifest.preprocess.input_hw
         table.add_row(
             package.ref,
@@ -48,7 +51,7 @@ def _print_table(packages: "list[ModelPackage]") -> None:
             manifest.architecture,
             f"{height}x{width}",
             str(len(manifest.labels)),
-            str(manifest.metrics.images),
+            str(manifest.metrics.images) if manifest.metrics else "-",
             shown,
         )
     Console(width=None if typer.get_text_stream("stdout").isatty() else 160).print(table)

@@ -1,0 +1,120 @@
+"""Graph proof (`prove_graph`): a compiled graph against the foreign file as it is, fed and read by plain NumPy."""
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from foveal.cancellation import checkpoint
+from foveal.errors import ParityFailure
+from foveal.export.importing.compiling import Probed, fed
+from foveal.export.importing.families.head import Array, Head
+from foveal.export.importing.foreign import Foreign
+from foveal.export.importing.reading import Reading
+from foveal.inference.session import Session
+from foveal.packages.manifest import Parity
+
+LIMITS = {"boxes": 0.02, "scores": 1e-4, "logits": 1e-3}  # absolute; of float16 and quantised graphs too
+TIES = 1e-3  # share of rows or pixels whose class may differ, where two are as good to the last bit
+
+CRITERION = (
+    f"boxes within {LIMITS['boxes']} px, scores within {LIMITS['scores']:g}, logits within {LIMITS['logits']:g} of their "
+    f"size, at most {TIES:.1%} of class ids or pixels different (ties)"
+)
+
+
+def prove_graph(
+    foreign: Foreign,
+    original: Session,
+    graph: Session,
+    head: Head,
+    reading: Reading,
+    kept: Sequence[int],
+    probed: Probed,
+    images: Mapping[str, npt.NDArray[np.uint8]],
+) -> Parity:
+    """Run both on probes in batches of 1, 2 and the largest.
+
+    Args:
+        foreign: the file.
+        original: its session.
+        graph: the compiled graph's session.
+        head: what the outputs are.
+        reading: how the file is read.
+        kept: class columns that have a label.
+        probed: which batches it takes.
+        images: name -> (H, W, 3) uint8 model inputs.
+
+    Raises:
+        ParityFailure: they differ; says where and by how much.
+    """
+    sizes = tuple(sorted({1, min(2, probed.max_batch), probed.max_batch}))
+    names = [node.name for node in graph.get_outputs()]
+    inputs, labels = np.stack(list(images.values())), list(images)
+    worst: dict[str, float] = {}
+    for size in sizes:
+        for start in range(0, len(inputs), size):
+            checkpoint()
+            chosen = [(start + k) % len(inputs) for k in range(size)]
+            raw = foreign.run(original, fed(foreign, reading, inputs[chosen]))
+            if probed.copies > 1:
+                raw = [array[: len(array) // probed.copies] for array in raw]
+            expected = head.answer(raw, reading, kept)
+            got = dict(zip(names, graph.run(names, {"images": inputs[chosen]}), strict=True))
+            where = f"{foreign.name}, a batch of {size}, {', '.join(labels[i] for i in chosen[:2])}"
+            _compare(expected, got, where, worst)
+    runtime = f"ONNX Runtime {version_of('onnxruntime', 'onnxruntime-gpu')}"
+    return Parity(
+        reference=f"{foreign.name} as it is ({runtime}), fed and read by plain NumPy",
+        images=len(inputs),
+        batch_sizes=sizes,
+        criterion=CRITERION,
+        measured={name: round(value, 9) for name, value in worst.items()},
+    )
+
+
+def version_of(*names: str) -> str:
+    """Of the first distribution that is installed."""
+    for name in names:
+        try:
+            return version(name)
+        except ImportError:
+            continue
+    return "of unknown version"
+
+
+def _compare(expected: Mapping[str, Array], got: Mapping[str, Any], where: str, worst: dict[str, float]) -> None:
+    """Keep the largest differences; refuse those beyond the limits."""
+    for name, want in expected.items():
+        have = got[name]
+        if want.shape != have.shape or want.dtype != have.dtype:
+            shapes = f"{want.shape} {want.dtype}, got {have.shape} {have.dtype}"
+            raise ParityFailure(f"{where}: {name}: expected {shapes}")
+    rows = _comparable(expected, got)
+    for name, want in expected.items():
+        have = got[name]
+        if name == "confidence":
+            continue  # follows the class map to one in 255
+        if want.dtype.kind in "iu":
+            share = float((want != have).mean()) if want.size else 0.0
+            _keep(worst, f"{name}_differ", share, TIES, where)
+            continue
+        gap = np.abs(want.astype(np.float64) - have.astype(np.float64))
+        if name == "logits":
+            gap = gap / max(1.0, float(np.abs(want).max(initial=0.0)))
+        _keep(worst, f"{name}_max_abs", float(gap[rows].max(initial=0.0)), LIMITS[name], where)
+
+
+def _comparable(expected: Mapping[str, Array], got: Mapping[str, Any]) -> Any:
+    """Rows of the same class on both sides; among ties a selection may take another. All, where there are no rows."""
+    if "class_ids" not in expected:
+        return slice(None)
+    return expected["class_ids"] == got["class_ids"]
+
+
+def _keep(worst: dict[str, float], name: str, value: float, limit: float, where: str) -> None:
+    worst[name] = max(worst.get(name, 0.0), value)
+    if not value <= limit:
+        raise ParityFailure(f"{where}: {name}: expected at most {limit:g}, got {value:.3g}")

@@ -1,0 +1,109 @@
+"""Scripts (`SCRIPTS`) that users run in their own framework, to make the reference that an import is proved with."""
+
+_END = '''
+json.dump({"framework": FRAMEWORK, "entries": entries}, open("reference.json", "w"))
+'''
+
+SCRIPTS = {
+    "ultralytics": '''\
+# python reference.py model.onnx images/   (the static .onnx: .pt and dynamic files letterbox to a rectangle)
+import json, sys
+from pathlib import Path
+import ultralytics
+
+model = ultralytics.YOLO(sys.argv[1])  # task="segment", task="classify": if the file does not say
+entries = []
+for path in sorted(Path(sys.argv[2]).iterdir()):
+    found = model(str(path), conf=0.01, verbose=False)[0]
+    if found.probs is not None:
+        rows = [{"label": found.names[i], "class_id": i, "score": p} for i, p in enumerate(found.probs.data.tolist())]
+        entries.append({"image": {"name": path.name}, "classes": rows})
+        continue
+    table = zip(found.boxes.xyxy.tolist(), found.boxes.conf.tolist(), found.boxes.cls.int().tolist())
+    rows = [{"label": found.names[c], "class_id": c, "score": s, "box": b} for b, s, c in table]
+    entries.append({"image": {"name": path.name}, "detections": rows})
+FRAMEWORK = f"ultralytics {ultralytics.__version__}"'''
+    + _END,
+    "transformers": '''\
+# python reference.py FOLDER images/ 320x320   (FOLDER: of save_pretrained; the size of the export, height x width)
+import json, sys
+from pathlib import Path
+import torch, transformers
+from PIL import Image, ImageOps
+
+folder, images, (height, width) = sys.argv[1], sys.argv[2], map(int, sys.argv[3].split("x"))
+processor = transformers.AutoImageProcessor.from_pretrained(folder)
+config = transformers.AutoConfig.from_pretrained(folder)
+detector = hasattr(processor, "post_process_object_detection")
+kind = transformers.AutoModelForObjectDetection if detector else transformers.AutoModelForImageClassification
+model, entries = kind.from_pretrained(folder).eval(), []
+for path in sorted(Path(images).iterdir()):
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    if detector:
+        inputs = processor(image, return_tensors="pt", size={"height": height, "width": width}, do_pad=False)
+        output = model(pixel_values=inputs["pixel_values"])
+        found = processor.post_process_object_detection(output, threshold=0.01, target_sizes=[image.size[::-1]])[0]
+        table = zip(found["boxes"].tolist(), found["scores"].tolist(), found["labels"].tolist())
+        rows = [{"label": config.id2label[c], "class_id": c, "score": s, "box": b} for b, s, c in table]
+        entries.append({"image": {"name": path.name}, "detections": rows})
+    else:
+        shares = model(**processor(image, return_tensors="pt")).logits.softmax(-1)[0].tolist()
+        rows = [{"label": config.id2label[i], "class_id": i, "score": p} for i, p in enumerate(shares)]
+        entries.append({"image": {"name": path.name}, "classes": rows})
+FRAMEWORK = f"transformers {transformers.__version__}, torch {torch.__version__}"'''
+    + _END,
+    "timm": '''\
+# python reference.py MODEL_NAME weights.pth images/   (writes probabilities; `transform` is what the model was made for)
+import json, sys
+from pathlib import Path
+import timm, torch
+from PIL import Image, ImageOps
+
+model = timm.create_model(sys.argv[1], checkpoint_path=sys.argv[2]).eval()
+transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
+entries = []
+for path in sorted(Path(sys.argv[3]).iterdir()):
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    with torch.no_grad():
+        shares = model(transform(image)[None]).softmax(-1)[0].tolist()
+    entries.append({"image": {"name": path.name}, "classes": [{"class_id": i, "score": p} for i, p in enumerate(shares)]})
+FRAMEWORK = f"timm {timm.__version__}, torch {torch.__version__}"'''
+    + _END,
+    "torchvision": '''\
+# python reference.py model.pth images/   (model.pth: torch.save of the whole model, made by you)
+import json, sys
+from pathlib import Path
+import torch, torchvision
+from PIL import Image, ImageOps
+from torchvision.transforms import v2
+
+model, entries = torch.load(sys.argv[1], weights_only=False).eval(), []
+prepare = v2.Compose([v2.ToImage(), v2.Resize(256), v2.CenterCrop(224), v2.ToDtype(torch.float32, scale=True),
+                      v2.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))])  # classifiers: what you trained with
+for path in sorted(Path(sys.argv[2]).iterdir()):
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    with torch.no_grad():
+        shares = model(prepare(image)[None]).softmax(-1)[0].tolist()
+    entries.append({"image": {"name": path.name}, "classes": [{"class_id": i, "score": p} for i, p in enumerate(shares)]})
+FRAMEWORK = f"torchvision {torchvision.__version__}, torch {torch.__version__}"'''
+    + _END,
+    "onnx": '''\
+# python reference.py model.onnx images/   (write `prepare` as your own code does; for a classifier)
+import json, sys
+from pathlib import Path
+import numpy as np, onnxruntime
+from PIL import Image, ImageOps
+
+def prepare(image):  # -> float32 (1, 3, H, W): YOUR preprocessing
+    return (np.asarray(image.resize((224, 224)), np.float32) / 255).transpose(2, 0, 1)[None]
+
+session, entries = onnxruntime.InferenceSession(sys.argv[1]), []
+for path in sorted(Path(sys.argv[2]).iterdir()):
+    image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+    logits = session.run(None, {session.get_inputs()[0].name: prepare(image)})[0][0]
+    shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    rows = [{"class_id": i, "score": float(p)} for i, p in enumerate(shares)]
+    entries.append({"image": {"name": path.name}, "classes": rows})
+FRAMEWORK = "onnxruntime with own preprocessing"'''
+    + _END,
+}
