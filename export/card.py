@@ -38,8 +38,8 @@ BY_IMPORT = "chosen when it was\nimported, not measured"
 UNMEASURED = """\
 ## How good it is
 
-Not measured: it was imported, and Foveal does not know what it learnt from. `foveal evaluate {name} --data DIR` measures
-it on images of yours."""
+Not measured: it was imported, and Foveal does not know what it learnt from. `foveal evaluate {name} --data DIR`
+measures it on images of yours."""
 UNKNOWN_DATA = """\
 What it was trained on is not known. Cameras, light, places or people that it has not seen can lower its figures."""
 UNPROVED = """\
@@ -201,7 +201,8 @@ def _imported(manifest: Manifest) -> str:
 - {proof}
 - Read with: `{flags}`.
 - Graph proved against {parity.reference}, on {parity.images} images in batches of
-  {", ".join(map(str, parity.batch_sizes))}. Had to hold: {parity.criterion}. Measured: {measured_line(parity.measured)}.
+  {", ".join(map(str, parity.batch_sizes))}. Had to hold: {parity.criterion}.
+  Measured: {measured_line(parity.measured)}.
 - Licence of the weights: {manifest.licences.weights}
 - Licence of the data: {manifest.licences.data}
 - Made with {versions}.{notes}{_changes(manifest)}"""

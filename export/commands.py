@@ -167,7 +167,7 @@ def _subject(model: str, zoo: Path | None, provider: str) -> _Subject:
     if not (Path(model) / "run.json").is_file():
         predictor = load(model, zoo=zoo, provider=provider)
         data = predictor.manifest.data
-        return _Subject(predictor, predictor.manifest.recipe, data and data.fingerprint)
+        return _Subject(predictor, predictor.manifest.recipe, data.fingerprint if data else None)
     from foveal.export.build import pipeline_spec
     from foveal.export.tasks import exporter_of
     from foveal.models.runs import load_run

@@ -9,19 +9,19 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal import synth
-from foveal.errors import BadModelFile, BadRequest, ParityFailure
+from foveal.errors import BadModelFile, BadRequest, ReferenceMismatch
 from foveal.export.card import card
 from foveal.export.importing.compiling import Probed, compiled, probe
 from foveal.export.importing.families.detr import DetrHead
 from foveal.export.importing.families.families import FAMILIES, guess, head_of
 from foveal.export.importing.families.head import Head
 from foveal.export.importing.foreign import Foreign, read_foreign
-from foveal.export.importing.graph_proof import prove_graph, version_of
 from foveal.export.importing.labels import columns_of, labelled, labels_of
-from foveal.export.importing.matching import CRITERIA, LOW_SCORE, Match, floor_of, match
+from foveal.export.importing.proof.graph import prove_graph, version_of
+from foveal.export.importing.proof.matching import LOW_SCORE, Match, criterion_of, floor_of, match
+from foveal.export.importing.proof.reference import Reference
+from foveal.export.importing.proof.search import Trials, proof_options, result_for, search, spec_of
 from foveal.export.importing.reading import Reading
-from foveal.export.importing.reference import Reference
-from foveal.export.importing.search import Trials, proof_options, search, spec_of
 from foveal.export.proof.probes import probes
 from foveal.export.writing import Target, example_images, golden_files, write_verified
 from foveal.imaging.decode import Decoded
@@ -32,6 +32,8 @@ from foveal.packages import manifest as manifests
 from foveal.packages.manifest import Imported, Licences, Manifest, Parity
 from foveal.packages.package import Graph
 from foveal.progress import track
+from foveal.results import Result
+from foveal.tasks import task_of
 
 LIBRARIES = ("foveal", "onnx", "onnxruntime", "numpy", "opencv-python-headless", "Pillow")
 Log = Callable[[str], None]
@@ -107,8 +109,9 @@ def import_model(request: Request, target: Target, *, log: Log = lambda _: None)
         The package's digest.
 
     Raises:
-        ParityFailure: the compiled graph does not answer as the file, or the package not as the reference; where other
-            flags would, they are named. BadModelFile, BadRequest: as `plan`. BadData, BadImage: the reference.
+        ParityFailure: the compiled graph does not answer as the file. ReferenceMismatch: the package does not answer as
+            the reference; where other flags would make it, they are named. BadModelFile, BadRequest: as `plan`.
+            BadData, BadImage: the reference.
 
     Example:
         >>> from foveal.export.writing import Target
@@ -125,7 +128,7 @@ def import_model(request: Request, target: Target, *, log: Log = lambda _: None)
     if request.reference is not None:
         _expect_low_scores(ready, request.reference)
         reference = prove_reference(ready, request, pipeline, log=log)
-    manifest = _manifest(ready, request, target, pipeline, graph, parity, reference, tuple(shown))
+    manifest = _manifest(ready, request, target, pipeline, parity, reference, tuple(shown))
     drawings = {f"drawn-{style}": synth.draw(style, image_hw=(203, 301)).rgb for style in synth.STYLES} | shown
     golden = golden_files(pipeline, drawings)
     return write_verified(target, manifest, graph, card(manifest, about=request.about), golden)
@@ -159,35 +162,41 @@ def prove_reference(ready: Plan, request: Request, pipeline: Pipeline, *, log: L
     """The package's answers to the image files against the reference's.
 
     Raises:
-        ParityFailure: they differ; with the flags under which they agree, if any do.
+        ReferenceMismatch: they differ; with the flags under which they agree, if any do.
     """
     assert request.reference is not None
     best: Match | None = None
     reference = request.reference
-    options = proof_options(ready.head.task, ready.labels, reference)
-    results = {path: pipeline(path, options=options) for path in track(reference.images, total=len(reference.images), what="reference")}
+    options = pipeline.options(proof_options(ready.head.task, ready.labels, reference))
+    results: dict[Path, Result] = {}
+    for path, answer in track(reference.images.items(), total=len(reference.images), what="reference"):
+        prepared = pipeline.prepare(path)
+        outputs = pipeline.infer([prepared], [options])[0]
+        results[path] = result_for(answer, outputs, prepared.transform, pipeline.spec, options)
     for numbered in reference.numberings(len(ready.labels)):
         found = match(results, numbered)
         best = found if best is None or found.share > best.share else best
     if best is None:
-        raise ParityFailure(f"expected class ids of {len(ready.labels)} classes in the reference, got others")
+        raise ReferenceMismatch(f"expected class ids of {len(ready.labels)} classes in the reference, got others")
     if best.holds:
         log(f"answers as {reference.framework} did: {best.agreed} of {best.total} agree, on {len(results)} images")
         return manifests.Reference(
             framework=reference.framework,
             digest=reference.digest,
             images=len(results),
-            criterion=CRITERIA[ready.head.task],
+            criterion=criterion_of(task_of(ready.head.task)),
             measured=best.measured(),
         )
     log(f"{best.agreed} of {best.total} agree with the reference; looking for flags under which they do")
     trials = Trials(ready.foreign, ready.session, ready.head, request.labels or _known_labels(ready), reference)
     fits, how = search(trials, ready.reading, log=log)
-    raise ParityFailure(_mismatch(ready, best, fits, how))
+    raise ReferenceMismatch(_mismatch(ready, best, fits, how))
 
 
 def _mismatch(ready: Plan, best: Match, fits: Reading, how: Match) -> str:
-    said = f"expected the reference's answers, got {best.agreed} of {best.total} that agree: " + "; ".join(best.examples[:2])
+    said = f"expected the reference's answers, got {best.agreed} of {best.total} that agree: " + "; ".join(
+        best.examples[:2]
+    )
     flags = fits.differences(ready.reading)
     if how.holds and flags:
         return f"{said}. It matches with {flags}"
@@ -198,7 +207,7 @@ def _mismatch(ready: Plan, best: Match, fits: Reading, how: Match) -> str:
 
 def _expect_low_scores(ready: Plan, reference: Reference) -> None:
     objects = any(len(answer.scores) for answer in reference.images.values())
-    if "detection" not in ready.head.task and "instance" not in ready.head.task:
+    if not task_of(ready.head.task).has_objects:
         return
     if not objects:
         raise BadRequest("expected a reference with detections, got none in any image")
@@ -222,7 +231,9 @@ def _input_size(foreign: Foreign, given: tuple[int, int] | None) -> tuple[int, i
     if given is not None and found != given:
         raise BadModelFile(f"{foreign.name}: expected --input-size {height}x{width}, as the file has, got {given}")
     if min(found) < 1:
-        raise BadRequest(f"{foreign.name}: takes images of any size: give --input-size HxW, the one it shall be used with")
+        raise BadRequest(
+            f"{foreign.name}: takes images of any size: give --input-size HxW, the one it shall be used with"
+        )
     return found
 
 
@@ -249,8 +260,8 @@ def _activated(head: Head, reading: Reading, labels: Sequence[str] | None, reque
         return replace(reading, activation="softmax" if len(labels) == head.classes - 1 else "sigmoid")
     if request.reference is None:
         raise BadRequest(
-            f"the outputs have {head.classes} columns of classes: give --labels, or --activation softmax (the last column "
-            "is no object) or sigmoid"
+            f"the outputs have {head.classes} columns of classes: give --labels, or --activation softmax (the last "
+            "column is no object) or sigmoid"
         )
     return replace(reading, activation="softmax")
 
@@ -264,7 +275,6 @@ def _manifest(
     request: Request,
     target: Target,
     pipeline: Pipeline,
-    graph: Graph,
     parity: Parity,
     reference: manifests.Reference | None,
     examples: tuple[str, ...],
@@ -273,7 +283,9 @@ def _manifest(
     said = {name: ready.foreign.metadata.get(name) for name in ("description", "license")}
     notes = list(ready.notes)
     if columns_of(ready.head, ready.reading) > len(ready.labels):
-        notes.append(f"{columns_of(ready.head, ready.reading) - len(ready.labels)} class columns without a name are left out")
+        notes.append(
+            f"{columns_of(ready.head, ready.reading) - len(ready.labels)} class columns without a name are left out"
+        )
     imported = Imported(
         family=ready.family,
         source=ready.foreign.name,

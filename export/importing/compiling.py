@@ -1,4 +1,4 @@
-"""Compiling of a foreign graph (`compiled`): prefix, the graph as it is, suffix, joined into one of Foveal's signature."""
+"""Compiling of a foreign graph (`compiled`): prefix, the graph as it is and suffix, joined into one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,7 +71,9 @@ def probe(foreign: Foreign, session: Session, reading: Reading) -> Probed:
     shown = one if copies == 1 else [array[: len(array) // copies] for array in one]
     found = Probe(list(zip(names, shown, strict=True)), reading.input_size, batch, foreign.images.channels_last)
     if foreign.images.batch is not None:
-        notes = (f"the file has a fixed batch of {copies}; every image is computed {copies} times",) if copies > 1 else ()
+        notes = (
+            (f"the file has a fixed batch of {copies}; every image is computed {copies} times",) if copies > 1 else ()
+        )
         return Probed(found, 1, copies, notes)
     second = foreign.run(session, fed(foreign, reading, images[1:2]))
     for size in (PROBED_BATCH, 2):
@@ -152,7 +154,7 @@ def compiled(
 
 def inner_name(inner: onnx.ModelProto, name: str) -> str:
     """An input's name behind the prefix."""
-    return next(value.name for value in inner.graph.input if value.name in (name, PREFIX + name))
+    return next(str(value.name) for value in inner.graph.input if value.name in (name, PREFIX + name))
 
 
 def prefix(ops: Operators, foreign: Foreign, probed: Probed, reading: Reading, *, output: str) -> None:
@@ -160,17 +162,8 @@ def prefix(ops: Operators, foreign: Foreign, probed: Probed, reading: Reading, *
     values = "images"
     if reading.colour == "bgr":
         values = ops.op("Gather", values, ops.ints(2, 1, 0), axis=3)
-    dtype = foreign.images.dtype
-    if dtype != "uint8":
-        values = ops.float32(values)
-        if reading.scale != 1:
-            values = ops.op("Div", values, ops.floats(1 / reading.scale))
-        if any(reading.mean):
-            values = ops.op("Sub", values, ops.floats(*reading.mean))
-        if any(value != 1 for value in reading.std):
-            values = ops.op("Div", values, ops.floats(*reading.std))
-        if dtype != "float32":
-            values = ops.op("Cast", values, to=ONNX_TYPES[dtype])
+    if foreign.images.dtype != "uint8":
+        values = _normalised(ops, values, reading, foreign.images.dtype)
     if not foreign.images.channels_last:
         values = ops.op("Transpose", values, perm=[0, 3, 1, 2])
     if foreign.images.batch == 0:
@@ -183,6 +176,18 @@ def prefix(ops: Operators, foreign: Foreign, probed: Probed, reading: Reading, *
         count = ops.cut(ops.op("Shape", "images"), 0, 0, 1)
         shape = ops.op("Concat", count, ops.ints(2), axis=0)
         ops.op("Expand", ops.array(np.array([[width, height]], np.int64)), shape, output=PREFIX + name)
+
+
+def _normalised(ops: Operators, values: str, reading: Reading, dtype: str) -> str:
+    """`Reading.normalised` in ONNX, in the dtype that the graph reads."""
+    values = ops.float32(values)
+    if reading.scale != 1:
+        values = ops.op("Div", values, ops.floats(1 / reading.scale))
+    if any(reading.mean):
+        values = ops.op("Sub", values, ops.floats(*reading.mean))
+    if any(value != 1 for value in reading.std):
+        values = ops.op("Div", values, ops.floats(*reading.std))
+    return values if dtype == "float32" else ops.op("Cast", values, to=ONNX_TYPES[dtype])
 
 
 def _without_batch(foreign: Foreign, reading: Reading) -> tuple[int, int, int]:
@@ -206,4 +211,3 @@ def _named(ops: Operators, start: str, *, keep: Mapping[str, object] | None = No
     for tensor in ops.constants:
         tensor.name = start + tensor.name
     return ops
-

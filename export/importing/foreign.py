@@ -17,14 +17,13 @@ from onnx.external_data_helper import ExternalDataInfo
 from foveal.errors import BadModelFile
 from foveal.export.external_data import aligned, set_external_data_at
 from foveal.inference.session import Session, SessionSettings, open_session
-from foveal.packages.package import Graph
 
 Array = npt.NDArray[Any]
 
 DOMAINS = ("", "ai.onnx", "com.microsoft")
 OPSETS = (11, 26)  # ai.onnx; the suffixes are written for these
 MAX_FILE_BYTES = 2**31 - 1  # of one protobuf message
-INPUT_TYPES = {
+INPUT_TYPES: Mapping[int, str] = {
     TensorProto.FLOAT: "float32",
     TensorProto.FLOAT16: "float16",
     TensorProto.UINT8: "uint8",
@@ -102,7 +101,7 @@ class Foreign:
         feeds = {self.images.name: model_input[0] if self.images.batch == 0 else model_input}
         feeds |= {name: np.array([[width, height]] * count, np.int64) for name in self.size_inputs}
         try:
-            return list(session.run(None, feeds))  # type: ignore[arg-type]
+            return list(session.run([node.name for node in session.get_outputs()], feeds))
         except Exception as error:
             raise BadModelFile(f"{self.name}: a run on {count} images failed: {one_line(error)}") from None
 
@@ -128,7 +127,9 @@ def read_foreign(path: Path) -> Foreign:
         (640, 640)
     """
     if (how := TO_ONNX.get(path.suffix.lower())) is not None:
-        raise BadModelFile(f"{path.name}: expected an ONNX file, got {path.suffix}, which is not read; make one by: {how}")
+        raise BadModelFile(
+            f"{path.name}: expected an ONNX file, got {path.suffix}, which is not read; make one by: {how}"
+        )
     content = _content(path)
     model = _parsed(path, content)
     _expect_runnable(path.name, model)
@@ -147,7 +148,9 @@ def standard_opset(model: onnx.ModelProto) -> int:
 def _content(path: Path) -> bytes:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise BadModelFile(f"{path.name}: expected at most {MAX_FILE_BYTES} bytes; larger weights are external data")
+            raise BadModelFile(
+                f"{path.name}: expected at most {MAX_FILE_BYTES} bytes; larger weights are external data"
+            )
         return path.read_bytes()
     except OSError as error:
         raise BadModelFile(f"{path}: cannot be read: {error.strerror}") from None
@@ -157,7 +160,9 @@ def _parsed(path: Path, content: bytes) -> onnx.ModelProto:
     try:
         model = onnx.load_from_string(content)
     except DecodeError:
-        raise BadModelFile(f"{path.name}: expected an ONNX file, got {len(content)} bytes that are none, or cut") from None
+        raise BadModelFile(
+            f"{path.name}: expected an ONNX file, got {len(content)} bytes that are none, or cut"
+        ) from None
     if not model.graph.node or not model.graph.output:
         raise BadModelFile(f"{path.name}: expected a graph with operators and outputs, got an empty one")
     return model
@@ -168,7 +173,9 @@ def _expect_runnable(name: str, model: onnx.ModelProto) -> None:
     for node in _nodes(model):
         if node.domain not in DOMAINS and (node.domain, node.op_type) not in own:
             known = "ai.onnx or com.microsoft"
-            raise BadModelFile(f"{name}: expected operators of {known}, got {node.op_type} of the domain {node.domain!r}")
+            raise BadModelFile(
+                f"{name}: expected operators of {known}, got {node.op_type} of the domain {node.domain!r}"
+            )
     opset = standard_opset(model)
     if not OPSETS[0] <= opset <= OPSETS[1]:
         raise BadModelFile(f"{name}: expected opset {OPSETS[0]} to {OPSETS[1]}, got {opset}; export it with another")
@@ -258,7 +265,7 @@ def _dims(value: onnx.ValueInfoProto) -> list[int | None]:
 
 
 def _image_input(name: str, value: onnx.ValueInfoProto) -> ModelInput:
-    dims, code = _dims(value), value.type.tensor_type.elem_type
+    dims, code = _dims(value), int(value.type.tensor_type.elem_type)
     if code not in INPUT_TYPES:
         got = TensorProto.DataType.Name(code)
         raise BadModelFile(f"{name}: expected an image input of float or uint8, got {value.name} of {got}")

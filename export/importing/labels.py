@@ -9,6 +9,7 @@ from foveal.errors import BadModelFile, BadRequest
 from foveal.export.importing.families.detr import DetrHead
 from foveal.export.importing.families.head import Head
 from foveal.export.importing.reading import Reading
+from foveal.tasks import task_of
 from foveal.text_files import read_text
 
 UNUSED = ("n/a", "__background__", "none", "no-object", "")  # names of columns that no object ever has
@@ -97,20 +98,20 @@ def labelled(
     Raises:
         BadModelFile: not as many labels as classes.
     """
-    count = columns_of(head, reading)
+    count, objects = columns_of(head, reading), task_of(head.task).has_objects
     if labels is None:
         if not count:
             raise BadModelFile(f"{name}: its outputs do not show how many classes it has: give --labels")
         labels = [f"class_{i}" for i in range(count)]
     columns = list(range(len(labels)))
     if count:
-        if head.task == "object-detection" and len(labels) == count - reading.class_offset:
+        if objects and len(labels) == count - reading.class_offset:
             columns = list(range(reading.class_offset, count))
         elif len(labels) != count:
             raise BadModelFile(f"{name}: expected {count} labels, as the graph has classes, got {len(labels)}")
     elif reading.class_offset and labels[0].lower() in UNUSED:
         labels, columns = labels[1:], columns[:-1]
-    if count and head.task == "object-detection":
+    if count and objects:
         pairs = [(label, column) for label, column in zip(labels, columns, strict=True) if label.lower() not in UNUSED]
         labels, columns = [label for label, _ in pairs], [column for _, column in pairs]
     counts = {label: list(labels).count(label) for label in set(labels)}

@@ -33,9 +33,11 @@ class Operators:
 
     def best(self, values: str, axis: int) -> tuple[str, str]:
         """The largest along an axis, which stays with length 1, and its index (int64); of equal ones the first."""
-        axes = ("", {"axes": [axis]}) if self.opset < 18 else (self.ints(axis), {})
-        inputs = [values, axes[0]] if axes[0] else [values]
-        return self.op("ReduceMax", *inputs, keepdims=1, **axes[1]), self.op("ArgMax", values, axis=axis, keepdims=1)
+        if self.opset < 18:
+            best = self.op("ReduceMax", values, axes=[axis], keepdims=1)
+        else:
+            best = self.op("ReduceMax", values, self.ints(axis), keepdims=1)
+        return best, self.op("ArgMax", values, axis=axis, keepdims=1)
 
     def array(self, value: npt.NDArray[Any]) -> str:
         """A constant."""

@@ -17,16 +17,6 @@ Resize = Literal["letterbox", "stretch", "center-crop"]
 Activation = Literal["none", "softmax", "sigmoid"]
 Suppression = Literal["none", "per-class", "agnostic"]
 
-CHOICES: Mapping[str, tuple[str, ...]] = {  # of flags that take one of a few words
-    "colour": ("rgb", "bgr"),
-    "resize": ("letterbox", "stretch", "center-crop", "shorter-side"),
-    "pad_position": ("center", "top-left"),
-    "pad_rounding": ("half_even", "half_up", "down"),
-    "interpolation": ("bilinear", "pillow-bilinear", "pillow-bicubic", "area"),
-    "activation": ("none", "softmax", "sigmoid"),
-    "nms": ("none", "per-class", "agnostic"),
-}
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -53,20 +43,20 @@ class Reading:
     iou_threshold: float = 0.5
 
     def preprocess(self) -> Preprocess:
-        """The same for the core; normalisation happens inside the graph, so mean and std are told, not used.
+        """The same for the core; normalisation happens inside the graph, so mean and std only tell of it.
 
         Raises:
             BadRequest: values that do not go together.
         """
         divisor = 255 * self.scale
-        rgb = slice(None) if self.colour == "rgb" else slice(None, None, -1)
+        mean, std = (self.mean, self.std) if self.colour == "rgb" else (self.mean[::-1], self.std[::-1])
         values: dict[str, Any] = {
             "mode": self.resize.replace("-", "_"),
             "input_hw": self.input_size,
             "interpolation": _interpolation(self.interpolation),
             "reduced_decode": False,  # no framework reads a JPEG at a part of its size
-            "mean": tuple(value / divisor for value in self.mean[rgb]),
-            "std": tuple(value / divisor for value in self.std[rgb]),
+            "mean": tuple(value / divisor for value in mean),
+            "std": tuple(value / divisor for value in std),
         }
         if self.resize == "letterbox":
             values |= {
@@ -118,8 +108,6 @@ def in_words(value: object) -> str:
     if isinstance(value, float):
         return "1/255" if math.isclose(value, 1 / 255) else f"{value:g}"
     return str(value)
-
-
 
 
 def _interpolation(name: str) -> Interpolation:

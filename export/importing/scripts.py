@@ -1,8 +1,8 @@
 """Scripts (`SCRIPTS`) that users run in their own framework, to make the reference that an import is proved with."""
 
-_END = '''
+_END = """
 json.dump({"framework": FRAMEWORK, "entries": entries}, open("reference.json", "w"))
-'''
+"""
 
 SCRIPTS = {
     "ultralytics": '''\
@@ -53,7 +53,7 @@ for path in sorted(Path(images).iterdir()):
 FRAMEWORK = f"transformers {transformers.__version__}, torch {torch.__version__}"'''
     + _END,
     "timm": '''\
-# python reference.py MODEL_NAME weights.pth images/   (writes probabilities; `transform` is what the model was made for)
+# python reference.py MODEL_NAME weights.pth images/
 import json, sys
 from pathlib import Path
 import timm, torch
@@ -66,7 +66,8 @@ for path in sorted(Path(sys.argv[3]).iterdir()):
     image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
     with torch.no_grad():
         shares = model(transform(image)[None]).softmax(-1)[0].tolist()
-    entries.append({"image": {"name": path.name}, "classes": [{"class_id": i, "score": p} for i, p in enumerate(shares)]})
+    rows = [{"class_id": i, "score": p} for i, p in enumerate(shares)]
+    entries.append({"image": {"name": path.name}, "classes": rows})
 FRAMEWORK = f"timm {timm.__version__}, torch {torch.__version__}"'''
     + _END,
     "torchvision": '''\
@@ -84,7 +85,8 @@ for path in sorted(Path(sys.argv[2]).iterdir()):
     image = ImageOps.exif_transpose(Image.open(path)).convert("RGB")
     with torch.no_grad():
         shares = model(prepare(image)[None]).softmax(-1)[0].tolist()
-    entries.append({"image": {"name": path.name}, "classes": [{"class_id": i, "score": p} for i, p in enumerate(shares)]})
+    rows = [{"class_id": i, "score": p} for i, p in enumerate(shares)]
+    entries.append({"image": {"name": path.name}, "classes": rows})
 FRAMEWORK = f"torchvision {torchvision.__version__}, torch {torch.__version__}"'''
     + _END,
     "onnx": '''\

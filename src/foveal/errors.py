@@ -107,6 +107,12 @@ class ParityFailure(FovealError):
     title = "Export does not match the trained model"
 
 
+class ReferenceMismatch(ParityFailure):
+    """An imported package does not answer as its own framework did. Nothing is written when this is raised."""
+
+    title = "Import does not match the reference"
+
+
 class BadEnsemble(FovealError):
     """Packages whose answers cannot be averaged: other tasks, labels, model inputs or test images."""
 

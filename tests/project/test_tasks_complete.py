@@ -42,6 +42,7 @@ OWN = (  # files that are one task's own, or a registry of lines
     "export/classification.py",
     "export/segmentation.py",
     "export/detection/",
+    "export/importing/families/",
     "export/ensemble/",  # of classifiers
 )
 

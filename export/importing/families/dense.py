@@ -16,7 +16,7 @@ LARGEST_CLASS_ID = 255  # class maps are 8 bit
 
 
 class ClassifierHead(Head):
-    """(N, C), also (N, C, 1, 1): logits, or probabilities where the file ends in a softmax; (N, 1): of the second class.
+    """(N, C) or (N, C, 1, 1): logits, or probabilities where the file ends in a softmax; (N, 1): of the second class.
 
     The task's output is logits: of probabilities that is their logarithm, since softmax(log p) = p.
     """

@@ -94,7 +94,9 @@ class DetrHead(Head):
 
 def _fit(boxes: Array, logits: Array) -> bool:
     """Boxes for the queries of these logits, as fractions."""
-    return boxes.shape[2] == 4 and boxes.shape[:2] == logits.shape[:2] and bool(((boxes >= -0.5) & (boxes <= 1.5)).all())
+    return (
+        boxes.shape[2] == 4 and boxes.shape[:2] == logits.shape[:2] and bool(((boxes >= -0.5) & (boxes <= 1.5)).all())
+    )
 
 
 class SelectedHead(Head):

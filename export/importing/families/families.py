@@ -33,18 +33,18 @@ def _ultralytics(task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
     return {**LETTERBOX, "pad_position": "center", "pad_rounding": "half_even", "iou_threshold": 0.7}
 
 
-def _yolox(task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
+def _yolox(_task: str, _hw: tuple[int, int]) -> Mapping[str, Any]:
     """0..255, BGR, content at the top left; NMS as its own evaluation (nmsthre 0.65)."""
     how = {"pad_position": "top-left", "pad_rounding": "down", "colour": "bgr", "scale": 1.0, "iou_threshold": 0.65}
     return {**LETTERBOX, **how}
 
 
-def _stretched(task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
+def _stretched(_task: str, _hw: tuple[int, int]) -> Mapping[str, Any]:
     """Both sides to the input's size, ImageNet's mean and standard deviation."""
     return {"resize": "stretch", "interpolation": "pillow-bilinear", **IMAGENET}
 
 
-def _timm(task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
+def _timm(_task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
     """timm's defaults: crop_pct 0.875, bicubic, ImageNet's mean and standard deviation."""
     shorter = math.floor(max(input_hw) / 0.875)
     return {"resize": "center-crop", "shorter_side": shorter, "interpolation": "pillow-bicubic", **IMAGENET}
@@ -60,12 +60,12 @@ def _torchvision(task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
     return {"resize": "center-crop", "shorter_side": shorter, "interpolation": "pillow-bilinear", **IMAGENET}
 
 
-def _keras(task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
+def _keras(_task: str, _hw: tuple[int, int]) -> Mapping[str, Any]:
     """0..255: keras.applications since EfficientNet rescale inside; others by --scale, --mean, --std."""
     return {"resize": "stretch", "scale": 1.0, "interpolation": "bilinear"}
 
 
-def _rtdetr(task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
+def _rtdetr(_task: str, _hw: tuple[int, int]) -> Mapping[str, Any]:
     """Stretched, 0..1, not normalised."""
     return {"resize": "stretch", "interpolation": "pillow-bilinear"}
 

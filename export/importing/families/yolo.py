@@ -119,10 +119,6 @@ class YoloxHead(YoloV5Head):
 
     name = "YOLOX (N, A, 5 + C)"
 
-    def defaults(self) -> dict[str, Any]:
-        """Raw boxes need NMS."""
-        return {"nms": "per-class"}
-
     def __init__(self, probe: Probe, classes: int) -> None:
         super().__init__(probe, classes)
         strides = _cells(probe, probe.arrays[0].shape[1])
@@ -137,6 +133,10 @@ class YoloxHead(YoloV5Head):
         if len(probe.outputs) == 1 and first.ndim == 3 and first.shape[2] > 5 and _cells(probe, first.shape[1]):
             return cls(probe, first.shape[2] - 5)
         return None
+
+    def defaults(self) -> dict[str, Any]:
+        """Raw boxes need NMS."""
+        return {"nms": "per-class"}
 
     def rows(self, ops: Operators, output: str, reading: Reading) -> str:
         """Cells and strides applied."""

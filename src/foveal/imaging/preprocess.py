@@ -98,9 +98,7 @@ class Preprocess(BaseModel):
     padding_position: Literal["top_left", "center"] = Field(
         "top_left", description="letterbox only: where the content is; center: padding on both sides"
     )
-    rounding: Rounding = Field(
-        "half_up", description="letterbox only: how the content's sides become whole pixels"
-    )
+    rounding: Rounding = Field("half_up", description="letterbox only: how the content's sides become whole pixels")
     common_scale: bool = Field(
         False,
         description="letterbox only: boxes go back by the one scale that the content was made with, before its sides "
@@ -119,6 +117,13 @@ class Preprocess(BaseModel):
             raise ValueError(f"shorter_px belongs to mode center_crop and only there; got {self.mode}")
         if self.shorter_px is not None and self.shorter_px < max(self.input_hw):
             raise ValueError(f"shorter_px: expected at least the model input's longer side {max(self.input_hw)}")
+        if min(self.std) <= 0:
+            raise ValueError(f"std: expected positive values, got {self.std}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_foreign(self) -> "Preprocess":
+        """What only imported models have."""
         if self.mode != "letterbox":
             for name in LETTERBOX_ONLY:
                 if getattr(self, name) != type(self).model_fields[name].default:
@@ -127,8 +132,6 @@ class Preprocess(BaseModel):
             raise ValueError(f"padding: expected values 0..255, got {self.padding}")
         if self.reduced_decode and self.interpolation in PILLOW:
             raise ValueError(f"reduced_decode: expected false with {self.interpolation}, which reads every pixel")
-        if min(self.std) <= 0:
-            raise ValueError(f"std: expected positive values, got {self.std}")
         return self
 
     @property

@@ -51,5 +51,5 @@ def resize_part(rgb: UInt8Array, size_hw: tuple[int, int], interpolation: Interp
     out = np.empty((*size_hw, 3), np.uint8)
     for channel in range(3):  # one at a time: Pillow would copy all of them, as four bytes a pixel
         plane = Image.fromarray(cv2.extractChannel(rgb, channel))
-        out[..., channel] = plane.resize(size_hw[::-1], PILLOW[interpolation], box=box_xyxy)
+        out[..., channel] = np.asarray(plane.resize(size_hw[::-1], PILLOW[interpolation], box=box_xyxy))
     return out

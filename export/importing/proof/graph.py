@@ -20,8 +20,8 @@ LIMITS = {"boxes": 0.02, "scores": 1e-4, "logits": 1e-3}  # absolute; of float16
 TIES = 1e-3  # share of rows or pixels whose class may differ, where two are as good to the last bit
 
 CRITERION = (
-    f"boxes within {LIMITS['boxes']} px, scores within {LIMITS['scores']:g}, logits within {LIMITS['logits']:g} of their "
-    f"size, at most {TIES:.1%} of class ids or pixels different (ties)"
+    f"boxes within {LIMITS['boxes']} px, scores within {LIMITS['scores']:g}, logits within {LIMITS['logits']:g} of "
+    f"their size, at most {TIES:.1%} of class ids or pixels different (ties)"
 )
 
 

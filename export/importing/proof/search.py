@@ -12,17 +12,18 @@ from foveal.export.importing.families.head import Array, Head
 from foveal.export.importing.families.yolo import EndToEndHead
 from foveal.export.importing.foreign import Foreign
 from foveal.export.importing.labels import labelled
-from foveal.export.importing.matching import SCORE, Match, floor_of, match
+from foveal.export.importing.proof.matching import SCORE, Match, floor_of, match
+from foveal.export.importing.proof.reference import Answer, Reference
 from foveal.export.importing.reading import Reading
-from foveal.export.importing.reference import Reference
 from foveal.imaging.decode import Decoded
-from foveal.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from foveal.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
 from foveal.imaging.sources import load
 from foveal.inference.session import Session
 from foveal.options import MAX_DETECTIONS, Defaults, Options
 from foveal.packages.manifest import PipelineSpec, Tensor
 from foveal.results import Result
 from foveal.tasks import task_of
+from foveal.tasks.base import Outputs
 
 SEARCHED_IMAGES = 4
 ROUNDS = 5  # flags that may be wrong at once
@@ -39,13 +40,16 @@ NORMALISATIONS: tuple[dict[str, Any], ...] = (
 
 def defaults_of(task: str, reading: Reading, score_threshold: float) -> Defaults:
     """A package's defaults for a task."""
-    if task == "classification":
-        return Defaults(top_k=5)
-    if task == "semantic-segmentation":
-        return Defaults(mask_format="png")
-    values: dict[str, Any] = {"score_threshold": score_threshold, "iou_threshold": reading.iou_threshold}
-    more = {"mask_format": "rle"} if task == "instance-segmentation" else {}
-    return Defaults(max_detections=MAX_DETECTIONS, **values, **more)
+    values = {
+        "top_k": 5,
+        "score_threshold": score_threshold,
+        "iou_threshold": reading.iou_threshold,
+        "max_detections": MAX_DETECTIONS,
+    }
+    names = task_of(task).option_names
+    masks = "rle" if task_of(task).has_objects else "png"
+    chosen = {name: value for name, value in values.items() if name in names}
+    return Defaults(**chosen, mask_format=masks if "mask_format" in names else None)
 
 
 def spec_of(
@@ -74,11 +78,22 @@ def spec_of(
 
 def proof_options(task: str, labels: Sequence[str], reference: Reference) -> Options:
     """Options under which everything that the reference has is answered."""
-    if task == "classification":
-        return Options(top_k=len(labels))
-    if task == "semantic-segmentation":
-        return Options()
-    return Options(score_threshold=max(0.0, floor_of(reference) - 2 * SCORE), max_detections=MAX_DETECTIONS)
+    if task_of(task).has_objects:
+        return Options(score_threshold=max(0.0, floor_of(reference) - 2 * SCORE), max_detections=MAX_DETECTIONS)
+    return Options(top_k=len(labels)) if "top_k" in task_of(task).option_names else Options()
+
+
+def result_for(
+    answer: Answer, outputs: Outputs, transform: ImageTransform, spec: PipelineSpec, options: Options
+) -> Result:
+    """One image's outputs as a result of the image's size; a class map of the size that the answer has.
+
+    Frameworks give class maps of the model input, or of the image.
+    """
+    seen = answer.class_map
+    if seen is not None and seen.shape == transform.input_hw != transform.image_hw:
+        transform = ImageTransform(transform.input_hw, transform.input_hw, transform.input_hw, (1.0, 1.0))
+    return task_of(spec.task).decode(outputs, transform, spec, options)
 
 
 @dataclass
@@ -117,9 +132,9 @@ class Trials:
         if key not in self._runs:
             self._runs[key] = self.foreign.run(self.session, fed(self.foreign, reading, model_input[None]))
         outputs = self.head.answer(self._runs[key], reading, labels[1])
-        task = task_of(spec.task)
         options = proof_options(spec.task, labels[0], self.reference).resolved(spec.defaults)
-        return task.decode({name: value[0] for name, value in outputs.items()}, transform, spec, options)
+        first = {name: value[0] for name, value in outputs.items()}
+        return result_for(self.reference.images[path], first, transform, spec, options)
 
 
 def _nothing() -> Match:
@@ -155,7 +170,7 @@ def search(trials: Trials, start: Reading, *, log: Callable[[str], None] = lambd
 def alternatives(reading: Reading, head: Head) -> Iterator[Reading]:
     """Readings with one choice changed, of those that matter to these outputs."""
     seen = {reading}
-    for change in [*_input_changes(reading), *_output_changes(reading, head)]:
+    for change in [*_input_changes(reading), *_output_changes(head)]:
         other = replace(reading, **change)
         if other not in seen:
             seen.add(other)
@@ -180,16 +195,16 @@ def _input_changes(reading: Reading) -> Iterator[dict[str, Any]]:
             yield {"pad_rounding": rounding}
 
 
-def _output_changes(reading: Reading, head: Head) -> Iterator[dict[str, Any]]:
-    if head.task != "object-detection" or isinstance(head, DetrHead):
+def _output_changes(head: Head) -> Iterator[dict[str, Any]]:
+    objects = task_of(head.task).has_objects
+    if not objects or isinstance(head, DetrHead):
         for activation in ("none", "softmax", "sigmoid"):
             yield {"activation": activation}
     if isinstance(head, DetrHead | SelectedHead | EndToEndHead):
         for offset in (0, 1):
             yield {"class_offset": offset}
-    if "detection" in head.task or "instance" in head.task:
+    if objects:
         for nms in ("none", "per-class", "agnostic"):
             yield {"nms": nms}
         for threshold in (0.45, 0.5, 0.6, 0.65, 0.7):
             yield {"iou_threshold": threshold}
-

@@ -66,7 +66,7 @@ def read_reference(path: Path, folder: Path, *, framework: str = "", labels: Seq
     """Read a results file.
 
     Args:
-        path: JSON of Foveal entries (as `foveal predict` writes them: a line each, a list, or {"framework", "entries"});
+        path: JSON of Foveal entries (as `foveal predict` writes them: lines, a list, or {"framework", "entries"});
             COCO results (image_id: the file's stem, or its number); CSV `file_name,label,label,…` of probabilities; or
             a folder of PNG class maps, named as the images.
         folder: of the images.
@@ -93,7 +93,9 @@ def read_reference(path: Path, folder: Path, *, framework: str = "", labels: Seq
         try:
             answers, names = read(rows, labels)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise BadData(f"{path.name}: expected Foveal entries or COCO results: {type(error).__name__} {error}") from None
+            raise BadData(
+                f"{path.name}: expected Foveal entries or COCO results: {type(error).__name__} {error}"
+            ) from None
     if not answers:
         raise BadData(f"{path.name}: expected answers to images, got none")
     return Reference(framework or "its own framework", digest, _with_files(answers, folder, path.name), names, numbered)
@@ -131,15 +133,16 @@ def _with_files(answers: Mapping[str, Answer], folder: Path, name: str) -> dict[
         by_key |= {path.stem: path, path.name: path, path.relative_to(folder).as_posix(): path}
     found = {}
     for key, answer in answers.items():
-        path = by_key.get(key) or by_key.get(Path(key).name) or by_key.get(Path(key).stem)
-        if path is None:
+        file = by_key.get(key) or by_key.get(Path(key).name) or by_key.get(Path(key).stem)
+        if file is None:
             raise BadData(f"{name}: has an answer to {key!r}, which is not in {folder}")
-        found[path] = answer
+        found[file] = answer
     return found
 
 
 def _from_entries(rows: Sequence[Any], labels: Sequence[str] | None) -> tuple[dict[str, Answer], dict[int, str]]:
-    answers, names = {}, {}
+    answers: dict[str, Answer] = {}
+    names: dict[int, str] = {}
     for row in rows:
         objects = row.get("detections", row.get("classes", []))
         ids = [_class_id(item, labels) for item in objects]
@@ -162,7 +165,7 @@ def _class_id(item: Mapping[str, Any], labels: Sequence[str] | None) -> int:
     return int(item["class_id"])
 
 
-def _from_coco(rows: Sequence[Any], labels: Sequence[str] | None) -> tuple[dict[str, Answer], dict[int, str]]:
+def _from_coco(rows: Sequence[Any], _: Sequence[str] | None) -> tuple[dict[str, Answer], dict[int, str]]:
     """COCO results, with the category ids as they are: `numberings` says what they may be."""
     grouped: dict[str, list[tuple[Any, int]]] = defaultdict(list)
     for row in rows:
@@ -181,7 +184,9 @@ def _from_csv(path: Path, text: str, labels: Sequence[str] | None) -> tuple[dict
     rows = list(csv.reader(text.splitlines()))
     header = rows[0] if rows else []
     if len(header) < 3:
-        raise BadData(f"{path.name}: expected the columns file_name and one for each label, got {','.join(header)!r:.80}")
+        raise BadData(
+            f"{path.name}: expected the columns file_name and one for each label, got {','.join(header)!r:.80}"
+        )
     names = [name.strip() for name in header[1:]]
     known = labels is not None and set(names) == set(labels) and len(set(names)) == len(names)
     ids = np.array([list(labels or ()).index(name) if known else i for i, name in enumerate(names)], np.int64)

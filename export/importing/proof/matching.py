@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal.errors import BadData
-from foveal.export.importing.reference import Answer, Reference, mask_of
+from foveal.export.importing.proof.reference import Answer, Reference, mask_of
 from foveal.imaging.boxes import box_iou
 from foveal.options import MAX_DETECTIONS
 from foveal.results import Result
+from foveal.tasks.base import Task
 from foveal.tasks.classification import Classification
 from foveal.tasks.detections import Detections
 from foveal.tasks.semantic_segmentation import SemanticMap
@@ -22,7 +23,7 @@ PROBABILITY = 1e-3
 LOG_PROBABILITY = 1e-2  # where the probability is at least PROBABILITY: flat scores agree with anything otherwise
 MASK_IOU = 0.99
 SHARE = 0.999
-LOW_SCORE = 0.05  # a reference must reach down to it: above, class-agnostic NMS and the rest look alike
+LOW_SCORE = 0.1  # a reference must reach down to it: above, class-agnostic NMS and the rest look alike
 
 
 @dataclass
@@ -59,15 +60,18 @@ class Match:
         self.worst[name] = max(self.worst.get(name, 0.0), round(float(value), 6))
 
 
-CRITERIA = {
-    "classification": f"for {SHARE:.1%} of images the same first class, every probability within {PROBABILITY:g} and its "
-    f"logarithm within {LOG_PROBABILITY:g}",
-    "object-detection": f"{SHARE:.1%} of detections, down to the reference's lowest score, matched one to one: same class, "
-    f"every edge within {BOX_PX} px, score within {SCORE:g}",
-    "instance-segmentation": f"{SHARE:.1%} of detections, down to the reference's lowest score, matched one to one: same "
-    f"class, every edge within {BOX_PX} px, score within {SCORE:g}, mask IoU at least {MASK_IOU}",
-    "semantic-segmentation": f"{SHARE:.1%} of pixels of the same class",
-}
+def criterion_of(task: Task) -> str:
+    """What has to hold, in words and numbers."""
+    if task.has_objects:
+        masks = f", mask IoU at least {MASK_IOU}" if task.has_id_map else ""
+        return (
+            f"{SHARE:.1%} of detections, down to the reference's lowest score, matched one to one: same class, every "
+            f"edge within {BOX_PX} px, score within {SCORE:g}{masks}"
+        )
+    if task.has_id_map:
+        return f"{SHARE:.1%} of pixels of the same class"
+    logarithm = f"its logarithm within {LOG_PROBABILITY:g}"
+    return f"for {SHARE:.1%} of images every probability within {PROBABILITY:g}, and {logarithm}"
 
 
 def match(results: Mapping[Path, Result], reference: Reference) -> Match:
@@ -151,7 +155,9 @@ def _mask_agrees(found: Match, answer: Answer, result: Detections, i: int, j: in
     return iou >= MASK_IOU
 
 
-def _closeness(boxes: npt.NDArray[np.float64], answer: Answer, result: Detections, same: npt.NDArray[np.bool_]) -> float:
+def _closeness(
+    boxes: npt.NDArray[np.float64], answer: Answer, result: Detections, same: npt.NDArray[np.bool_]
+) -> float:
     """Mean over both sides' objects of the best IoU times score agreement with one of the same class."""
     if not len(boxes) or not len(result):
         return float(len(boxes) == len(result))
