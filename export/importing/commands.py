@@ -32,6 +32,7 @@ def import_(
     pad_position: flags.PadPosition = None,
     pad_rounding: flags.PadRounding = None,
     interpolation: flags.Interpolation = None,
+    box_scale: flags.BoxScale = None,
     activation: flags.Activation = None,
     class_offset: flags.ClassOffset = None,
     nms: flags.Nms = None,
@@ -62,7 +63,7 @@ def import_(
     given = flags.reading_fields(
         input_size=input_size, mean=mean, std=std, scale=scale, colour=colour, resize=resize, shorter_side=shorter_side,
         pad_value=pad_value, pad_position=pad_position, pad_rounding=pad_rounding, interpolation=interpolation,
-        activation=activation, class_offset=class_offset, nms=nms, iou_threshold=iou_threshold,
+        box_scale=box_scale, activation=activation, class_offset=class_offset, nms=nms, iou_threshold=iou_threshold,
     )  # fmt: skip
     fields: dict[str, Any] = {
         "family": _family(family),

@@ -14,6 +14,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {  # of flags that take one of a few wo
     "pad_position": ("center", "top-left"),
     "pad_rounding": ("half_even", "half_up", "down"),
     "interpolation": ("bilinear", "pillow-bilinear", "pillow-bicubic", "area"),
+    "box_scale": ("own", "common"),
     "activation": ("none", "softmax", "sigmoid"),
     "nms": ("none", "per-class", "agnostic"),
 }
@@ -37,6 +38,10 @@ ShorterSide = Annotated[int | None, typer.Option(min=1, help="center-crop: the s
 PadValue = Annotated[int | None, typer.Option(min=0, max=255, help="letterbox: grey of the padding.")]
 PadPosition = Annotated[str | None, typer.Option(help="letterbox: center | top-left, where the image is.")]
 PadRounding = Annotated[str | None, typer.Option(help="letterbox: half_even | half_up | down, of its sides.")]
+BoxScale = Annotated[
+    str | None,
+    typer.Option(help="letterbox: own | common, the scale that boxes go back by; common before 8.4 of Ultralytics."),
+]
 Interpolation = Annotated[str | None, typer.Option(help="bilinear | pillow-bilinear | pillow-bicubic | area")]
 Activation = Annotated[str | None, typer.Option(help="none | softmax | sigmoid: what the scores still need.")]
 ClassOffset = Annotated[int | None, typer.Option(min=0, help="The graph's number for the first label.")]

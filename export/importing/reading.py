@@ -37,6 +37,7 @@ class Reading:
     pad_position: Literal["center", "top-left"] = "center"
     pad_rounding: Rounding = "half_even"
     interpolation: Literal["bilinear", "pillow-bilinear", "pillow-bicubic", "area"] = "bilinear"
+    box_scale: Literal["own", "common"] = "common"  # letterbox only: each side's own scale, after rounding, or one
     activation: Activation = "none"
     class_offset: int = 0  # of the graph's class ids: its number for the first label
     nms: Suppression = "none"
@@ -54,7 +55,8 @@ class Reading:
             "mode": self.resize.replace("-", "_"),
             "input_hw": self.input_size,
             "interpolation": _interpolation(self.interpolation),
-            "reduced_decode": False,  # no framework reads a JPEG at a part of its size
+            "reduced_decode": False,  # no framework reads a JPEG at a part of its size, or an ICC profile
+            "colour_managed": False,
             "mean": tuple(value / divisor for value in mean),
             "std": tuple(value / divisor for value in std),
         }
@@ -63,7 +65,7 @@ class Reading:
                 "padding": (self.pad_value,) * 3,
                 "padding_position": self.pad_position.replace("-", "_"),
                 "rounding": self.pad_rounding,
-                "common_scale": True,
+                "common_scale": self.box_scale == "common",
             }
         if self.resize == "center-crop":
             values["shorter_px"] = self.shorter_side or max(self.input_size)

@@ -198,7 +198,8 @@ class ServedModel:
     def _prepare(self, data: bytes, options: Options, work: Work, stages: StageTimings) -> Prepared:
         started = time.perf_counter()
         target = self.predictor.decode_target(options)
-        decoded = decode(data, target_hw=target, max_pixels=self._max_pixels)
+        managed = self.predictor.spec.preprocess.colour_managed
+        decoded = decode(data, target_hw=target, max_pixels=self._max_pixels, colour_managed=managed)
         decoded_at = time.perf_counter()
         work.enter("preprocess")
         prepared = self.predictor.prepare(decoded, options=options)

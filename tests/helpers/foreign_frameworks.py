@@ -39,7 +39,7 @@ def photos(folder: Path, count: int = 3) -> Path:
 def letterbox(rgb: Array, hw: tuple[int, int], *, centred: bool, colour: int = 114) -> Prepared:
     """Ultralytics' (centred) or YOLOX's (top left), 0..255."""
     ratio = min(hw[0] / rgb.shape[0], hw[1] / rgb.shape[1])
-    whole = (lambda side: int(round(side * ratio))) if centred else (lambda side: int(side * ratio))
+    whole = (lambda side: round(side * ratio)) if centred else (lambda side: int(side * ratio))
     width, height = whole(rgb.shape[1]), whole(rgb.shape[0])
     left, top = (round((hw[1] - width) / 2 - 0.1), round((hw[0] - height) / 2 - 0.1)) if centred else (0, 0)
     canvas = np.full((*hw, 3), colour, np.uint8)

@@ -1,4 +1,4 @@
-"""Files of every family are imported and answer as their frameworks do; wrong flags are caught, and right ones named."""
+"""Files of every family answer as their frameworks do; wrong flags are caught, and the right ones named."""
 
 from pathlib import Path
 

@@ -30,7 +30,13 @@ def _ultralytics(task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
     """LetterBox and 0..1; classifiers: torchvision's Resize and CenterCrop of the input's size, not normalised."""
     if task == "classification":
         return {"resize": "center-crop", "shorter_side": max(input_hw), "interpolation": "pillow-bilinear"}
-    return {**LETTERBOX, "pad_position": "center", "pad_rounding": "half_even", "iou_threshold": 0.7}
+    return {
+        **LETTERBOX,
+        "pad_position": "center",
+        "pad_rounding": "half_even",
+        "box_scale": "own",
+        "iou_threshold": 0.7,
+    }
 
 
 def _yolox(_task: str, _hw: tuple[int, int]) -> Mapping[str, Any]:

@@ -49,7 +49,7 @@ class Match:
     @property
     def holds(self) -> bool:
         """Whether the criterion is met."""
-        return self.share >= SHARE
+        return self.total > 0 and self.share >= SHARE
 
     def measured(self) -> dict[str, float]:
         """For manifests and people."""
@@ -105,9 +105,8 @@ def floor_of(reference: Reference) -> float:
 def _match_detections(found: Match, result: Detections, answer: Answer, floor: float, name: str) -> None:
     limit = np.array([result.image_hw[1], result.image_hw[0]] * 2)
     boxes = np.clip(answer.boxes_xyxy, 0, limit)
-    cut = max(len(answer.scores), len(result)) >= MAX_DETECTIONS
-    if cut:  # what lies below is not known
-        floor = max(floor, float(answer.scores.min(initial=1)), float(result.scores.min(initial=1)))
+    least_extra = float(answer.scores.min()) if len(answer.scores) >= MAX_DETECTIONS else floor  # below: cut off there
+    least_missing = float(result.scores.min()) if len(result) >= MAX_DETECTIONS else -1.0
     same = answer.class_ids[:, None] == result.class_ids[None]
     distance = np.abs(boxes[:, None] - result.boxes_xyxy[None]).max(axis=2, initial=0.0)
     off = np.abs(answer.scores[:, None] - result.scores[None])
@@ -117,8 +116,8 @@ def _match_detections(found: Match, result: Detections, answer: Answer, floor: f
         pairs = [(i, j) for i, j in pairs if _mask_agrees(found, answer, result, i, j)]
     missing = set(range(len(boxes))) - {i for i, _ in pairs}
     extra = set(range(len(result))) - {j for _, j in pairs}
-    missing = {i for i in missing if not cut or answer.scores[i] > floor + SCORE}
-    extra = {j for j in extra if result.scores[j] > floor + SCORE}
+    missing = {i for i in missing if answer.scores[i] > least_missing + SCORE}
+    extra = {j for j in extra if result.scores[j] > least_extra + SCORE}
     for i, j in pairs:
         found.note("box_px", distance[i, j])
         found.note("score", off[i, j])

@@ -110,7 +110,7 @@ class Trials:
 
     def __post_init__(self) -> None:
         best_first = sorted(self.reference.images, key=lambda path: -len(self.reference.images[path].scores))
-        self.images = {path: load(path) for path in best_first[:SEARCHED_IMAGES]}
+        self.images = {path: load(path, colour_managed=False) for path in best_first[:SEARCHED_IMAGES]}
 
     def match(self, reading: Reading) -> Match:
         """Agreement of the first images; none where the reading makes no sense."""
@@ -204,6 +204,8 @@ def _output_changes(head: Head) -> Iterator[dict[str, Any]]:
         for offset in (0, 1):
             yield {"class_offset": offset}
     if objects:
+        for scale in ("own", "common"):
+            yield {"box_scale": scale}
         for nms in ("none", "per-class", "agnostic"):
             yield {"nms": nms}
         for threshold in (0.45, 0.5, 0.6, 0.65, 0.7):

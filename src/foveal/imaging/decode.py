@@ -12,7 +12,7 @@ Rules, the same for every container:
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,7 @@ def decode(
     target_hw: DecodeTarget = None,
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
+    colour_managed: bool = True,
 ) -> Decoded:
     """Decode one image to upright RGB.
 
@@ -74,12 +75,15 @@ def decode(
             (height, width) and returns that. None: full size.
         max_pixels: limit on width x height as the header states them.
         max_bytes: limit on len(data).
+        colour_managed: convert by an embedded ICC profile to sRGB; else the stored numbers are taken as they are.
 
     Raises:
         UnsupportedImage: not one of the formats, or a variant that is not read. BadImage: empty, truncated or corrupt.
         ImageTooLarge: over a limit.
     """
     image = formats.read(data, max_pixels, max_bytes)
+    if not colour_managed and image.profile:
+        image = replace(image, profile=b"")
     wanted = target_hw(image.image_hw) if callable(target_hw) else target_hw
     if wanted is not None and image.orientation >= 5:
         wanted = wanted[::-1]
@@ -99,7 +103,7 @@ def read_header(data: bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = M
     return Header(image.format, image.image_hw, image.orientation)
 
 
-def from_pillow(image: Image.Image, *, max_pixels: int = MAX_PIXELS) -> Decoded:
+def from_pillow(image: Image.Image, *, max_pixels: int = MAX_PIXELS, colour_managed: bool = True) -> Decoded:
     """Pixels of a Pillow image under the rules above: what `decode` gives for the same image in a file.
 
     Raises:
@@ -114,7 +118,7 @@ def from_pillow(image: Image.Image, *, max_pixels: int = MAX_PIXELS) -> Decoded:
         image.info.pop("xmp", None)  # its orientation would be applied while loading, as the file's own is
     pillow.load(image, name)
     orientation = _orientation_of(image) if name != "TIFF" else 1
-    profile = image.info.get("icc_profile") or b""
+    profile = (image.info.get("icc_profile") or b"") if colour_managed else b""
     rgb = upright(pillow.rgb_of(tiff.with_full_range(image), profile, name), orientation)
     return Decoded(rgb, (rgb.shape[0], rgb.shape[1]), orientation)
 

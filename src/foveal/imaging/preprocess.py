@@ -92,6 +92,11 @@ class Preprocess(BaseModel):
     reduced_decode: bool = Field(
         True, description="let JPEG decode at 1/2, 1/4 or 1/8 size when that still covers what the model input needs"
     )
+    colour_managed: bool = Field(
+        True,
+        description="convert images with an ICC profile to sRGB; false: take their numbers as they are, as most "
+        "frameworks do",
+    )
     padding: Colour | None = Field(
         None, description="letterbox only: RGB 0..255 of the padding; None: round(255 * mean), about zero to the graph"
     )

@@ -18,7 +18,13 @@ ImageSource = (
 )
 
 
-def load(source: ImageSource, *, target_hw: DecodeTarget = None, max_pixels: int = MAX_PIXELS) -> Decoded:
+def load(
+    source: ImageSource,
+    *,
+    target_hw: DecodeTarget = None,
+    max_pixels: int = MAX_PIXELS,
+    colour_managed: bool = True,
+) -> Decoded:
     """Pixels of an image, upright.
 
     Args:
@@ -27,6 +33,7 @@ def load(source: ImageSource, *, target_hw: DecodeTarget = None, max_pixels: int
             is read from where it stands, and put back there where it can seek.
         target_hw: as for `decode`; only encoded images can be decoded at a reduced size.
         max_pixels: limit on width x height.
+        colour_managed: as for `decode`.
 
     Raises:
         BadImage: it cannot be read or decoded, or it is none of these. ImageTooLarge: over the limit.
@@ -38,8 +45,8 @@ def load(source: ImageSource, *, target_hw: DecodeTarget = None, max_pixels: int
         check_size(decoded.image_hw, max_pixels)
         return decoded
     if isinstance(source, Image.Image):
-        return from_pillow(source, max_pixels=max_pixels)
-    return decode(_encoded(source), target_hw=target_hw, max_pixels=max_pixels)
+        return from_pillow(source, max_pixels=max_pixels, colour_managed=colour_managed)
+    return decode(_encoded(source), target_hw=target_hw, max_pixels=max_pixels, colour_managed=colour_managed)
 
 
 def _encoded(source: Any) -> bytes:

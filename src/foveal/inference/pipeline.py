@@ -139,7 +139,12 @@ class Pipeline:
         Raises:
             BadImage: it cannot be decoded. BadRequest: `tile` is too small for this image.
         """
-        decoded = load(image, target_hw=self.decode_target(options), max_pixels=max_pixels)
+        decoded = load(
+            image,
+            target_hw=self.decode_target(options),
+            max_pixels=max_pixels,
+            colour_managed=self.spec.preprocess.colour_managed,
+        )
         model_input, transform = self.spec.preprocess.apply(decoded)
         parts: tuple[Part, ...] = ()
         if options is not None and options.tile and max(transform.image_hw) > options.tile:

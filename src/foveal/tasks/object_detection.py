@@ -121,16 +121,16 @@ class ObjectDetectionTask(Task):
         boxes, scores, class_ids = outputs["boxes"], outputs["scores"], outputs["class_ids"]
         rows = _wanted(scores, class_ids, spec.labels, options)
         boxes_xyxy = transform.to_image(boxes[rows])
-        visible = ((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]) >= MIN_SIDE_PX).all(axis=1)
-        rows, boxes_xyxy = rows[visible], boxes_xyxy[visible]
+        visible = np.min(boxes_xyxy[:, 2:] - boxes_xyxy[:, :2], axis=1) >= MIN_SIDE_PX
         order = _order(boxes_xyxy, scores[rows], class_ids[rows])[:MAX_CANDIDATES]
         most = options.max_detections or MAX_DETECTIONS
         if graph_family(spec) == "one-stage" and spec.nms != "none":
             assert options.iou_threshold is not None
             best = rows[order]  # NMS on model-input pixels, as the model was trained and scored
             among = class_ids[best] if spec.nms == "per_class" else np.zeros(len(best), np.int64)
-            order = order[nms(boxes[best], scores[best], among, options.iou_threshold, limit=most)]
-        order = order[:most]
+            limit = most if visible.all() else None  # boxes in the padding suppress, too, and are dropped after it
+            order = order[nms(boxes[best], scores[best], among, options.iou_threshold, limit=limit)]
+        order = order[visible[order]][:most]
         rows = rows[order]
         masks = InstanceMasks(outputs["masks"][rows]) if "masks" in outputs else None
         return Detections(boxes_xyxy[order], scores[rows], class_ids[rows], spec.labels, transform.image_hw, masks)
