@@ -28,6 +28,8 @@ OUTPUTS = {  # of the tasks: name -> dtype, dimensions after the batch (None: an
     "boxes": (TensorProto.FLOAT, (None, 4)),
     "scores": (TensorProto.FLOAT, (None,)),
     "class_ids": (TensorProto.INT64, (None,)),
+    "coefficients": (TensorProto.FLOAT, (None, None)),
+    "prototypes": (TensorProto.FLOAT, (None, None, None)),
     "logits": (TensorProto.FLOAT, (None,)),
     "class_map": (TensorProto.UINT8, (None, None)),
     "confidence": (TensorProto.UINT8, (None, None)),

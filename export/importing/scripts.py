@@ -9,18 +9,22 @@ SCRIPTS = {
 # python reference.py model.onnx images/   (the static .onnx: .pt and dynamic files letterbox to a rectangle)
 import json, sys
 from pathlib import Path
-import ultralytics
+import numpy as np, ultralytics
 
 model = ultralytics.YOLO(sys.argv[1])  # task="segment", task="classify": if the file does not say
 entries = []
 for path in sorted(Path(sys.argv[2]).iterdir()):
-    found = model(str(path), conf=0.01, verbose=False)[0]
+    found = model(str(path), conf=0.01, retina_masks=True, verbose=False)[0]
     if found.probs is not None:
         rows = [{"label": found.names[i], "class_id": i, "score": p} for i, p in enumerate(found.probs.data.tolist())]
         entries.append({"image": {"name": path.name}, "classes": rows})
         continue
     table = zip(found.boxes.xyxy.tolist(), found.boxes.conf.tolist(), found.boxes.cls.int().tolist())
     rows = [{"label": found.names[c], "class_id": c, "score": s, "box": b} for b, s, c in table]
+    for row, mask in zip(rows, [] if found.masks is None else found.masks.data.numpy()):
+        flat = np.concatenate([[0], mask.T.astype(np.int8).ravel(), [0]])  # COCO's run lengths: down the columns
+        edges = np.concatenate([[0], np.flatnonzero(np.diff(flat)), [mask.size]])
+        row["mask"] = {"size": list(mask.shape), "counts": np.diff(edges).tolist()}
     entries.append({"image": {"name": path.name}, "detections": rows})
 FRAMEWORK = f"ultralytics {ultralytics.__version__}"'''
     + _END,

@@ -12,7 +12,8 @@ from foveal.metrics.truth import ObjectTruth
 from foveal.models.data.dataset import Sample
 from foveal.models.detection.items import transform_of
 from foveal.results import FloatArray
-from foveal.tasks.detections import Detections, InstanceMasks
+from foveal.tasks.detections import Detections
+from foveal.tasks.instance_masks import InstanceMasks
 from foveal.tasks.object_detection import MIN_SIDE_PX
 
 

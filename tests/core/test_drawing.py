@@ -8,7 +8,8 @@ from foveal.errors import UnknownName
 from foveal.imaging import drawing
 from foveal.imaging.decode import decode, read_header
 from foveal.tasks.classification import DRAWN_CLASSES, Classification
-from foveal.tasks.detections import Detections, InstanceMasks
+from foveal.tasks.detections import Detections
+from foveal.tasks.instance_masks import InstanceMasks
 from foveal.tasks.semantic_segmentation import SemanticMap
 
 LABELS = ("cell", "a label that is far too long for any small image", "x")

@@ -10,7 +10,8 @@ from foveal.metrics.boundary import boundary_iou
 from foveal.metrics.detection import best_f1, resampled_ap50, score_detection, score_instances
 from foveal.metrics.detection_errors import KINDS, count_error, error_table, judge
 from foveal.metrics.truth import ObjectTruth
-from foveal.tasks.detections import Detections, InstanceMasks
+from foveal.tasks.detections import Detections
+from foveal.tasks.instance_masks import InstanceMasks
 
 LABELS = ("cell", "dust")
 HW = (100, 120)

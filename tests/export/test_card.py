@@ -10,7 +10,8 @@ from foveal.metrics.truth import ObjectTruth
 from foveal.options import Defaults
 from foveal.packages.manifest import Metrics, Parity
 from foveal.tasks.classification import Classification
-from foveal.tasks.detections import Detections, InstanceMasks
+from foveal.tasks.detections import Detections
+from foveal.tasks.instance_masks import InstanceMasks
 from foveal.tasks.semantic_segmentation import SemanticMap
 from tests.helpers.packages import colour_manifest
 

@@ -24,7 +24,8 @@ from foveal.service.application import Application
 from foveal.service.errors import NotReady
 from foveal.service.inference.memory import MemoryBudget
 from foveal.service.inference.threads import Work, WorkThreads
-from foveal.tasks.detections import Detections, InstanceMasks
+from foveal.tasks.detections import Detections
+from foveal.tasks.instance_masks import InstanceMasks
 from tests.helpers.applications import run
 from tests.helpers.packages import encoded, png
 from tests.helpers.playground_zoo import write_zoo

@@ -24,7 +24,8 @@ from foveal.service.inference.threads import Work, WorkThreads
 from foveal.service.observability.metrics import Metrics
 from foveal.tasks import TASKS, Prepared
 from foveal.tasks.classification import Classification
-from foveal.tasks.detections import Detections, InstanceMasks
+from foveal.tasks.detections import Detections
+from foveal.tasks.instance_masks import InstanceMasks
 from foveal.tasks.semantic_segmentation import SemanticMap
 
 OFFERED = ["application/json", "image/png", "image/jpeg"]

@@ -9,7 +9,14 @@ from foveal.errors import BadModelFile
 from foveal.export.importing.families.dense import ClassifierHead, SemanticHead
 from foveal.export.importing.families.detr import DetrHead, SelectedHead
 from foveal.export.importing.families.head import Head, Probe
-from foveal.export.importing.families.yolo import EndToEndHead, UltralyticsHead, YoloV5Head, YoloxHead
+from foveal.export.importing.families.yolo import (
+    EndToEndHead,
+    EndToEndSegmentHead,
+    UltralyticsHead,
+    UltralyticsSegmentHead,
+    YoloV5Head,
+    YoloxHead,
+)
 from foveal.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD
 
 Heads = tuple[type[Head], ...]
@@ -76,11 +83,26 @@ def _rtdetr(_task: str, _hw: tuple[int, int]) -> Mapping[str, Any]:
     return {"resize": "stretch", "interpolation": "pillow-bilinear"}
 
 
-DETECTORS: Heads = (SelectedHead, YoloV5Head, YoloxHead, UltralyticsHead, EndToEndHead, DetrHead)
+ULTRALYTICS: Heads = (
+    UltralyticsSegmentHead,
+    EndToEndSegmentHead,
+    YoloV5Head,
+    UltralyticsHead,
+    EndToEndHead,
+    ClassifierHead,
+)
+DETECTORS: Heads = (
+    SelectedHead,
+    UltralyticsSegmentHead,
+    EndToEndSegmentHead,
+    YoloV5Head,
+    YoloxHead,
+    UltralyticsHead,
+    EndToEndHead,
+    DetrHead,
+)
 FAMILIES: Mapping[str, Family] = {
-    "ultralytics": Family(
-        "YOLOv5 to YOLO26, RT-DETR", (YoloV5Head, UltralyticsHead, EndToEndHead, ClassifierHead), _ultralytics
-    ),
+    "ultralytics": Family("YOLOv5 to YOLO26, RT-DETR", ULTRALYTICS, _ultralytics),
     "yolox": Family("YOLOX", (YoloxHead,), _yolox),
     "detr": Family("DETR, Conditional and Deformable DETR", (SelectedHead, DetrHead), _stretched),
     "rtdetr": Family("RT-DETR of Hugging Face or its authors", (SelectedHead, DetrHead), _rtdetr),

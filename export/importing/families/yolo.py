@@ -68,6 +68,40 @@ class UltralyticsHead(Head):
         return {"boxes": corners(rows[..., :4]), "scores": scores, "class_ids": class_ids}
 
 
+class UltralyticsSegmentHead(UltralyticsHead):
+    """(N, 4 + C + k, A) and (N, k, h, w): as `UltralyticsHead`, with k coefficients of mask prototypes for each box."""
+
+    name = "Ultralytics segment (N, 4 + C + k, A) and (N, k, h, w)"
+    task = "instance-segmentation"
+
+    def __init__(self, probe: Probe, classes: int, prototypes: int) -> None:
+        super().__init__(probe, classes)
+        self.count = prototypes
+
+    @classmethod
+    def of(cls, probe: Probe) -> "UltralyticsSegmentHead | None":
+        """By the cells of the grids, and an output of rank 4."""
+        first, *rest = probe.arrays
+        if first.ndim != 3 or len(rest) != 1 or rest[0].ndim != 4 or not _cells(probe, first.shape[2]):
+            return None
+        count = rest[0].shape[1]
+        return cls(probe, first.shape[1] - 4 - count, count) if first.shape[1] > 4 + count else None
+
+    def suffix(self, ops: Operators, outputs: Sequence[str], reading: Reading, kept: Sequence[int]) -> dict[str, str]:
+        """Transpose, corners, best class; coefficients and prototypes as they are."""
+        rows, end = ops.op("Transpose", ops.float32(outputs[0]), perm=[0, 2, 1]), 4 + self.classes
+        best = _best(ops, ops.cut(rows, 2, 4, end), kept, self.classes)
+        masks = {"coefficients": ops.cut(rows, 2, end), "prototypes": ops.float32(outputs[1])}
+        return {"boxes": ops.centre_to_corners(ops.cut(rows, 2, 0, 4)), **best, **masks}
+
+    def answer(self, outputs: Sequence[Array], reading: Reading, kept: Sequence[int]) -> Mapping[str, Array]:
+        """The same."""
+        rows, end = outputs[0].astype(np.float32), 4 + self.classes
+        found = super().answer([rows[:, :end]], reading, kept)
+        masks = {"coefficients": rows[:, end:].transpose(0, 2, 1), "prototypes": outputs[1].astype(np.float32)}
+        return {**found, **masks}
+
+
 class YoloV5Head(Head):
     """(N, 3 A, 5 + C): boxes as in Ultralytics', then objectness and C probabilities, whose product is the score.
 
@@ -197,3 +231,29 @@ class EndToEndHead(Head):
         rows = outputs[0].astype(np.float32)
         ids = np.round(rows[..., 5]).astype(np.int64) - reading.class_offset
         return {"boxes": rows[..., :4], "scores": known_scores(rows[..., 4], ids, len(kept)), "class_ids": ids}
+
+
+class EndToEndSegmentHead(EndToEndHead):
+    """(N, K, 6 + k) and (N, k, h, w): as `EndToEndHead`, with coefficients of mask prototypes."""
+
+    name = "end-to-end segment (N, K, 6 + k) and (N, k, h, w)"
+    task = "instance-segmentation"
+
+    @classmethod
+    def of(cls, probe: Probe) -> "EndToEndSegmentHead | None":
+        """Six columns and as many as there are prototypes."""
+        first, *rest = probe.arrays
+        fits = first.ndim == 3 and len(rest) == 1 and rest[0].ndim == 4 and first.shape[2] == 6 + rest[0].shape[1]
+        return cls(probe, 0) if fits else None
+
+    def suffix(self, ops: Operators, outputs: Sequence[str], reading: Reading, kept: Sequence[int]) -> dict[str, str]:
+        """Columns; coefficients and prototypes as they are."""
+        found = super().suffix(ops, outputs, reading, kept)
+        masks = {"coefficients": ops.cut(ops.float32(outputs[0]), 2, 6), "prototypes": ops.float32(outputs[1])}
+        return {**found, **masks}
+
+    def answer(self, outputs: Sequence[Array], reading: Reading, kept: Sequence[int]) -> Mapping[str, Array]:
+        """The same."""
+        found = super().answer(outputs, reading, kept)
+        masks = {"coefficients": outputs[0][..., 6:].astype(np.float32), "prototypes": outputs[1].astype(np.float32)}
+        return {**found, **masks}

@@ -16,7 +16,13 @@ from foveal.export.importing.reading import Reading
 from foveal.inference.session import Session
 from foveal.packages.manifest import Parity
 
-LIMITS = {"boxes": 0.02, "scores": 1e-4, "logits": 1e-3}  # absolute; of float16 and quantised graphs too
+LIMITS = {
+    "boxes": 0.02,
+    "scores": 1e-4,
+    "logits": 1e-3,
+    "coefficients": 1e-2,
+    "prototypes": 1e-2,
+}  # absolute; of float16 and quantised graphs too
 TIES = 1e-3  # share of rows or pixels whose class may differ, where two are as good to the last bit
 
 CRITERION = (
@@ -102,9 +108,15 @@ def _compare(expected: Mapping[str, Array], got: Mapping[str, Any], where: str, 
             _keep(worst, f"{name}_differ", share, TIES, where)
             continue
         gap = np.abs(want.astype(np.float64) - have.astype(np.float64))
-        if name == "logits":
+        if name in ("logits", "coefficients", "prototypes"):
             gap = gap / max(1.0, float(np.abs(want).max(initial=0.0)))
-        _keep(worst, f"{name}_max_abs", float(gap[rows].max(initial=0.0)), LIMITS[name], where)
+        _keep(
+            worst,
+            f"{name}_max_abs",
+            float((gap if name == "prototypes" else gap[rows]).max(initial=0.0)),
+            LIMITS[name],
+            where,
+        )
 
 
 def _comparable(expected: Mapping[str, Array], got: Mapping[str, Any]) -> Any:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from foveal.cancellation import checkpoint
 from foveal.errors import BadRequest
 from foveal.imaging.drawing import Pen, colour_of, draw_box, draw_label, draw_mask
-from foveal.imaging.masks import RENDERERS, Bitmap, paste, rle
+from foveal.imaging.masks import RENDERERS, Bitmap, rle
 from foveal.options import MASK_FORMATS
 from foveal.results import (
     FloatArray,
@@ -24,36 +24,13 @@ from foveal.results import (
     expect_scored,
     optional,
     size_in_words,
-    values_equal,
 )
+from foveal.tasks.instance_masks import Masks
 
 if TYPE_CHECKING:
     import pandas
 
 Rows = slice | npt.NDArray[Any] | Sequence[bool] | Sequence[int]
-
-
-@dataclass(frozen=True, eq=False)
-class InstanceMasks:
-    """Masks of N instances, kept small: the soft 28 x 28 (any m x m) outputs.
-
-    Full-size bitmaps are made ONE at a time (`Detections.bitmap`): those of a crowded image would fill gigabytes.
-    """
-
-    soft: FloatArray  # (N, m, m) probabilities in [0, 1], in the box of the same index
-
-    def __post_init__(self) -> None:
-        expect(
-            self.soft.ndim == 3 and self.soft.dtype == np.float32, f"soft: expected (N, m, m), got {self.soft.shape}"
-        )
-
-    def __len__(self) -> int:
-        return len(self.soft)
-
-    def __eq__(self, other: object) -> bool:
-        return values_equal(self, other)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -96,7 +73,7 @@ class Detections(Result):
         class_ids: (N,) int64, index into labels; there is no background label.
         labels: class id -> label, of the model.
         image_hw: (height, width) of the original image.
-        masks: soft masks as the model gave them; None: no masks. `bitmap` makes pixels of them.
+        masks: as the model gave them, small; None: no masks. `bitmap` makes pixels of them.
 
     Example:
         >>> import foveal
@@ -115,7 +92,7 @@ class Detections(Result):
     class_ids: IntArray
     labels: tuple[str, ...]
     image_hw: tuple[int, int]
-    masks: InstanceMasks | None = None
+    masks: Masks | None = None
 
     def __post_init__(self) -> None:
         expect_scored(self.scores, self.class_ids, self.labels)
@@ -147,9 +124,9 @@ class Detections(Result):
         if isinstance(rows, int | np.integer) and not isinstance(rows, bool):
             return self._object(range(len(self))[rows])
         chosen = self._chosen(rows)
-        soft = None if self.masks is None else InstanceMasks(self.masks.soft[chosen])
+        masks = None if self.masks is None else self.masks.chosen(chosen)
         return Detections(
-            self.boxes_xyxy[chosen], self.scores[chosen], self.class_ids[chosen], self.labels, self.image_hw, soft
+            self.boxes_xyxy[chosen], self.scores[chosen], self.class_ids[chosen], self.labels, self.image_hw, masks
         )
 
     def __repr__(self) -> str:
@@ -180,7 +157,7 @@ class Detections(Result):
         if self.masks is None:
             raise BadRequest("expected a result with masks: one of instance segmentation")
         checkpoint()  # whoever renders or draws masks comes through here for each
-        return paste(self.masks.soft[index], self.boxes_xyxy[index], self.image_hw)
+        return self.masks.bitmap(index, self.boxes_xyxy[index], self.image_hw)
 
     def to_dict(self, *, mask_format: str | None = None) -> JsonObject:
         """{"detections": [{"label", "class_id", "score", "box": [x1, y1, x2, y2]}, …]}, best first.

@@ -1,7 +1,8 @@
 """Instance segmentation: object detection with a mask for each object.
 
 Graph: a two-stage one (foveal.tasks.object_detection) with `masks` (M, m, m) float32: soft, of the row's class,
-relative to the row's box.
+relative to the row's box. Imported: a one-stage one with `coefficients` (N, K, k) float32 and `prototypes`
+(N, k, h, w) float32, whose products are the masks' logits.
 """
 
 from collections.abc import Sequence

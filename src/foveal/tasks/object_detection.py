@@ -29,7 +29,8 @@ from foveal.packages.manifest import GoldenTolerance, PipelineSpec
 from foveal.results import FloatArray, IntArray, JsonObject, Result
 from foveal.tasks.arrow import pyarrow, scored, struct
 from foveal.tasks.base import Array, Outputs, Prepared, Task, split_rows, stack_inputs
-from foveal.tasks.detections import Detections, InstanceMasks
+from foveal.tasks.detections import Detections
+from foveal.tasks.instance_masks import InstanceMasks, Masks, PrototypeMasks
 from foveal.tasks.matching import in_words, match_rendered
 from foveal.tasks.schemas import Box, Entry, Schema, Score
 
@@ -131,8 +132,11 @@ class ObjectDetectionTask(Task):
             limit = most if visible.all() else None  # boxes in the padding suppress, too, and are dropped after it
             order = order[nms(boxes[best], scores[best], among, options.iou_threshold, limit=limit)]
         order = order[visible[order]][:most]
+        masks = _masks(outputs, rows[order], transform)
+        if isinstance(masks, PrototypeMasks):
+            real = np.flatnonzero(masks.visible(boxes_xyxy[order], transform.image_hw))
+            order, masks = order[real], masks.chosen(real)
         rows = rows[order]
-        masks = InstanceMasks(outputs["masks"][rows]) if "masks" in outputs else None
         return Detections(boxes_xyxy[order], scores[rows], class_ids[rows], spec.labels, transform.image_hw, masks)
 
     def differences(self, expected: JsonObject, got: JsonObject, tolerance: GoldenTolerance) -> list[str]:
@@ -152,6 +156,15 @@ class ObjectDetectionTask(Task):
         """One row an object, in COCO's (x, y, width, height)."""
         assert isinstance(result, Detections)
         return [result.coco_row(index) for index in range(len(result))]
+
+
+def _masks(outputs: Outputs, rows: IntArray, transform: ImageTransform) -> Masks | None:
+    """Of the chosen rows, in either form."""
+    if "masks" in outputs:
+        return InstanceMasks(outputs["masks"][rows])
+    if "prototypes" in outputs:
+        return PrototypeMasks(outputs["coefficients"][rows], outputs["prototypes"], transform)
+    return None
 
 
 def _wanted(scores: FloatArray, class_ids: IntArray, labels: Sequence[str], options: Options) -> IntArray:

@@ -10,10 +10,10 @@ FILES = {  # name -> (configuration, task, export arguments)
     "yolov8 detect": ("yolov8n.yaml", "detect", {}),
     "yolov8 nms": ("yolov8n.yaml", "detect", {"nms": True, "conf": 0.01, "iou": 0.7}),
     "yolov8 dynamic": ("yolov8n.yaml", "detect", {"dynamic": True}),
-    "yolov8 half": ("yolov8n.yaml", "detect", {"opset": 17, "simplify": True}),
     "yolov8 classify": ("yolov8n-cls.yaml", "classify", {}),
     "yolo11 segment": ("yolo11n-seg.yaml", "segment", {}),
-    "yolo26 end-to-end": ("yolo26n.yaml", "detect", {}),
+    "yolo26 end-to-end": ("yolo26n.yaml", "detect", {"nms": False}),
+    "yolo26 raw": ("yolo26n.yaml", "detect", {}),
 }
 SIZE = 320
 
@@ -36,11 +36,21 @@ def spread(model: torch.nn.Module, images: list[Path]) -> None:
             model(batch)
     model.eval()
     head = model.model[-1]
-    for branch in [*getattr(head, "cv3", []), *getattr(head, "one2one_cv3", [])]:
-        branch[-1].weight.data *= 4
-        branch[-1].bias.data[:] = -4.5
+    scores = [branch[-1] for branch in [*getattr(head, "cv3", []), *getattr(head, "one2one_cv3", [])]]
+    spreads: dict[torch.nn.Module, float] = {}
+    hooks = [layer.register_forward_hook(lambda own, _, out: spreads.update({own: float(out.std())})) for layer in scores]
+    with torch.no_grad():
+        model(batch)
+    for layer, hook in zip(scores, hooks, strict=True):
+        hook.remove()
+        layer.weight.data *= 1.2 / spreads.get(layer, 1.0)
+        layer.bias.data[:] = -4.5
     for branch in [*getattr(head, "cv2", []), *getattr(head, "one2one_cv2", [])]:
-        branch[-1].weight.data *= 3
+        if head.reg_max > 1:
+            branch[-1].weight.data *= 3
+        else:  # distances themselves, which no trained network gives below 0
+            branch[-1].weight.data *= 0.2
+            branch[-1].bias.data[:] = 3
     for branch in getattr(head, "cv4", []):
         branch[-1].weight.data *= 4
     if hasattr(head, "linear"):
@@ -54,7 +64,7 @@ def main(name: str, folder: Path, images: Path) -> None:
     model = ultralytics.YOLO(config, task=task)
     if task == "classify":
         model.model.names = {i: f"kind {i}" for i in range(1000)}
-    spread(model.model, sorted(images.iterdir())[:6])
+    spread(model.model, sorted(images.iterdir()))
     weights = folder / "model.pt"
     model.save(weights)
     exported = ultralytics.YOLO(weights).export(format="onnx", imgsz=224 if task == "classify" else SIZE, **arguments)
