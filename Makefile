@@ -16,7 +16,7 @@ define link
 	$(1)/bin/pip install -q --no-deps -e . --config-settings editable_mode=strict && echo "$(MODULES)" > $(1)/.modules; }
 endef
 
-.PHONY: help setup setup-serve serve test test-slow fuzz soak audit check check-reference fix lock examples screenshots bento image image-test bento-image-test clean
+.PHONY: help setup setup-serve serve test test-slow test-peers fuzz soak audit check check-reference fix lock examples screenshots bento image image-test bento-image-test clean
 
 help:  ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -39,10 +39,21 @@ serve: setup-serve  ## serve every package in zoo/ on port 3000 (PORT=…)
 	@$(SERVE)/foveal serve --port $(PORT)
 
 test: check  ## lint, types and every test that CI runs
-	$(DEV)/python -m pytest -m "not slow"
+	$(DEV)/python -m pytest -m "not slow and not peers"
 
 test-slow: setup  ## the tests that train for minutes
 	$(DEV)/python -m pytest -m slow
+
+test-peers: setup .venv-peers/.deps  ## other frameworks' real exports against their own predictors (minutes)
+	$(DEV)/python -m pytest -m peers tests/peers
+
+.venv-peers/.deps: requirements/peers.txt .venv/.deps
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@$(DEV)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> $$(.venv-peers/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
+	@echo "installing $< into .venv-peers" >&2
+	@.venv-peers/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
 
 fuzz: setup  ## 100,000 damaged images through the decoder (EXAMPLES=…)
 	FOVEAL_FUZZ_EXAMPLES=$(EXAMPLES) $(DEV)/python -m pytest -m slow -s --timeout=0 tests/core/test_decode_fuzz.py

@@ -36,7 +36,7 @@ import torch, transformers
 from PIL import Image, ImageOps
 
 folder, images, (height, width) = sys.argv[1], sys.argv[2], map(int, sys.argv[3].split("x"))
-processor = transformers.AutoImageProcessor.from_pretrained(folder)
+processor = transformers.AutoImageProcessor.from_pretrained(folder, backend="pil")  # torchvision's differs by CPU
 config = transformers.AutoConfig.from_pretrained(folder)
 detector = hasattr(processor, "post_process_object_detection")
 kind = transformers.AutoModelForObjectDetection if detector else transformers.AutoModelForImageClassification

@@ -10,6 +10,7 @@ from foveal.export.importing.compiling import fed
 from foveal.export.importing.families.detr import DetrHead, SelectedHead
 from foveal.export.importing.families.head import Array, Head
 from foveal.export.importing.families.yolo import EndToEndHead
+from foveal.export.importing.flags import CHOICES
 from foveal.export.importing.foreign import Foreign
 from foveal.export.importing.labels import labelled
 from foveal.export.importing.proof.matching import SCORE, Match, floor_of, match
@@ -186,7 +187,7 @@ def _input_changes(reading: Reading) -> Iterator[dict[str, Any]]:
     yield {"resize": "stretch", "shorter_side": None}
     for ratio in CROPS:
         yield {"resize": "center-crop", "shorter_side": int(max(reading.input_size) * ratio)}
-    for interpolation in ("bilinear", "pillow-bilinear", "pillow-bicubic", "area"):
+    for interpolation in CHOICES["interpolation"]:
         yield {"interpolation": interpolation}
     if reading.resize == "letterbox":
         for value in (0, 114, 127, 128, 255):

@@ -38,7 +38,9 @@ def spread(model: torch.nn.Module, images: list[Path]) -> None:
     head = model.model[-1]
     scores = [branch[-1] for branch in [*getattr(head, "cv3", []), *getattr(head, "one2one_cv3", [])]]
     spreads: dict[torch.nn.Module, float] = {}
-    hooks = [layer.register_forward_hook(lambda own, _, out: spreads.update({own: float(out.std())})) for layer in scores]
+    hooks = [
+        layer.register_forward_hook(lambda own, _, out: spreads.update({own: float(out.std())})) for layer in scores
+    ]
     with torch.no_grad():
         model(batch)
     for layer, hook in zip(scores, hooks, strict=True):
