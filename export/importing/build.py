@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from foveal import synth
 from foveal.errors import BadModelFile, BadRequest, ReferenceMismatch
 from foveal.export.card import card
 from foveal.export.importing.compiling import Probed, compiled, probe
@@ -22,7 +21,7 @@ from foveal.export.importing.proof.matching import LOW_SCORE, Match, criterion_o
 from foveal.export.importing.proof.reference import Reference
 from foveal.export.importing.proof.search import Trials, proof_options, result_for, search, spec_of
 from foveal.export.importing.reading import Reading
-from foveal.export.proof.probes import probes
+from foveal.export.proof.probes import drawings, probes
 from foveal.export.writing import Target, example_images, golden_files, write_verified
 from foveal.imaging.decode import Decoded
 from foveal.inference.pipeline import Pipeline
@@ -129,8 +128,7 @@ def import_model(request: Request, target: Target, *, log: Log = lambda _: None)
         _expect_low_scores(ready, request.reference)
         reference = prove_reference(ready, request, pipeline, log=log)
     manifest = _manifest(ready, request, target, pipeline, parity, reference, tuple(shown))
-    drawings = {f"drawn-{style}": synth.draw(style, image_hw=(203, 301)).rgb for style in synth.STYLES} | shown
-    golden = golden_files(pipeline, drawings)
+    golden = golden_files(pipeline, {f"drawn-{style}": rgb for style, rgb in drawings().items()} | shown)
     return write_verified(target, manifest, graph, card(manifest, about=request.about), golden)
 
 

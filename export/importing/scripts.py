@@ -28,6 +28,33 @@ for path in sorted(Path(sys.argv[2]).iterdir()):
     entries.append({"image": {"name": path.name}, "detections": rows})
 FRAMEWORK = f"ultralytics {ultralytics.__version__}"'''
     + _END,
+    "yolox": """\
+# python reference.py yolox.onnx images/   (the steps of YOLOX's demo, with the NMS of its evaluation)
+import json, sys
+from pathlib import Path
+import cv2, numpy as np, onnxruntime, torch, torchvision
+
+session, entries = onnxruntime.InferenceSession(sys.argv[1]), []
+height, width = session.get_inputs()[0].shape[2:]
+cells = [np.stack(np.meshgrid(np.arange(width // s), np.arange(height // s)), -1).reshape(-1, 2) for s in (8, 16, 32)]
+grid, stride = np.concatenate(cells), np.repeat((8, 16, 32), [len(c) for c in cells])[:, None]
+for path in sorted(Path(sys.argv[2]).iterdir()):
+    image, padded = cv2.imread(str(path)), np.full((height, width, 3), 114, np.uint8)
+    ratio = min(height / image.shape[0], width / image.shape[1])
+    small = cv2.resize(image, (int(image.shape[1] * ratio), int(image.shape[0] * ratio)))
+    padded[: small.shape[0], : small.shape[1]] = small
+    feed = padded.transpose(2, 0, 1)[None].astype(np.float32)
+    raw = session.run(None, {session.get_inputs()[0].name: feed})[0][0]
+    centre, half = (raw[:, :2] + grid) * stride, np.exp(raw[:, 2:4]) * stride / 2
+    boxes = torch.from_numpy(np.concatenate([centre - half, centre + half], 1) / ratio)
+    scores, classes = torch.from_numpy(raw[:, 5:] * raw[:, 4:5]).max(1)
+    order = torch.where(scores > 0.01)[0]
+    order = order[torchvision.ops.batched_nms(boxes[order], scores[order], classes[order], 0.65)][:300]
+    table = zip(boxes[order].tolist(), scores[order].tolist(), classes[order].tolist())
+    rows = [{"class_id": c, "score": s, "box": b} for b, s, c in table]
+    entries.append({"image": {"name": path.name}, "detections": rows})
+FRAMEWORK = "the steps of YOLOX's demo, torchvision " + torchvision.__version__"""
+    + _END,
     "transformers": '''\
 # python reference.py FOLDER images/ 320x320   (FOLDER: of save_pretrained; the size of the export, height x width)
 import json, sys

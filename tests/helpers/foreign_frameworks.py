@@ -45,7 +45,8 @@ def letterbox(rgb: Array, hw: tuple[int, int], *, centred: bool, colour: int = 1
     canvas = np.full((*hw, 3), colour, np.uint8)
     canvas[top : top + height, left : left + width] = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR)
     limits = np.array([rgb.shape[1], rgb.shape[0]] * 2)
-    return canvas, lambda boxes: np.clip((boxes - np.array([left, top] * 2)) / ratio, 0, limits)
+    scale = np.array([width / rgb.shape[1], height / rgb.shape[0]] * 2) if centred else ratio  # since Ultralytics 8.4
+    return canvas, lambda boxes: np.clip((boxes - np.array([left, top] * 2)) / scale, 0, limits)
 
 
 def stretched(rgb: Array, hw: tuple[int, int], filter_: Any = Image.Resampling.BILINEAR) -> Prepared:

@@ -50,6 +50,7 @@ WRONG = {
     "shorter side": ("timm", {"shorter_side": 32}, "--shorter-side 36"),
     "interpolation": ("timm", {"interpolation": "pillow-bilinear"}, "--interpolation pillow-bicubic"),
     "aliased": ("detr softmax", {"interpolation": "bilinear"}, "--interpolation pillow-bilinear"),
+    "box scale": ("yolov8", {"box_scale": "common"}, "--box-scale own"),
     "NMS": ("yolov8", {"nms": "agnostic"}, "--nms per-class"),
     "no NMS": ("yolov8", {"nms": "none"}, "--nms per-class"),
     "per class": ("yolov8 agnostic", {"nms": "per-class"}, "--nms agnostic"),
