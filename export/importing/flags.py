@@ -16,7 +16,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {  # of flags that take one of a few wo
     "interpolation": ("bilinear", "pillow-bilinear", "pillow-bicubic", "area"),
     "box_scale": ("own", "common"),
     "activation": ("none", "softmax", "sigmoid"),
-    "nms": ("none", "per-class", "agnostic"),
+    "nms": ("none", "per-class", "per-class-offset", "agnostic"),
 }
 FAMILY_NAMES = "auto | ultralytics | yolox | detr | rtdetr | rfdetr | timm | torchvision | hf | smp | keras"
 TASKS = "object-detection | classification | semantic-segmentation"
@@ -45,7 +45,9 @@ BoxScale = Annotated[
 Interpolation = Annotated[str | None, typer.Option(help="bilinear | pillow-bilinear | pillow-bicubic | area")]
 Activation = Annotated[str | None, typer.Option(help="none | softmax | sigmoid: what the scores still need.")]
 ClassOffset = Annotated[int | None, typer.Option(min=0, help="The graph's number for the first label.")]
-Nms = Annotated[str | None, typer.Option(help="none | per-class | agnostic: what is left to do after the graph.")]
+Nms = Annotated[
+    str | None, typer.Option(help="none | per-class | per-class-offset | agnostic: what is left to do after the graph.")
+]
 IouThreshold = Annotated[float | None, typer.Option(min=0, max=1, help="Of NMS: the default of the package.")]
 ScoreThreshold = Annotated[float, typer.Option(min=0, max=1, help="The default of the package.")]
 Reference = Annotated[

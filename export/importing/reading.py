@@ -15,7 +15,7 @@ from foveal.imaging.resize import PILLOW, Interpolation
 Array = npt.NDArray[Any]
 Resize = Literal["letterbox", "stretch", "center-crop"]
 Activation = Literal["none", "softmax", "sigmoid"]
-Suppression = Literal["none", "per-class", "agnostic"]
+Suppression = Literal["none", "per-class", "per-class-offset", "agnostic"]
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,11 @@ def letterbox(rgb: Array, hw: tuple[int, int], *, centred: bool, colour: int = 1
     whole = (lambda side: round(side * ratio)) if centred else (lambda side: int(side * ratio))
     width, height = whole(rgb.shape[1]), whole(rgb.shape[0])
     left, top = (round((hw[1] - width) / 2 - 0.1), round((hw[0] - height) / 2 - 0.1)) if centred else (0, 0)
-    canvas = np.full((*hw, 3), colour, np.uint8)
-    canvas[top : top + height, left : left + width] = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR)
+    padded = np.full((*hw, 3), colour, np.uint8)
+    padded[top : top + height, left : left + width] = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR)
     limits = np.array([rgb.shape[1], rgb.shape[0]] * 2)
     scale = np.array([width / rgb.shape[1], height / rgb.shape[0]] * 2) if centred else ratio  # since Ultralytics 8.4
-    return canvas, lambda boxes: np.clip((boxes - np.array([left, top] * 2)) / scale, 0, limits)
+    return padded, lambda boxes: np.clip((boxes - np.array([left, top] * 2)) / scale, 0, limits)
 
 
 def stretched(rgb: Array, hw: tuple[int, int], filter_: Any = Image.Resampling.BILINEAR) -> Prepared:

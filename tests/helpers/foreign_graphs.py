@@ -54,8 +54,8 @@ class Graph:
         """Convolution of patches: (N, channels, H / stride, W / stride)."""
         size = min(stride, 8)
         weights = self.random.normal(0, scale / (size * np.sqrt(depth)), (channels, depth, size, size))
-        kernel, bias = self.const(weights, np.float32), self.const(self.random.normal(0, 0.1, channels), np.float32)
-        return self.op("Conv", source or self.image, kernel, bias, strides=[stride] * 2, kernel_shape=[size] * 2)
+        filters, bias = self.const(weights, np.float32), self.const(self.random.normal(0, 0.1, channels), np.float32)
+        return self.op("Conv", source or self.image, filters, bias, strides=[stride] * 2)
 
     def save(self, path: Path, outputs: Mapping[str, Sequence[int | str]], **types: int) -> Path:
         """Write the file; `types` are of outputs that are not float32."""

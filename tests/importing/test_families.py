@@ -10,7 +10,7 @@ from foveal.export.writing import Target
 from foveal.inference.pipeline import Predictor
 from foveal.inference.verify import check_batches, check_golden, check_graph
 from foveal.packages.package import ModelPackage
-from tests.importing.cases import CASES
+from tests.helpers.foreign_cases import CASES
 
 
 @pytest.mark.parametrize("name", CASES)

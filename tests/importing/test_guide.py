@@ -12,7 +12,7 @@ from foveal.export.importing.flags import FAMILY_NAMES
 from foveal.export.importing.scripts import SCRIPTS
 from tests.helpers import commandline
 from tests.helpers import foreign_frameworks as framework
-from tests.importing.cases import CASES
+from tests.helpers.foreign_cases import CASES
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "IMPORT.md").read_text()
 

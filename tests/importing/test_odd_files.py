@@ -13,7 +13,7 @@ from foveal.export.importing.build import Request, import_model, plan
 from foveal.export.importing.foreign import read_foreign
 from foveal.export.writing import Target
 from tests.helpers import foreign_graphs as graphs
-from tests.importing.cases import NAMES
+from tests.helpers.foreign_cases import NAMES
 
 
 def changed(path: Path, change: Callable[[onnx.ModelProto], None], make: Callable[[Path], Path] | None = None) -> Path:

@@ -52,8 +52,8 @@ class UltralyticsHead(Head):
         return None
 
     def defaults(self) -> dict[str, Any]:
-        """Raw boxes need NMS."""
-        return {"nms": "per-class"}
+        """Raw boxes need NMS; theirs moves the boxes of each class by 7680 px in float32, which rounds them."""
+        return {"nms": "per-class-offset"}
 
     def suffix(self, ops: Operators, outputs: Sequence[str], reading: Reading, kept: Sequence[int]) -> dict[str, str]:
         """Transpose, corners, best class."""
@@ -121,7 +121,7 @@ class YoloV5Head(Head):
 
     def defaults(self) -> dict[str, Any]:
         """Raw boxes need NMS; 0.45 is the default of YOLOv5's own detect.py."""
-        return {"nms": "per-class", "iou_threshold": 0.45}
+        return {"nms": "per-class-offset", "iou_threshold": 0.45}
 
     def rows(self, ops: Operators, output: str, reading: Reading) -> str:
         """(N, K, 5 + C) with boxes in model-input pixels."""

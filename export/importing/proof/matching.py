@@ -1,7 +1,7 @@
 """Matching of a package's answers with a reference's (`match`): what agrees, what is missing, how far values are."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from foveal.results import Result
 from foveal.tasks.base import Task
 from foveal.tasks.classification import Classification
 from foveal.tasks.detections import Detections
+from foveal.tasks.object_detection import MIN_SIDE_PX
 from foveal.tasks.semantic_segmentation import SemanticMap
 
 BOX_PX = 0.05
@@ -107,6 +108,7 @@ def _match_detections(found: Match, result: Detections, answer: Answer, floor: f
     boxes = np.clip(answer.boxes_xyxy, 0, limit)
     least_extra = float(answer.scores.min()) if len(answer.scores) >= MAX_DETECTIONS else floor  # below: cut off there
     least_missing = float(result.scores.min()) if len(result) >= MAX_DETECTIONS else -1.0
+    answer, boxes = _visible(answer, boxes)
     same = answer.class_ids[:, None] == result.class_ids[None]
     distance = np.abs(boxes[:, None] - result.boxes_xyxy[None]).max(axis=2, initial=0.0)
     off = np.abs(answer.scores[:, None] - result.scores[None])
@@ -126,6 +128,14 @@ def _match_detections(found: Match, result: Detections, answer: Answer, floor: f
     found.fit.append(_closeness(boxes, answer, result, same))
     found.examples += [f"{name}: expected {_words(answer, boxes, i)}, got none such" for i in sorted(missing)[:2]]
     found.examples += [f"{name}: got {_result_words(result, j)}, not in the reference" for j in sorted(extra)[:2]]
+
+
+def _visible(answer: Answer, boxes: npt.NDArray[np.float64]) -> tuple[Answer, npt.NDArray[np.float64]]:
+    """Without boxes beside the image (in the padding), which some frameworks keep with no width."""
+    rows = np.flatnonzero((boxes[:, 2:] - boxes[:, :2]).min(axis=1, initial=np.inf) >= MIN_SIDE_PX)
+    masks = None if answer.masks is None else tuple(answer.masks[i] for i in rows)
+    kept = replace(answer, scores=answer.scores[rows], class_ids=answer.class_ids[rows], masks=masks)
+    return kept, boxes[rows]
 
 
 def _pairs(close: npt.NDArray[np.bool_], distance: npt.NDArray[np.float64]) -> list[tuple[int, int]]:

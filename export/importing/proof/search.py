@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from foveal.errors import FovealError
 from foveal.export.importing.compiling import fed
@@ -37,6 +37,14 @@ NORMALISATIONS: tuple[dict[str, Any], ...] = (
     {"scale": 1 / 255, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)},
     {"scale": 1.0, "mean": (103.939, 116.779, 123.68), "std": (1.0, 1.0, 1.0)},  # Caffe's, for BGR
 )
+
+
+NMS: Mapping[str, Literal["none", "per_class", "per_class_offset", "agnostic"]] = {
+    "none": "none",
+    "per-class": "per_class",
+    "per-class-offset": "per_class_offset",
+    "agnostic": "agnostic",
+}
 
 
 def defaults_of(task: str, reading: Reading, score_threshold: float) -> Defaults:
@@ -73,7 +81,7 @@ def spec_of(
         inputs=inputs or (images,),
         outputs=outputs,
         max_batch=max_batch,
-        nms="none" if reading.nms == "none" else ("agnostic" if reading.nms == "agnostic" else "per_class"),
+        nms=NMS[reading.nms],
     )
 
 
@@ -207,7 +215,7 @@ def _output_changes(head: Head) -> Iterator[dict[str, Any]]:
     if objects:
         for scale in ("own", "common"):
             yield {"box_scale": scale}
-        for nms in ("none", "per-class", "agnostic"):
+        for nms in CHOICES["nms"]:
             yield {"nms": nms}
         for threshold in (0.45, 0.5, 0.6, 0.65, 0.7):
             yield {"iou_threshold": threshold}

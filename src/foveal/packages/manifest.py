@@ -47,10 +47,11 @@ class PipelineSpec(_Frozen):
     inputs: tuple[Tensor, ...] = Field(min_length=1, description="what the graph reads")
     outputs: tuple[Tensor, ...] = Field((), description="what the graph returns")
     max_batch: int = Field(1, ge=1, le=4096, description="largest batch that parity was proved for")
-    nms: Literal["none", "per_class", "agnostic"] = Field(
+    nms: Literal["none", "per_class", "per_class_offset", "agnostic"] = Field(
         "per_class",
         description="one-stage detectors only: whether overlapping objects are suppressed after the graph, and whether "
-        "those of different classes suppress each other",
+        "those of different classes suppress each other; offset: boxes are moved apart by class in float32, which "
+        "rounds them, as Ultralytics does",
     )
     calibration: Calibration = Field(default_factory=Calibration, description="of scores; applied by the task")
 

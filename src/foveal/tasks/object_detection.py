@@ -35,6 +35,7 @@ from foveal.tasks.matching import in_words, match_rendered
 from foveal.tasks.schemas import Box, Entry, Schema, Score
 
 MAX_CANDIDATES = 5000  # a one-stage image's best candidates before NMS: bounds time and memory at score_threshold 0
+CLASS_OFFSET_PX = 7680  # of per_class_offset, as Ultralytics has it
 MIN_SIDE_PX = 0.01  # in original pixels: what is narrower after clipping would be printed with no width
 
 IMPORTED_INPUTS = frozenset({"images"})
@@ -128,9 +129,9 @@ class ObjectDetectionTask(Task):
         if graph_family(spec) == "one-stage" and spec.nms != "none":
             assert options.iou_threshold is not None
             best = rows[order]  # NMS on model-input pixels, as the model was trained and scored
-            among = class_ids[best] if spec.nms == "per_class" else np.zeros(len(best), np.int64)
+            apart, among = _groups(boxes[best], class_ids[best], spec.nms)
             limit = most if visible.all() else None  # boxes in the padding suppress, too, and are dropped after it
-            order = order[nms(boxes[best], scores[best], among, options.iou_threshold, limit=limit)]
+            order = order[nms(apart, scores[best], among, options.iou_threshold, limit=limit)]
         order = order[visible[order]][:most]
         masks = _masks(outputs, rows[order], transform)
         if isinstance(masks, PrototypeMasks):
@@ -156,6 +157,15 @@ class ObjectDetectionTask(Task):
         """One row an object, in COCO's (x, y, width, height)."""
         assert isinstance(result, Detections)
         return [result.coco_row(index) for index in range(len(result))]
+
+
+def _groups(boxes: FloatArray, class_ids: IntArray, kind: str) -> tuple[FloatArray, IntArray]:
+    """Boxes and the groups within which they suppress each other."""
+    if kind == "per_class":
+        return boxes, class_ids
+    if kind == "per_class_offset":
+        boxes = boxes + class_ids[:, None].astype(np.float32) * np.float32(CLASS_OFFSET_PX)
+    return boxes, np.zeros(len(boxes), np.int64)
 
 
 def _masks(outputs: Outputs, rows: IntArray, transform: ImageTransform) -> Masks | None:
