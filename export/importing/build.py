@@ -36,6 +36,7 @@ from foveal.results import Result
 from foveal.tasks import task_of
 
 LIBRARIES = ("foveal", "onnx", "onnxruntime", "numpy", "opencv-python-headless", "Pillow")
+UNSUPPORTED = ("pose", "obb")  # tasks of Ultralytics
 Log = Callable[[str], None]
 
 
@@ -81,6 +82,8 @@ def plan(request: Request) -> Plan:
     session = foreign.open()
     size = _input_size(foreign, request.given.get("input_size"))
     probed = probe(foreign, session, Reading(input_size=size))
+    if isinstance(said := foreign.metadata.get("task"), str) and said in UNSUPPORTED:
+        raise BadModelFile(f"{foreign.name}: expected a model for detect, segment or classify, got one for {said}")
     family = guess(probed.probe, foreign.metadata) if request.family == "auto" else request.family
     head = head_of(family, probed.probe, request.task, foreign.name)
     reading = Reading(input_size=size, **{**FAMILIES[family].fields(head.task, size), **head.defaults()})

@@ -30,7 +30,7 @@ def import_(
     shorter_side: flags.ShorterSide = None,
     pad_value: flags.PadValue = None,
     pad_position: flags.PadPosition = None,
-    pad_rounding: flags.PadRounding = None,
+    rounding: flags.Rounding = None,
     interpolation: flags.Interpolation = None,
     box_scale: flags.BoxScale = None,
     activation: flags.Activation = None,
@@ -62,7 +62,7 @@ def import_(
         raise typer.BadParameter("expected MODEL.onnx and --out zoo/NAME/VERSION (or --dry-run)")
     given = flags.reading_fields(
         input_size=input_size, mean=mean, std=std, scale=scale, colour=colour, resize=resize, shorter_side=shorter_side,
-        pad_value=pad_value, pad_position=pad_position, pad_rounding=pad_rounding, interpolation=interpolation,
+        pad_value=pad_value, pad_position=pad_position, rounding=rounding, interpolation=interpolation,
         box_scale=box_scale, activation=activation, class_offset=class_offset, nms=nms, iou_threshold=iou_threshold,
     )  # fmt: skip
     fields: dict[str, Any] = {

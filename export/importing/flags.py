@@ -12,7 +12,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {  # of flags that take one of a few wo
     "colour": ("rgb", "bgr"),
     "resize": ("letterbox", "stretch", "center-crop", "shorter-side"),
     "pad_position": ("center", "top-left"),
-    "pad_rounding": ("half_even", "half_up", "down"),
+    "rounding": ("half_even", "half_up", "down"),
     "interpolation": ("bilinear", "pillow-bilinear", "pillow-bicubic", "area"),
     "box_scale": ("own", "common"),
     "activation": ("none", "softmax", "sigmoid"),
@@ -37,7 +37,9 @@ Resize = Annotated[str | None, typer.Option(help="letterbox | stretch | center-c
 ShorterSide = Annotated[int | None, typer.Option(min=1, help="center-crop: the shorter side's pixels before the crop.")]
 PadValue = Annotated[int | None, typer.Option(min=0, max=255, help="letterbox: grey of the padding.")]
 PadPosition = Annotated[str | None, typer.Option(help="letterbox: center | top-left, where the image is.")]
-PadRounding = Annotated[str | None, typer.Option(help="letterbox: half_even | half_up | down, of its sides.")]
+Rounding = Annotated[
+    str | None, typer.Option(help="half_even | half_up | down: letterbox, of its sides; center-crop, of its place.")
+]
 BoxScale = Annotated[
     str | None,
     typer.Option(help="letterbox: own | common, the scale that boxes go back by; common before 8.4 of Ultralytics."),

@@ -33,9 +33,9 @@ class Reading:
     std: Unit = (1.0, 1.0, 1.0)
     resize: Resize = "stretch"
     shorter_side: int | None = None  # center-crop only: pixels of the shorter side before the crop
-    pad_value: int = 114  # letterbox only, like the next two
+    rounding: Rounding = "half_even"  # letterbox: of the content's sides; center-crop: of the crop's place
+    pad_value: int = 114  # letterbox only, like the next
     pad_position: Literal["center", "top-left"] = "center"
-    pad_rounding: Rounding = "half_even"
     interpolation: Literal["bilinear", "pillow-bilinear", "pillow-bicubic", "area"] = "bilinear"
     box_scale: Literal["own", "common"] = "common"  # letterbox only: each side's own scale, after rounding, or one
     activation: Activation = "none"
@@ -60,11 +60,12 @@ class Reading:
             "mean": tuple(value / divisor for value in mean),
             "std": tuple(value / divisor for value in std),
         }
+        if self.resize != "stretch":
+            values["rounding"] = self.rounding
         if self.resize == "letterbox":
             values |= {
                 "padding": (self.pad_value,) * 3,
                 "padding_position": self.pad_position.replace("-", "_"),
-                "rounding": self.pad_rounding,
                 "common_scale": self.box_scale == "common",
             }
         if self.resize == "center-crop":

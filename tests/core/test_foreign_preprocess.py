@@ -130,6 +130,20 @@ def test_centre_crop_is_that_of_torchvision(
     np.testing.assert_allclose(transform.to_input(boxes)[:, 0], x * whole.width / width - left, rtol=1e-4, atol=1e-3)
 
 
+@settings(max_examples=40, deadline=None)
+@given(image_hw=SIDES, crop=st.integers(1, 48), more=st.integers(0, 20))
+def test_centre_crop_of_transformers(image_hw: tuple[int, int], crop: int, more: int) -> None:
+    """Its crop begins at half the difference, rounded down (`center_crop` of image_transforms)."""
+    rgb = noise(image_hw)
+    whole = np.asarray(torchvision_resize(Image.fromarray(rgb), crop + more, InterpolationMode.BILINEAR))
+    if whole.size > 3 * MAX_WHOLE * crop * crop:
+        return
+    top, left = (whole.shape[0] - crop) // 2, (whole.shape[1] - crop) // 2
+    values = {"mode": "center_crop", "interpolation": "pillow_bilinear", "rounding": "down", "reduced_decode": False}
+    model_input, _ = Preprocess(input_hw=(crop, crop), shorter_px=crop + more, **values).apply(decoded(rgb))
+    np.testing.assert_array_equal(model_input, whole[top : top + crop, left : left + crop])
+
+
 def test_centre_crop_of_a_strip_stays_small() -> None:
     preprocess = Preprocess(
         mode="center_crop", input_hw=(64, 64), shorter_px=64, interpolation="pillow_bilinear", reduced_decode=False

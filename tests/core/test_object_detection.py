@@ -51,8 +51,8 @@ def test_the_family_is_told_by_input_names_and_nothing_else() -> None:
     for name, model in FAMILIES.items():
         manifest = detector_manifest(model, input_hw=INPUT_HW)
         assert graph_family(manifest.pipeline) == name
-        with pytest.raises(BadPackage, match=r"expected graph inputs .* got \['images'\]"):
-            graph_family(manifest.pipeline.model_copy(update={"inputs": manifest.pipeline.inputs[:1]}))
+        with pytest.raises(BadPackage, match=r"expected graph inputs .* got \['content_hw'"):
+            graph_family(manifest.pipeline.model_copy(update={"inputs": manifest.pipeline.inputs[1:]}))
 
 
 def test_known_rectangles_come_back_with_class_and_score(family: str) -> None:

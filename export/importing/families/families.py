@@ -40,7 +40,7 @@ def _ultralytics(task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
     return {
         **LETTERBOX,
         "pad_position": "center",
-        "pad_rounding": "half_even",
+        "rounding": "half_even",
         "box_scale": "own",
         "iou_threshold": 0.7,
     }
@@ -48,13 +48,18 @@ def _ultralytics(task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
 
 def _yolox(_task: str, _hw: tuple[int, int]) -> Mapping[str, Any]:
     """0..255, BGR, content at the top left; NMS as its own evaluation (nmsthre 0.65)."""
-    how = {"pad_position": "top-left", "pad_rounding": "down", "colour": "bgr", "scale": 1.0, "iou_threshold": 0.65}
+    how = {"pad_position": "top-left", "rounding": "down", "colour": "bgr", "scale": 1.0, "iou_threshold": 0.65}
     return {**LETTERBOX, **how}
 
 
 def _stretched(_task: str, _hw: tuple[int, int]) -> Mapping[str, Any]:
     """Both sides to the input's size, ImageNet's mean and standard deviation."""
-    return {"resize": "stretch", "interpolation": "pillow-bilinear", **IMAGENET}
+    return {"resize": "stretch", "interpolation": "pillow-bilinear", "rounding": "down", **IMAGENET}
+
+
+def _smp(_task: str, _hw: tuple[int, int]) -> Mapping[str, Any]:
+    """Stretched by OpenCV, as albumentations does, ImageNet's mean and standard deviation."""
+    return {"resize": "stretch", "interpolation": "bilinear", **IMAGENET}
 
 
 def _timm(_task: str, input_hw: tuple[int, int]) -> Mapping[str, Any]:
@@ -110,7 +115,7 @@ FAMILIES: Mapping[str, Family] = {
     "timm": Family("timm's classifiers", (ClassifierHead,), _timm),
     "torchvision": Family("torchvision", (SelectedHead, ClassifierHead, SemanticHead), _torchvision),
     "hf": Family("Hugging Face transformers", (DetrHead, ClassifierHead, SemanticHead), _stretched),
-    "smp": Family("segmentation_models_pytorch", (SemanticHead,), _stretched),
+    "smp": Family("segmentation_models_pytorch", (SemanticHead,), _smp),
     "keras": Family("Keras, TensorFlow", (ClassifierHead, SemanticHead), _keras),
 }
 

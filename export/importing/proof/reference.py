@@ -88,7 +88,7 @@ def read_reference(path: Path, folder: Path, *, framework: str = "", labels: Seq
             framework = framework or str(loaded.get("framework", ""))
             loaded = loaded["entries"]
         rows = loaded if isinstance(loaded, list) else [loaded]
-        numbered = bool(rows) and isinstance(rows[0], dict) and "image_id" in rows[0]
+        numbered = bool(rows) and isinstance(rows[0], dict) and "bbox" in rows[0]
         read = _from_coco if numbered else _from_entries
         try:
             answers, names = read(rows, labels)
@@ -166,10 +166,13 @@ def _class_id(item: Mapping[str, Any], labels: Sequence[str] | None) -> int:
 
 
 def _from_coco(rows: Sequence[Any], _: Sequence[str] | None) -> tuple[dict[str, Answer], dict[int, str]]:
-    """COCO results, with the category ids as they are: `numberings` says what they may be."""
+    """COCO results, with the category ids as they are: `numberings` says what they may be.
+
+    `file_name` may stand in place of `image_id`.
+    """
     grouped: dict[str, list[tuple[Any, int]]] = defaultdict(list)
     for row in rows:
-        grouped[str(row["image_id"])].append((row, int(row["category_id"])))
+        grouped[str(row["image_id"] if "image_id" in row else row["file_name"])].append((row, int(row["category_id"])))
     answers = {}
     for image, pairs in grouped.items():
         boxes = np.array([row["bbox"] for row, _ in pairs], np.float64).reshape(-1, 4)

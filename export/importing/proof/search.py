@@ -190,8 +190,8 @@ def _input_changes(reading: Reading) -> Iterator[dict[str, Any]]:
     yield {"colour": "bgr" if reading.colour == "rgb" else "rgb"}
     yield from NORMALISATIONS
     letterbox: dict[str, Any] = {"resize": "letterbox", "shorter_side": None}
-    yield letterbox | {"pad_position": "center", "pad_rounding": "half_even"}
-    yield letterbox | {"pad_position": "top-left", "pad_rounding": "down"}
+    yield letterbox | {"pad_position": "center", "rounding": "half_even"}
+    yield letterbox | {"pad_position": "top-left", "rounding": "down"}
     yield {"resize": "stretch", "shorter_side": None}
     for ratio in CROPS:
         yield {"resize": "center-crop", "shorter_side": int(max(reading.input_size) * ratio)}
@@ -200,8 +200,9 @@ def _input_changes(reading: Reading) -> Iterator[dict[str, Any]]:
     if reading.resize == "letterbox":
         for value in (0, 114, 127, 128, 255):
             yield {"pad_value": value}
-        for rounding in ("half_even", "down", "half_up"):
-            yield {"pad_rounding": rounding}
+    if reading.resize != "stretch":
+        for rounding in CHOICES["rounding"]:
+            yield {"rounding": rounding}
 
 
 def _output_changes(head: Head) -> Iterator[dict[str, Any]]:

@@ -22,7 +22,7 @@ Unit = tuple[float, float, float]
 Colour = tuple[int, int, int]
 Rounding = Literal["half_up", "half_even", "down"]
 
-LETTERBOX_ONLY = ("padding", "padding_position", "rounding", "common_scale")
+LETTERBOX_ONLY = ("padding", "padding_position", "common_scale")
 
 MAX_WHOLE = 16  # times a model input's pixels: so large may an image become that is resized whole before its crop
 MAX_INPUT_PIXELS = 4096 * 4096  # of a model input: bounds what a package may ask of the memory
@@ -103,7 +103,11 @@ class Preprocess(BaseModel):
     padding_position: Literal["top_left", "center"] = Field(
         "top_left", description="letterbox only: where the content is; center: padding on both sides"
     )
-    rounding: Rounding = Field("half_up", description="letterbox only: how the content's sides become whole pixels")
+    rounding: Rounding = Field(
+        "half_up",
+        description="how whole pixels are made: letterbox, of the content's sides; center_crop with Pillow's filters, of "
+        "the crop's place: down as transformers does, else half_even as torchvision",
+    )
     common_scale: bool = Field(
         False,
         description="letterbox only: boxes go back by the one scale that the content was made with, before its sides "
@@ -129,6 +133,8 @@ class Preprocess(BaseModel):
     @model_validator(mode="after")
     def _check_foreign(self) -> "Preprocess":
         """What only imported models have."""
+        if self.mode == "stretch" and self.rounding != "half_up":
+            raise ValueError("rounding: mode stretch rounds nothing")
         if self.mode != "letterbox":
             for name in LETTERBOX_ONLY:
                 if getattr(self, name) != type(self).model_fields[name].default:
@@ -217,7 +223,11 @@ class Preprocess(BaseModel):
     def _crop_resized(self, image: Decoded, resized_hw: tuple[int, int]) -> tuple[UInt8Array, ImageTransform]:
         """The centre of the image as if all of it had been resized (torchvision's Resize, CenterCrop)."""
         (height, width), (rows, columns) = image.image_hw, self.input_hw
-        top, left = round((resized_hw[0] - rows) / 2), round((resized_hw[1] - columns) / 2)
+        top, left = resized_hw[0] - rows, resized_hw[1] - columns
+        if self.rounding == "down":
+            top, left = top // 2, left // 2
+        else:
+            top, left = round(top / 2), round(left / 2)
         scale_x, scale_y = resized_hw[1] / width, resized_hw[0] / height
         if math.prod(resized_hw) <= MAX_WHOLE * math.prod(self.input_hw):
             whole = resize(image.rgb, resized_hw, self.interpolation)

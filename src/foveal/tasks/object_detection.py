@@ -70,7 +70,8 @@ def graph_family(spec: PipelineSpec) -> Literal["one-stage", "two-stage"]:
     if names in (ONE_STAGE_INPUTS, IMPORTED_INPUTS):
         return "one-stage"
     raise BadPackage(
-        f"expected graph inputs {sorted(ONE_STAGE_INPUTS)} or {sorted(TWO_STAGE_INPUTS)}, got {sorted(names)}"
+        f"expected graph inputs {sorted(IMPORTED_INPUTS)}, {sorted(ONE_STAGE_INPUTS)} or {sorted(TWO_STAGE_INPUTS)}, "
+        f"got {sorted(names)}"
     )
 
 

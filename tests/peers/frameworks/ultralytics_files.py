@@ -45,7 +45,7 @@ def spread(model: torch.nn.Module, images: list[Path]) -> None:
         model(batch)
     for layer, hook in zip(scores, hooks, strict=True):
         hook.remove()
-        layer.weight.data *= 1.2 / spreads.get(layer, 1.0)
+        layer.weight.data *= 0.8 / spreads.get(layer, 1.0)
         layer.bias.data[:] = -4.5
     for branch in [*getattr(head, "cv2", []), *getattr(head, "one2one_cv2", [])]:
         if head.reg_max > 1:
