@@ -46,7 +46,7 @@ for path in sorted(Path(sys.argv[2]).iterdir()):
     feed = padded.transpose(2, 0, 1)[None].astype(np.float32)
     raw = session.run(None, {session.get_inputs()[0].name: feed})[0][0]
     centre, half = (raw[:, :2] + grid) * stride, np.exp(raw[:, 2:4]) * stride / 2
-    boxes = torch.from_numpy(np.concatenate([centre - half, centre + half], 1) / ratio)
+    boxes = torch.from_numpy(np.concatenate([centre - half, centre + half], 1) / ratio).float()
     scores, classes = torch.from_numpy(raw[:, 5:] * raw[:, 4:5]).max(1)
     order = torch.where(scores > 0.01)[0]
     order = order[torchvision.ops.batched_nms(boxes[order], scores[order], classes[order], 0.65)][:300]

@@ -23,7 +23,7 @@ class FovealError(Exception):
         ...     foveal.load("cells")
         ... except foveal.FovealError as error:
         ...     print(error)
-        unknown model 'cells'; choices: aerial-scenes, blood-cells, nuclei, shapes, sign-digits
+        unknown model 'cells'; choices: aerial-scenes, blood-cells, coco-nano, nuclei, shapes, sign-digits
     """
 
     title = "Foveal error"

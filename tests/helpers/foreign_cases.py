@@ -204,7 +204,9 @@ CASES = {
     ),
     "uint8": Case("keras", lambda p: _keras(p, dtype="uint8"), _classifier(lambda x: _bilinear(x)[None]), CLASSES),
     "semantic": Case("hf", graphs.semantic, _semantic(HW)),
-    "semantic, whole": Case("smp", lambda p: graphs.semantic(p, stride=1), _semantic(HW)),
+    "semantic, whole": Case(
+        "smp", lambda p: graphs.semantic(p, stride=1), _semantic(HW), LABELS, {"interpolation": "pillow-bilinear"}
+    ),
 }
 
 

@@ -42,8 +42,8 @@ def _print_table(packages: "list[ModelPackage]") -> None:
         manifest = package.manifest
         figures = list(manifest.metrics.values.items())[:3] if manifest.metrics else []
         shown = ", ".join(f"{name} {value:.4g}" for name, value in figures)
-        if manifest.imported and manifest.imported.reference is None:
-            shown = "imported, unproved"
+        if manifest.imported and not figures:
+            shown = f"imported, {'proved' if manifest.imported.reference else 'unproved'}"
         height, width = manifest.preprocess.input_hw
         table.add_row(
             package.ref,

@@ -105,8 +105,8 @@ class Preprocess(BaseModel):
     )
     rounding: Rounding = Field(
         "half_up",
-        description="how whole pixels are made: letterbox, of the content's sides; center_crop with Pillow's filters, of "
-        "the crop's place: down as transformers does, else half_even as torchvision",
+        description="how whole pixels are made: letterbox, of the content's sides; center_crop with Pillow's filters, "
+        "of the crop's place: down as transformers does, else half_even as torchvision",
     )
     common_scale: bool = Field(
         False,
