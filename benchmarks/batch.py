@@ -29,7 +29,7 @@ from foveal.batch.local import default_threads
 from foveal.batch.output import to_file
 from foveal.batch.sources import Source
 from foveal.formats import Entry, entry_bytes
-from foveal.imaging.decode import EXTENSIONS
+from foveal.imaging.image_files import SUFFIXES
 from foveal.inference.pipeline import Predictor
 from foveal.options import Options
 from foveal.packages.package import ModelPackage
@@ -41,7 +41,7 @@ Way = Callable[[Sequence[Path]], None]
 def make_photos(originals: Path, folder: Path, count: int) -> list[Path]:
     """Crops of 50 to 100 % of the sides, quality 75 to 95: all different files, no two alike."""
     rng = np.random.default_rng(0)
-    found = sorted(p for p in originals.rglob("*") if p.suffix.lower() in EXTENSIONS)
+    found = sorted(p for p in originals.rglob("*") if p.suffix.lower() in SUFFIXES)
     paths = []
     for i in range(count):
         with Image.open(found[rng.integers(len(found))]) as opened:

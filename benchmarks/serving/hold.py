@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from foveal.imaging.decode import EXTENSIONS
+from foveal.imaging.image_files import SUFFIXES
 from foveal.service.loadtest.capacity import queue_length
 from foveal.service.loadtest.generator import HttpTarget, Level, closed_loop, open_loop
 from foveal.service.loadtest.generator import knee as find_knee
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--parts", default=",".join(PARTS))
     arguments = parser.parse_args()
-    photos = [path for path in sorted(arguments.photos.rglob("*")) if path.suffix.lower() in EXTENSIONS][:40]
+    photos = [path for path in sorted(arguments.photos.rglob("*")) if path.suffix.lower() in SUFFIXES][:40]
     images = [path.read_bytes() for path in photos]
     for part in arguments.parts.split(","):
         print(f"\n{part}", flush=True)

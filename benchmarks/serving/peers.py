@@ -29,7 +29,7 @@ from peers_report import report
 from PIL import Image
 
 from foveal.formats import Entry, entry_bytes
-from foveal.imaging.decode import EXTENSIONS
+from foveal.imaging.image_files import SUFFIXES
 from foveal.inference.pipeline import Predictor
 from foveal.inference.session import SessionSettings
 from foveal.options import Options
@@ -54,7 +54,7 @@ def main() -> None:
     chosen = {n: c for n, c in CONTENDERS.items() if not arguments.only or n in arguments.only.split(",")}
     for contender in chosen.values():
         install(arguments.environments, contender)
-    photos = [path for path in sorted(arguments.photos.rglob("*")) if path.suffix.lower() in EXTENSIONS][:20]
+    photos = [path for path in sorted(arguments.photos.rglob("*")) if path.suffix.lower() in SUFFIXES][:20]
     loads = {"photos, 1 connection": (photographs(photos), 1), "photos, 8 connections": (photographs(photos), 8)}
     loads["4 megapixels, 8 connections"] = (photographs(photos[:8], (2304, 1728)), 8)
     rows = measure(chosen, loads, arguments)

@@ -12,7 +12,7 @@ from foveal.export.importing import flags
 from foveal.export.importing.scripts import SCRIPTS
 
 if TYPE_CHECKING:
-    from foveal.export.importing.build import Plan, Request
+    from foveal.export.importing.plan import Plan, Request
 
 
 def import_(
@@ -78,7 +78,8 @@ def import_(
 
 def _run(request: Request, out: Path | None, *, as_json: bool) -> None:
     """Import, or with `out` None say what would be."""
-    from foveal.export.importing.build import import_model, plan
+    from foveal.export.importing.build import import_model
+    from foveal.export.importing.plan import plan
     from foveal.export.writing import Target
     from foveal.packages.package import ModelPackage
 
@@ -126,9 +127,9 @@ def _request(
     framework: str,
     fields: dict[str, Any],
 ) -> Request:
-    from foveal.export.importing.build import Request
     from foveal.export.importing.foreign import read_foreign
     from foveal.export.importing.labels import labels_of, read_labels
+    from foveal.export.importing.plan import Request
     from foveal.export.importing.proof.reference import read_reference
 
     if (reference is None) != (images is None):

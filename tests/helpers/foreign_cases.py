@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from foveal.export.importing.build import Request
+from foveal.export.importing.plan import Request
 from foveal.export.importing.proof.reference import read_reference
 from tests.helpers import foreign_frameworks as framework
 from tests.helpers import foreign_graphs as graphs

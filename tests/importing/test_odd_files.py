@@ -9,8 +9,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from foveal.errors import BadModelFile, BadRequest, FovealError
-from foveal.export.importing.build import Request, import_model, plan
+from foveal.export.importing.build import import_model
 from foveal.export.importing.foreign import read_foreign
+from foveal.export.importing.plan import Request, plan
 from foveal.export.writing import Target
 from tests.helpers import foreign_graphs as graphs
 from tests.helpers.foreign_cases import NAMES

@@ -150,3 +150,15 @@ def guess(probe: Probe, metadata: Mapping[str, Any]) -> str:
     if probe.channels_last:
         return "keras"
     return "torchvision" if ClassifierHead.of(probe) is not None else "smp"
+
+
+def alike(family: str, head: Head, probe: Probe, task: str | None) -> list[str]:
+    """Families that would read the same outputs of a file and prepare images otherwise."""
+    input_hw = (1, 1)  # only to compare
+    own = FAMILIES[family].fields(head.task, input_hw)
+    found = []
+    for name, other in FAMILIES.items():
+        fits = [kind for kind in other.heads if task in (None, kind.task) and kind.of(probe) is not None][:1]
+        if fits == [type(head)] and other.fields(head.task, input_hw) != own:
+            found.append(name)
+    return found
