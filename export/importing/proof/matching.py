@@ -24,6 +24,7 @@ PROBABILITY = 1e-3
 LOG_PROBABILITY = 1e-2  # where the probability is at least PROBABILITY: flat scores agree with anything otherwise
 MASK_IOU = 0.99
 SHARE = 0.999
+CUT_FROM = MAX_DETECTIONS - 15  # Ultralytics drops empty masks after its limit: a cut reference may have fewer
 LOW_SCORE = 0.1  # a reference must reach down to it: above, class-agnostic NMS and the rest look alike
 
 
@@ -106,7 +107,7 @@ def floor_of(reference: Reference) -> float:
 def _match_detections(found: Match, result: Detections, answer: Answer, floor: float, name: str) -> None:
     limit = np.array([result.image_hw[1], result.image_hw[0]] * 2)
     boxes = np.clip(answer.boxes_xyxy, 0, limit)
-    least_extra = float(answer.scores.min()) if len(answer.scores) >= MAX_DETECTIONS else floor  # below: cut off there
+    least_extra = float(answer.scores.min()) if len(answer.scores) >= CUT_FROM else floor  # below: cut off there
     least_missing = float(result.scores.min()) if len(result) >= MAX_DETECTIONS else -1.0
     answer, boxes = _visible(answer, boxes)
     same = answer.class_ids[:, None] == result.class_ids[None]

@@ -243,13 +243,14 @@ def tv_deeplab(folder: Path, images: Path) -> tuple[list[Entry], list[str], str]
 
 def smp_unet(folder: Path, images: Path) -> tuple[list[Entry], list[str], str]:
     """A U-Net of segmentation_models_pytorch; class maps of the model input."""
+    import cv2
     import segmentation_models_pytorch as smp
 
     model = smp.Unet("resnet18", encoder_weights=None, classes=4).eval()
     model.segmentation_head[0].weight.data *= 10
 
     def answer(image: Image.Image) -> Entry:
-        pixels = np.asarray(image.resize(SIZE[::-1], Image.Resampling.BILINEAR), np.float32) / 255
+        pixels = cv2.resize(np.asarray(image), SIZE[::-1]).astype(np.float32) / 255  # as albumentations resizes
         values = (pixels - np.float32([0.485, 0.456, 0.406])) / np.float32([0.229, 0.224, 0.225])
         return {"map": model(torch.from_numpy(values.transpose(2, 0, 1)[None])).argmax(1)[0].numpy().astype(np.uint8)}
 
