@@ -27,8 +27,9 @@ def read_labels(given: str) -> tuple[str, ...]:
         BadRequest: a file without labels.
     """
     path = Path(given)
-    if not path.is_file():
-        if path.suffix.lower() in (".txt", ".json", ".yaml", ".yml", ".names", ".csv") or "/" in given:
+    if not _is_file(path):
+        looks_like_one = path.suffix.lower() in (".txt", ".json", ".yaml", ".yml", ".names", ".csv") or "/" in given
+        if looks_like_one and "," not in given:
             raise BadRequest(f"--labels: expected a file or a,b,c; there is no file {given}")
         return tuple(label.strip() for label in given.split(","))
     text = read_text(path, BadRequest)
@@ -42,6 +43,14 @@ def read_labels(given: str) -> tuple[str, ...]:
         except yaml.YAMLError as error:
             raise BadRequest(f"--labels: {path.name}: {' '.join(str(error).split())[:200]}") from None
     return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _is_file(path: Path) -> bool:
+    """Not for a list of labels that is longer than a file's name may be."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def labels_of(metadata: Mapping[str, Any]) -> tuple[str, ...] | None:

@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from foveal.errors import BadModelFile, BadRequest, FovealError
 from foveal.export.importing.build import import_model
 from foveal.export.importing.foreign import read_foreign
+from foveal.export.importing.labels import read_labels
 from foveal.export.importing.plan import Request, plan
 from foveal.export.writing import Target
 from tests.helpers import foreign_graphs as graphs
@@ -171,6 +172,15 @@ def test_wrong_label_count(tmp_path: Path) -> None:
     path = graphs.classifier(tmp_path / "model.onnx")
     with pytest.raises(BadModelFile, match="expected 4 labels, as the graph has classes, got 3"):
         plan(Request(path, labels=("a", "b", "c")))
+
+
+def test_labels_may_be_a_long_list() -> None:
+    """COCO's 80 are longer than a file's name may be."""
+    labels = [f"kind of thing {i}" for i in range(80)]
+    assert read_labels(",".join(labels)) == tuple(labels)
+    assert read_labels("car/truck, bus") == ("car/truck", "bus")
+    with pytest.raises(BadRequest, match="no file labels/none"):
+        read_labels("labels/none")
 
 
 def test_labels_of_metadata_must_match_too(tmp_path: Path) -> None:
