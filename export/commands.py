@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,6 @@ import typer
 if TYPE_CHECKING:
     from typing import Any
 
-    from foveal.inference.pipeline import Pipeline
     from foveal.models.data.dataset import DataSet
     from foveal.models.training.checkpoint import Checkpoint
     from foveal.options import OptionValues
@@ -87,19 +85,16 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
 ) -> None:
     """Score a package, or a training run before its export, on a data set: the same pipeline and the same code."""
+    from foveal.export.comparison.subject import subject_of
     from foveal.export.evaluation.evaluate import evaluate as score
     from foveal.export.evaluation.evaluate import read_data, select
     from foveal.export.evaluation.report import print_scores, scores_object
 
-    subject = _subject(model, zoo, provider)
+    subject = subject_of(model, zoo, provider)
     pipeline = subject.pipeline
     dataset = read_data(pipeline.spec.task, subject.recipe, data, split_file)
-    if subject.fingerprint is None:
-        _log("the package was imported: nobody knows whether its model learnt from these images")
-    elif dataset.fingerprint != subject.fingerprint:
-        _log(f"{data} is not, to the byte, what the model was trained with: {split!r} may hold images it learnt from")
-    if split == "val" and subject.recipe.get("train_on_val"):
-        _log("val was learnt too (train_on_val): its figures say nothing about new images")
+    for warning in subject.warnings(dataset.fingerprint, str(data), split):
+        _log(warning)
     scores = score(pipeline, select(dataset, split, pipeline.spec.labels))
     if as_json:
         typer.echo(json.dumps(scores_object(scores, model=model, data=dataset.name, split=split)))
@@ -148,34 +143,6 @@ def _renames(texts: list[str]) -> dict[str, str]:
         if not (sign and old.strip() and new.strip()):
             raise typer.BadParameter(f"--labels {text}: expected OLD=NEW")
     return {old.strip(): new.strip() for old, _, new in pairs}
-
-
-@dataclass(frozen=True)
-class _Subject:
-    """What is evaluated."""
-
-    pipeline: Pipeline
-    recipe: dict[str, Any]
-    fingerprint: str | None  # of the data that it was trained with; None: not known
-
-
-def _subject(model: str, zoo: Path | None, provider: str) -> _Subject:
-    """A run's network, or a package's graph."""
-    from foveal import load
-    from foveal.inference.pipeline import Pipeline
-
-    if not (Path(model) / "run.json").is_file():
-        predictor = load(model, zoo=zoo, provider=provider)
-        data = predictor.manifest.data
-        return _Subject(predictor, predictor.manifest.recipe, data.fingerprint if data else None)
-    from foveal.export.build import pipeline_spec
-    from foveal.export.tasks import exporter_of
-    from foveal.models.runs import load_run
-
-    checkpoint = load_run(Path(model))
-    reference = exporter_of(checkpoint.task).reference(checkpoint)
-    recipe = checkpoint.recipe.model_dump(mode="json")
-    return _Subject(Pipeline(pipeline_spec(checkpoint), reference, "torch"), recipe, checkpoint.data.fingerprint)
 
 
 def _data_of_training(run: Path, checkpoint: Checkpoint, data: Path | None) -> DataSet[Any]:

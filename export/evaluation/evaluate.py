@@ -15,6 +15,7 @@ from foveal.models.readers import reader_of
 from foveal.options import Options
 from foveal.packages.manifest import Metrics
 from foveal.progress import track
+from foveal.results import Result
 from foveal.tasks.base import Outputs, Prepared
 
 AGREEMENT = 0.0005  # how far a metric may move from checkpoint to package
@@ -30,14 +31,25 @@ def evaluate(pipeline: Pipeline, samples: Sequence[Sample[Any]]) -> Scores:
     Raises:
         BadData: no samples. BadImage: a file that cannot be read; a silently shorter test set would flatter.
     """
-    if not samples:
-        raise BadData("expected images to evaluate on, got none")
-    task = scoring(pipeline.spec.task)
-    options = task.options.resolved(pipeline.spec.defaults.model_copy(update={"classes": None}))  # all are scored
-    results = [pipeline.finish(raw, prepared, options) for prepared, raw in outputs_of(pipeline, samples, options)]
+    results = results_of(pipeline, samples)
     threshold = pipeline.spec.defaults.score_threshold  # errors and counts are those of the model as it is used
     at = {} if threshold is None else {"score_threshold": threshold}
-    return task.score(results, [sample.truth for sample in samples], pipeline.spec.labels, **at)
+    truths = [sample.truth for sample in samples]
+    return scoring(pipeline.spec.task).score(results, truths, pipeline.spec.labels, **at)
+
+
+def results_of(pipeline: Pipeline, samples: Sequence[Sample[Any]]) -> list[Result]:
+    """Every sample's result, in full as its scorer wants it (low thresholds, all classes).
+
+    Raises:
+        BadData: no samples. BadImage: a file that cannot be read.
+    """
+    if not samples:
+        raise BadData("expected images to evaluate on, got none")
+    options = scoring(pipeline.spec.task).options.resolved(
+        pipeline.spec.defaults.model_copy(update={"classes": None})  # all are scored
+    )
+    return [pipeline.finish(raw, prepared, options) for prepared, raw in outputs_of(pipeline, samples, options)]
 
 
 def outputs_of(

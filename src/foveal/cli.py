@@ -64,6 +64,7 @@ COMMANDS: dict[str, Command] = {
         ("onnx", "onnxruntime"),
     ),
     "evaluate": Command("foveal.export.commands:evaluate", "Score a package or a training run on a data set.", "train"),
+    "compare": Command("foveal.export.comparison.commands:compare", "Say which of several models is better.", "train"),
     "export": Command("foveal.export.commands:export", "Turn a training run into a proved package.", "train", TRAINING),
     "package set": Command(
         "foveal.export.commands:package_set",

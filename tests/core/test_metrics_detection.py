@@ -7,8 +7,9 @@ from pycocotools import mask as coco_mask
 
 from foveal.metrics import coco, scoring
 from foveal.metrics.boundary import boundary_iou
-from foveal.metrics.detection import best_f1, resampled_ap50, score_detection, score_instances
+from foveal.metrics.detection import best_f1, score_detection, score_instances
 from foveal.metrics.detection_errors import KINDS, count_error, error_table, judge
+from foveal.metrics.resampled_detection import Curve, resampled_ap50, resampled_detection
 from foveal.metrics.truth import ObjectTruth
 from foveal.tasks.detections import Detections
 from foveal.tasks.instance_masks import InstanceMasks
@@ -141,8 +142,27 @@ def test_the_bootstraps_ap50_is_pycocotools_on_the_images_themselves(seed: int) 
     results, truths = random_pairs(seed)
     run = coco.evaluate(coco.truth_dataset(truths, LABELS, "bbox"), coco.result_rows(results, "bbox"), "bbox")
     matches = [coco.class_matches(run, k) for k in range(2)]
-    assert resampled_ap50(matches, np.arange(len(results))) == pytest.approx(coco.figures(run)["AP50"], abs=1e-12)
+    found = resampled_detection(results, truths, LABELS).figures(np.arange(len(results)))
+    expected = coco.figures(run)
+    for name in ("AP50", "AP", "AP75", "AR_100"):
+        assert found["", name] == pytest.approx(expected[name], abs=1e-12), name
+    for size in ("small", "medium", "large"):
+        assert (("size", size) in found) == (f"AP_{size}" in expected)
+    at_50 = [Curve.of([m], slice(1)) for m in matches]
+    assert resampled_ap50(at_50, np.arange(len(results))) == found["", "AP50"]
+    assert found["", "best_f1"] == pytest.approx(best_f1(matches)[0].f1, abs=1e-12)
     assert sum(m.ignored.any() for m in matches), "the draw should hold a detection on a crowd"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_draw_with_repeats_is_pycocotools_on_the_repeated_images(seed: int) -> None:
+    results, truths = random_pairs(seed)
+    images = np.random.default_rng(seed).integers(0, len(results), len(results))
+    again, wanted = [results[i] for i in images], [truths[i] for i in images]
+    run = coco.evaluate(coco.truth_dataset(wanted, LABELS, "bbox"), coco.result_rows(again, "bbox"), "bbox")
+    found = resampled_detection(results, truths, LABELS).figures(images)
+    for name in ("AP50", "AP", "AP75", "AR_100"):
+        assert found["", name] == pytest.approx(coco.figures(run)[name], abs=1e-12), name
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -7,58 +7,23 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
 
 from foveal.errors import BadData, BadEnsemble, ParityFailure
 from foveal.export.ensemble import build as ensembles
 from foveal.export.ensemble.graph import mean_graph
 from foveal.imaging.preprocess import Preprocess
 from foveal.inference.pipeline import Predictor
-from foveal.models.readers import READERS
-from foveal.packages.manifest import Data, Licences, Tensor
+from foveal.packages.manifest import Licences, Tensor
 from foveal.packages.package import Graph, ModelPackage
 from tests.helpers.commandline import foveal
-from tests.helpers.packages import png, write_colours
+from tests.helpers.packages import png
+from tests.helpers.painted_classes import LABELS, MEMBERS, RECIPE, member, paint
 from tests.helpers.servers import Server
-
-LABELS = ("1-red", "2-green", "3-blue")
-RECIPE = {
-    "task": "classification",
-    "architecture": "pooled-linear",
-    "val_fraction": 0.2,
-    "test_fraction": 0.5,
-    "seed": 0,
-}
-MEMBERS = {  # gains and temperatures under which they disagree
-    "even": {"gain": 8.0, "calibration": {}},
-    "reddish": {"gain": (14.0, 8.0, 8.0), "calibration": {"temperature": 0.4}},
-    "bluish": {"gain": (6.0, 7.0, 12.0), "calibration": {"temperature": 3.0}},
-}
-
-
-def paint(root: Path, *, count: int = 12) -> Path:
-    random = np.random.default_rng(3)
-    for class_id, label in enumerate(LABELS):
-        (root / label).mkdir(parents=True)
-        for i in range(count):
-            rgb = random.integers(0, 160, (1, 1, 3)).repeat(20 + i, 0).repeat(30 - i, 1).astype(np.uint8)
-            rgb[:, :, class_id] = np.minimum(rgb[:, :, class_id] + 60, 255)
-            Image.fromarray(rgb).save(root / label / f"{i:02}.png")
-    return root
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return paint(tmp_path_factory.mktemp("data") / "paint")
-
-
-def member(zoo: Path, name: str, data: Path, **changes: object) -> Path:
-    reader = READERS["classification"]
-    recipe = RECIPE | changes.pop("recipe", {})
-    read = reader.load(data, reader.recipe_type.model_validate(recipe))
-    described = Data(name="paint", layout="folders", fingerprint=read.fingerprint, images=read.splits.counts())
-    fields = {"labels": LABELS, "data": described, "recipe": recipe, **MEMBERS.get(name, {}), **changes}
-    return write_colours(zoo, name, **fields)
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from foveal.metrics.base import Interval, Scores
+from foveal.metrics.base import Figures, IntArray, Interval, Resampled, Scores, object_array
 from foveal.metrics.bootstrap import bootstrapped, wilson_95
 from foveal.tasks.classification import Classification
 
 ECE_BINS = 15
-IntArray = npt.NDArray[np.int64]
 
 
 def score_classification(results: Sequence[Classification], truth: Sequence[int], labels: tuple[str, ...]) -> Scores:
@@ -53,6 +52,34 @@ def score_classification(results: Sequence[Classification], truth: Sequence[int]
     intervals |= bootstrapped(statistics, count)
     per_class = {label: by_class(confusion, i) for i, label in enumerate(labels)}
     return Scores(count, values, intervals, per_class, {"labels": labels, "confusion": confusion.tolist()})
+
+
+def resampled_classification(
+    results: Sequence[Classification], truth: Sequence[int], labels: tuple[str, ...]
+) -> Resampled:
+    """top1, top5, macro_f1 and ece of any draw of the images, and each label's recall; arguments as above.
+
+    An image's quality is the probability of its class.
+    """
+    wanted = np.asarray(truth, np.int64)
+    order = np.stack([result.class_ids for result in results])
+    scores = np.stack([result.scores for result in results]).astype(np.float64)
+    rank = np.argmax(order == wanted[:, None], axis=1)
+
+    def figures(images: IntArray) -> Figures:
+        ranks, counts = rank[images], confusion_matrix(wanted[images], order[images, 0], len(labels))
+        found: Figures = {("", "top1"): float((ranks == 0).mean())}
+        if len(labels) > 5:
+            found["", "top5"] = float((ranks < 5).mean())
+        found["", "macro_f1"] = macro_f1(counts)
+        found["", "ece"] = calibration_error(scores[images, 0], ranks == 0)
+        support = counts.sum(axis=1)
+        return found | {("label", labels[k]): float(counts[k, k] / support[k]) for k in np.flatnonzero(support)}
+
+    quality = np.take_along_axis(scores, rank[:, None], axis=1)[:, 0]
+    hit = rank == 0
+    alone = {"top1": lambda images: float(hit[images].mean())}
+    return Resampled(len(wanted), figures, "recall", quality, object_array(order[:, 0].tolist()), alone)
 
 
 def confusion_matrix(truth: IntArray, predicted: IntArray, classes: int) -> IntArray:

@@ -45,7 +45,7 @@ LINES: dict[str, tuple[str, float | None, str, int]] = {
 
 @dataclass(frozen=True)
 class ClassMatches:
-    """The detections of one class on all images, as COCO matched them at each IoU threshold (area "all")."""
+    """The detections of one class on all images, as COCO matched them at each IoU threshold."""
 
     scores: FloatArray  # (D,) at most 100 an image, in the order of images
     image_index: npt.NDArray[np.int64]  # (D,)
@@ -90,11 +90,11 @@ def figures(run: COCOeval, *, category: int | None = None) -> dict[str, float]:
     return found
 
 
-def class_matches(run: COCOeval, category: int) -> ClassMatches:
-    """What pycocotools matched for one class (its index)."""
+def class_matches(run: COCOeval, category: int, *, area: int = 0) -> ClassMatches:
+    """What pycocotools matched for one class (its index) and range of areas: 0 all, 1 small, 2 medium, 3 large."""
     params = run.params
     images = len(params.imgIds)
-    start = category * len(params.areaRng) * images  # evalImgs runs over classes, areas (the first is "all"), images
+    start = (category * len(params.areaRng) + area) * images  # evalImgs runs over classes, areas, images
     thresholds = len(params.iouThrs)
     parts = []
     objects = np.zeros(images, np.int64)

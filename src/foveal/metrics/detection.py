@@ -15,6 +15,7 @@ from foveal.metrics.bootstrap import bootstrapped
 from foveal.metrics.boundary import boundary_iou
 from foveal.metrics.coco import ClassMatches, Kind
 from foveal.metrics.detection_errors import Judged, count_error, error_table, judge
+from foveal.metrics.resampled_detection import Curve, resampled_ap50
 from foveal.metrics.truth import ObjectTruth
 from foveal.tasks.detections import Detections
 
@@ -100,7 +101,7 @@ def _score(
         "count": count_error(results, truths, used.score_threshold),
     }
     values = {name: figures[name] for name in HEADLINE if name in figures} | {"best_f1": best.f1}
-    ap50 = {"AP50": partial(resampled_ap50, matches)} if "AP50" in figures else {}
+    ap50 = {"AP50": partial(resampled_ap50, [Curve.of([m], slice(1)) for m in matches])} if "AP50" in figures else {}
     intervals = bootstrapped(ap50, len(results))
     per_class = {label: _class_figures(run, k, matches[k]) for k, label in enumerate(labels)}
     return Scores(len(results), values, intervals, per_class, details), judged
@@ -156,18 +157,6 @@ def _pooled(matches: Sequence[ClassMatches]) -> tuple[npt.NDArray[np.float64], n
     scores = np.concatenate([m.scores[~m.ignored[0]] for m in matches])
     hit = np.concatenate([m.hit[0][~m.ignored[0]] for m in matches])
     return scores, hit, int(sum(m.objects.sum() for m in matches))
-
-
-def resampled_ap50(matches: Sequence[ClassMatches], images: npt.NDArray[np.int64]) -> float:
-    """AP50 over a resample of the images (indices, with repeats); classes without objects in it do not count."""
-    found = []
-    for m in matches:
-        objects = int(m.objects[images].sum())
-        if objects:
-            times = np.bincount(images, minlength=len(m.objects))[m.image_index]
-            rows = np.repeat(np.arange(len(m.scores)), times * ~m.ignored[0])
-            found.append(coco.average_precision(m.scores[rows], m.hit[0][rows], objects))
-    return float(np.mean(found)) if found else 0.0
 
 
 def _pr_curve(run: COCOeval, category: int) -> dict[str, list[float]]:

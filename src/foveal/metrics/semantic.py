@@ -1,5 +1,6 @@
 """Scores of class maps: IoU and Dice by class, pixel accuracy, boundary F-score. Streaming over images."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,13 +9,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from foveal.metrics.base import Scores
+from foveal.metrics.base import Figures, IntArray, Resampled, Scores, object_array
 from foveal.metrics.bootstrap import bootstrapped
 from foveal.tasks.semantic_segmentation import SemanticMap
 
 IGNORE = 255  # in a truth map: belongs to no class and counts nowhere
 BOUNDARY_TOLERANCE = 0.0075  # of the image's diagonal, as Csurka et al. and DAVIS take it
-IntArray = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 
 
@@ -65,6 +65,33 @@ def score_segmentation(results: Sequence[SemanticMap], truths: Sequence[TruthMap
         for k, label in enumerate(labels)
     }
     return Scores(len(results), values, intervals, per_class, {"labels": labels, "confusion": total.tolist()})
+
+
+def resampled_segmentation(
+    results: Sequence[SemanticMap], truths: Sequence[TruthMap], labels: tuple[str, ...]
+) -> Resampled:
+    """miou, dice, pixel_accuracy and boundary_f of any draw of the images, and each label's IoU; arguments as above.
+
+    An image's quality is its own mean IoU.
+    """
+    matrices, boundaries, answers = [], [], []
+    for result, source in zip(results, truths, strict=True):
+        truth = source.read()
+        matrices.append(confusion(result.class_map, truth, len(labels)))
+        own = [f for f in boundary_f_scores(result.class_map, truth, len(labels)) if f is not None]
+        boundaries.append((sum(own), len(own)))
+        answers.append(hashlib.sha256(result.class_map.tobytes()).hexdigest())
+    counts, edges = np.stack(matrices), np.array(boundaries, np.float64)
+
+    def figures(images: IntArray) -> Figures:
+        total, (edge_sum, edge_count) = counts[images].sum(axis=0), edges[images].sum(axis=0)
+        found: Figures = {("", "miou"): mean_iou(total), ("", "dice"): _mean(dice(total))}
+        found |= {("", "pixel_accuracy"): pixel_accuracy(total), ("", "boundary_f"): _ratio(edge_sum, edge_count)}
+        ious = iou(total)
+        return found | {("label", labels[k]): float(ious[k]) for k in np.flatnonzero(np.isfinite(ious))}
+
+    quality = np.array([mean_iou(each) for each in counts])
+    return Resampled(len(results), figures, "IoU", quality, object_array(answers))
 
 
 def confusion(predicted: UInt8Array, truth: UInt8Array, classes: int) -> IntArray:

@@ -13,7 +13,7 @@ def register(*, training: bool) -> None:
     from tests.helpers.toy import core
 
     TASKS[core.NAME] = core.MeasurementTask()
-    SCORING[core.NAME] = Scoring("tests.helpers.toy.core:score", Options())
+    SCORING[core.NAME] = Scoring("tests.helpers.toy.core:score", "tests.helpers.toy.core:resampled", Options())
     if training:
         from foveal.export.tasks import EXPORTERS
         from foveal.models.readers import READERS

@@ -8,7 +8,7 @@ import numpy as np
 
 from foveal.imaging.drawing import colour_of, draw_lines
 from foveal.imaging.preprocess import ImageTransform
-from foveal.metrics.base import Scores
+from foveal.metrics.base import Resampled, Scores, object_array
 from foveal.options import Options
 from foveal.packages.manifest import GoldenTolerance, PipelineSpec
 from foveal.results import JsonObject, Result, UInt8Array
@@ -84,3 +84,12 @@ def score(results: Sequence[Measurement], truths: Sequence[float], labels: tuple
     """1 - mean absolute error."""
     errors = [abs(result.value - truth) for result, truth in zip(results, truths, strict=True)]
     return Scores(images=len(results), values={"accuracy": 1 - float(np.mean(errors))})
+
+
+def resampled(
+    results: Sequence[Measurement], truths: Sequence[float], labels: tuple[str, ...], /, **at: Any
+) -> Resampled:
+    """The same of any draw of images."""
+    right = np.array([1 - abs(result.value - truth) for result, truth in zip(results, truths, strict=True)])
+    answers = object_array([result.value for result in results])
+    return Resampled(len(right), lambda images: {("", "accuracy"): float(right[images].mean())}, "", right, answers)
