@@ -82,12 +82,14 @@ def evaluate(
     split_file: Annotated[Path | None, typer.Option(help="CSV name,split that the model was trained with.")] = None,
     zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
     provider: Annotated[str, typer.Option(help="Of a package: cpu | cuda | tensorrt | openvino")] = "cpu",
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="New folder for report.html: curves and the worst mistakes.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,
 ) -> None:
     """Score a package, or a training run before its export, on a data set: the same pipeline and the same code."""
     from foveal.export.comparison.subject import subject_of
-    from foveal.export.evaluation.evaluate import evaluate as score
-    from foveal.export.evaluation.evaluate import read_data, select
+    from foveal.export.evaluation.evaluate import read_data, results_of, scores_of, select
     from foveal.export.evaluation.report import print_scores, scores_object
 
     subject = subject_of(model, zoo, provider)
@@ -95,11 +97,18 @@ def evaluate(
     dataset = read_data(pipeline.spec.task, subject.recipe, data, split_file)
     for warning in subject.warnings(dataset.fingerprint, str(data), split):
         _log(warning)
-    scores = score(pipeline, select(dataset, split, pipeline.spec.labels))
+    samples = select(dataset, split, pipeline.spec.labels)
+    results = results_of(pipeline, samples)
+    scores = scores_of(pipeline, samples, results)
+    title = f"{model} on {scores.images} images, split {split!r} of {dataset.name}"
+    if report is not None:
+        from foveal.export.report.gallery import write_gallery
+
+        _log(str(write_gallery(pipeline, samples, results, scores, title, report)))
     if as_json:
         typer.echo(json.dumps(scores_object(scores, model=model, data=dataset.name, split=split)))
     else:
-        print_scores(scores, f"{model} on {scores.images} images, split {split!r} of {dataset.name}")
+        print_scores(scores, title)
 
 
 def package_set(

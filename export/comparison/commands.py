@@ -22,7 +22,7 @@ def compare(
         float, typer.Option(min=0, max=1, help="Largest drop of it that is no regression, as a share.")
     ] = 0.0,
     slices: Annotated[Path | None, typer.Option(help="CSV name,… whose other columns are slices.")] = None,
-    report: Annotated[Path | None, typer.Option(metavar="DIR", help="New folder for report.html and pictures.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="DIR", help="New folder for report.html and images.")] = None,
     zoo: Annotated[Path | None, typer.Option(help="Folder of packages; default FOVEAL_ZOO, else ./zoo.")] = None,
     provider: Annotated[str, typer.Option(help="Of packages: cpu | cuda | tensorrt | openvino")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of tables.")] = False,

@@ -14,13 +14,13 @@ from rich.table import Table
 from foveal.export.comparison.compare import Comparison
 from foveal.export.comparison.subject import Subject
 from foveal.export.report import page
-from foveal.export.report.pictures import UInt8Array, shown
+from foveal.export.report.panels import UInt8Array, shown
 from foveal.imaging.drawing import encode
 from foveal.metrics import scoring
 from foveal.metrics.paired import Difference
 from foveal.packages.package import staged_folder
 
-PICTURES = 12  # images on the contact sheet
+MOST_IMAGES = 12  # images on the contact sheet
 GAP_PX = 6
 CAUTION = "Slices are many: about one in twenty differs by chance alone."
 
@@ -62,7 +62,7 @@ def comparison_object(found: Comparison, *, data: str, split: str, max_drop: flo
         ],
         "most_different": [
             {"name": found.samples[i].name, "quality": found.quality[:, i].tolist()}
-            for i in found.most_different(PICTURES)
+            for i in found.most_different(MOST_IMAGES)
         ],
     }
 
@@ -133,14 +133,14 @@ def write_report(found: Comparison, subjects: Sequence[Subject], title: str, out
     Raises:
         BadOutput: the folder exists.
     """
-    panels = [_panels(found, subjects, i) for i in found.most_different(PICTURES)]
+    panels = [_panels(found, subjects, i) for i in found.most_different(MOST_IMAGES)]
     sections = [page.paragraph(found.verdict(row), kind=_kind(found, row)) for row in range(1, len(found.names))]
     sections.append(page.paragraph("A star marks differences whose interval leaves out 0. " + CAUTION))
     for header, rows in tables(found):
         sections += [page.heading(header[0]), page.table(header, rows)]
     if panels:
         sections.append(page.heading("Where they differ most"))
-        sections += [page.pictures(row) for row in panels]
+        sections += [page.images(row) for row in panels]
     with staged_folder(out) as folder:
         (folder / "report.html").write_text(page.page(title, sections), encoding="utf-8")
         if panels:

@@ -31,7 +31,11 @@ def evaluate(pipeline: Pipeline, samples: Sequence[Sample[Any]]) -> Scores:
     Raises:
         BadData: no samples. BadImage: a file that cannot be read; a silently shorter test set would flatter.
     """
-    results = results_of(pipeline, samples)
+    return scores_of(pipeline, samples, results_of(pipeline, samples))
+
+
+def scores_of(pipeline: Pipeline, samples: Sequence[Sample[Any]], results: Sequence[Result]) -> Scores:
+    """Score results that `results_of` gave for the samples."""
     threshold = pipeline.spec.defaults.score_threshold  # errors and counts are those of the model as it is used
     at = {} if threshold is None else {"score_threshold": threshold}
     truths = [sample.truth for sample in samples]

@@ -1,1 +1,1 @@
-"""HTML pages of evaluations and comparisons: one file each, pictures inside, readable offline."""
+"""HTML pages of evaluations and comparisons: one file each, images inside, readable offline."""

@@ -1,4 +1,4 @@
-"""HTML pages (`page`) that stand alone: tables, paragraphs and pictures in one file, without scripts or links."""
+"""HTML pages (`page`) that stand alone: tables, paragraphs and images in one file, without scripts or links."""
 
 import base64
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 78re
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
 table { border-collapse: collapse; margin: .6rem 0 } td, th { padding: .2rem .7rem; border-bottom: 1px solid #ddd }
 th { text-align: left } td { font-variant-numeric: tabular-nums } p.note { color: #555; max-width: 60rem }
-.pictures { display: flex; flex-wrap: wrap; gap: .8rem } figure { margin: 0 0 .6rem } img { max-width: 100% }
+.images { display: flex; flex-wrap: wrap; gap: .8rem } figure { margin: 0 0 .6rem } img { max-width: 100% }
 figcaption { font-size: .82rem; color: #333; max-width: 24rem; overflow-wrap: anywhere }
 .worse { color: #a11 } .better { color: #161 }
 @media (prefers-color-scheme: dark) { body { background: #181818; color: #ddd } td, th { border-color: #444 }
@@ -48,9 +48,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
 
-def pictures(figures: Sequence[tuple[npt.NDArray[np.uint8], str]]) -> str:
+def images(figures: Sequence[tuple[npt.NDArray[np.uint8], str]]) -> str:
     """(H, W, 3) RGB pixels with captions, side by side."""
-    return f'<div class="pictures">{"".join(_figure(rgb, caption) for rgb, caption in figures)}</div>'
+    return f'<div class="images">{"".join(_figure(rgb, caption) for rgb, caption in figures)}</div>'
 
 
 def _figure(rgb: npt.NDArray[np.uint8], caption: str) -> str:

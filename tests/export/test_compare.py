@@ -1,4 +1,4 @@
-"""`foveal compare`: verdicts, exit codes, slices, pictures; on classifiers, and on drawn detections and class maps."""
+"""`foveal compare`: verdicts, exit codes, slices, images; on classifiers, and on drawn detections and class maps."""
 
 import json
 from pathlib import Path

@@ -125,3 +125,42 @@ def count_error(
     if true.sum():
         errors["relative"] = float(np.abs(off).sum() / true.sum())
     return errors
+
+
+def object_confusion(
+    results: Sequence[Detections], truths: Sequence[ObjectTruth], score_threshold: float, kind: Kind, classes: int
+) -> npt.NDArray[np.int64]:
+    """(C + 1, C + 1) counts, rows truth, columns prediction; the last of each is nothing: missed, and found in vain.
+
+    Objects are matched whatever their class: best score first, each to the free object with the highest IoU, at least
+    `FOUND_IOU`, of its own class where there is one. Detections on crowds of their class are left out.
+    """
+    counts = np.zeros((classes + 1, classes + 1), np.int64)
+    for result, truth in zip(results, truths, strict=True):
+        chosen = np.flatnonzero(result.scores > score_threshold)
+        overlaps = _overlaps(result, chosen, truth, kind)
+        same = result.class_ids[chosen, None] == truth.class_ids[None]
+        free = np.broadcast_to(~truth.crowd, overlaps.shape)
+        pairs, taken = _match(overlaps, same & free)
+        others, _ = _match(overlaps, free & ~taken & ~np.isin(np.arange(len(chosen)), list(pairs))[:, None])
+        pairs |= others
+        for row, column in pairs.items():
+            counts[truth.class_ids[column], result.class_ids[chosen[row]]] += 1
+        on_crowd = (overlaps >= FOUND_IOU) & same & truth.crowd
+        for row in set(range(len(chosen))) - set(pairs):
+            if not on_crowd[row].any():
+                counts[classes, result.class_ids[chosen[row]]] += 1
+        for column in set(np.flatnonzero(~truth.crowd).tolist()) - set(pairs.values()):
+            counts[truth.class_ids[column], classes] += 1
+    return counts
+
+
+def pair_ious(judged: Judged, result: Detections, truth: ObjectTruth) -> list[float]:
+    """Mask IoU of each correct detection with its object."""
+    if not judged.pairs:
+        return []
+    assert truth.masks is not None, "expected truths with masks"
+    found = [masks.rle(result.bitmap(d)) for d, _ in judged.pairs]
+    wanted = [truth.masks[g] for _, g in judged.pairs]
+    overlaps = np.asarray(coco_mask.iou(found, wanted, np.zeros(len(wanted), np.uint8)))
+    return [float(value) for value in overlaps.diagonal()]

@@ -1,4 +1,4 @@
-"""Pictures of reports: a result or a truth drawn on its image, whole (`shown`) or a part of it (`crop`)."""
+"""Panels of reports: a result or a truth drawn on its image, whole (`shown`) or a part of it (`crop`)."""
 
 from pathlib import Path
 
