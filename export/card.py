@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from foveal.packages.manifest import Manifest, Metrics
 from foveal.tasks import TASKS
+from foveal.text_files import plain_line
 
 FIGURES = {  # metric -> what it means; a metric without a line here is shown by its name alone
     "top1": "share of images whose first answer is right",
@@ -67,7 +68,7 @@ def card(manifest: Manifest, *, about: str) -> str:
 def _head(manifest: Manifest, about: str) -> str:
     count = len(manifest.labels)
     purpose = TASKS[manifest.task].purpose.format(classes=f"{count} class{'' if count == 1 else 'es'}")
-    labels = ", ".join(f"`{label}`" for label in manifest.labels)
+    labels = ", ".join(f"`{plain_line(label)}`" for label in manifest.labels)
     height, width = manifest.preprocess.input_hw
     lines = [f"# {manifest.name}, version {manifest.version}", about, purpose, f"Classes: {labels}."]
     came = "imported" if manifest.imported else "fine-tuned"
@@ -187,8 +188,9 @@ def _imported(manifest: Manifest) -> str:
     assert imported is not None
     proof = UNPROVED
     if (reference := imported.reference) is not None:
+        framework = plain_line(reference.framework)
         proof = (
-            f"Proved: on {reference.images} images the package answered as {reference.framework} had (sha256 of the "
+            f"Proved: on {reference.images} images the package answered as {framework} had (sha256 of the "
             f"answers: `{reference.digest}`).\n  Had to hold: {reference.criterion}. Measured: "
             f"{measured_line(reference.measured)}."
         )

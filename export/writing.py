@@ -4,6 +4,7 @@ Needs no torch.
 """
 
 import io
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Target:
         """Read name and version off the folder.
 
         Raises:
-            BadOutput: it exists, or its last part is no whole number.
+            BadOutput: it exists, its last part is no whole number, or nothing can be written there.
         """
         path = path.absolute()
         if path.exists():
@@ -52,6 +53,9 @@ class Target:
             raise BadOutput(
                 f"{path}: expected a name of lower-case letters, digits and hyphens, at most {MAX_NAME}, got {name!r}"
             )
+        above = next(parent for parent in path.parents if parent.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK):
+            raise BadOutput(f"{path}: expected a folder that can be made; {above} takes none")
         return cls(path, name, int(path.name))
 
 

@@ -79,7 +79,10 @@ def _thirds(kind: str, values: npt.NDArray[np.float64]) -> list[Slice]:
 
 def _columns(table: Path, samples: Sequence[Sample[object]]) -> dict[str, list[str]]:
     """Column -> its value for each sample, "" where the table has none."""
-    rows = list(csv.DictReader(read_text(table).splitlines()))
+    try:
+        rows = list(csv.DictReader(read_text(table).splitlines()))
+    except csv.Error as error:
+        raise BadData(f"{table.name}: expected CSV: {error}") from None
     header = list(rows[0]) if rows else []
     key = next((name for name in header if name.strip().lower() in ("name", "file_name", "image", "file")), None)
     if key is None:

@@ -1,15 +1,16 @@
 """Import of one file (`import_model`): read, compile, prove, describe, and only then write a package."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from foveal.errors import BadRequest
+from foveal.errors import BadPackage, BadRequest, ImportMismatch
 from foveal.export.card import card
 from foveal.export.importing.answers import expect_low_scores, prove_reference
-from foveal.export.importing.compiling import compiled
+from foveal.export.importing.compiling import ONE_BY_ONE, compiled
 from foveal.export.importing.labels import columns_of
 from foveal.export.importing.plan import Plan, Request, plan
 from foveal.export.importing.proof.graph import prove_graph, version_of
@@ -23,6 +24,7 @@ from foveal.inference.verify import graph_tensors
 from foveal.packages import manifest as manifests
 from foveal.packages.manifest import Imported, Licences, Manifest, Parity
 from foveal.packages.package import Graph
+from foveal.text_files import plain_line
 
 LIBRARIES = ("foveal", "onnx", "onnxruntime", "numpy", "opencv-python-headless", "Pillow")
 Log = Callable[[str], None]
@@ -40,8 +42,8 @@ def import_model(request: Request, target: Target, *, log: Log = lambda _: None)
         The package's digest.
 
     Raises:
-        ParityFailure: the compiled graph does not answer as the file. ReferenceMismatch: the package does not answer as
-            the reference; where other flags would make it, they are named. BadModelFile, BadRequest: as `plan`.
+        ImportMismatch: the compiled graph does not answer as the file. ReferenceMismatch: the package does not answer
+            as the reference; where other flags would make it, they are named. BadModelFile, BadRequest: as `plan`.
             BadData, BadImage: the reference.
 
     Example:
@@ -54,13 +56,29 @@ def import_model(request: Request, target: Target, *, log: Log = lambda _: None)
     shown = example_images(request.examples)
     ready = plan(request)
     log(f"{ready.foreign.name}: {ready.family}, {ready.head.name}, {len(ready.labels)} classes, {ready.head.task}")
+    try:
+        return _write(ready, request, target, shown, log)
+    except BadPackage as error:
+        if ready.probed.max_batch > 1:
+            log(f"{ONE_BY_ONE}: {error}")
+            alone = replace(ready.probed, max_batch=1, notes=(*ready.probed.notes, ONE_BY_ONE))
+            return _write(replace(ready, probed=alone, notes=(*ready.notes, ONE_BY_ONE)), request, target, shown, log)
+        raise ImportMismatch(f"the package does not answer as its graph did when it was proved: {error}") from None
+
+
+def _write(ready: Plan, request: Request, target: Target, shown: Mapping[str, npt.NDArray[np.uint8]], log: Log) -> str:
+    """Prove and write.
+
+    Raises:
+        BadPackage: it would not verify; the rest as `import_model`.
+    """
     graph, pipeline, parity = prove(ready, request, log=log)
-    reference = None
+    reference, doubts = None, list[str]()
     if request.reference is not None:
         expect_low_scores(ready, request.reference)
-        reference = prove_reference(ready, request, pipeline, log=log)
-    manifest = _manifest(ready, request, target, pipeline, parity, reference, tuple(shown))
-    golden = golden_files(pipeline, {f"drawn-{style}": rgb for style, rgb in drawings().items()} | shown)
+        reference, doubts = prove_reference(ready, request, pipeline, log=log)
+    manifest = _manifest(ready, request, target, pipeline, parity, reference, tuple(shown), doubts)
+    golden = golden_files(pipeline, {f"drawn-{style}": rgb for style, rgb in drawings().items()} | dict(shown))
     return write_verified(target, manifest, graph, card(manifest, about=request.about), golden)
 
 
@@ -68,7 +86,7 @@ def prove(ready: Plan, request: Request, *, log: Log) -> tuple[Graph, Pipeline, 
     """Compile, and prove the graph against the file.
 
     Raises:
-        ParityFailure: it does not answer as the file.
+        ImportMismatch: it does not answer as the file.
     """
     graph = compiled(ready.foreign, ready.probed, ready.head, ready.reading, ready.kept)
     session, provider = open_session(graph.model, SessionSettings(), weights=graph.weights)
@@ -100,10 +118,11 @@ def _manifest(
     parity: Parity,
     reference: manifests.Reference | None,
     examples: tuple[str, ...],
+    doubts: list[str],
 ) -> Manifest:
     """All that is known about the package."""
     said = {name: ready.foreign.metadata.get(name) for name in ("description", "license")}
-    notes = list(ready.notes)
+    notes = [*ready.notes, *doubts]
     if columns_of(ready.head, ready.reading) > len(ready.labels):
         notes.append(
             f"{columns_of(ready.head, ready.reading) - len(ready.labels)} class columns without a name are left out"
@@ -119,11 +138,11 @@ def _manifest(
     return Manifest(
         name=target.name,
         version=target.version,
-        architecture=str(said["description"] or Path(ready.foreign.name).stem)[:200],
+        architecture=plain_line(said["description"] or Path(ready.foreign.name).stem),
         pipeline=pipeline.spec,
         opset=ready.foreign.opset,
         parity=parity,
-        licences=Licences(data="not known", weights=request.licence or str(said["license"] or "not stated")),
+        licences=Licences(data="not known", weights=plain_line(request.licence or said["license"] or "not stated")),
         created_with={name: version_of(name) for name in LIBRARIES},
         examples=examples,
         imported=imported,

@@ -60,18 +60,15 @@ def import_(
         return
     if model is None or (out is None and not dry_run):
         raise typer.BadParameter("expected MODEL.onnx and --out zoo/NAME/VERSION (or --dry-run)")
+    if unproved and reference is not None:
+        raise typer.BadParameter("expected --reference FILE or --unproved, got both")
     given = flags.reading_fields(
         input_size=input_size, mean=mean, std=std, scale=scale, colour=colour, resize=resize, shorter_side=shorter_side,
         pad_value=pad_value, pad_position=pad_position, rounding=rounding, interpolation=interpolation,
         box_scale=box_scale, activation=activation, class_offset=class_offset, nms=nms, iou_threshold=iou_threshold,
     )  # fmt: skip
-    fields: dict[str, Any] = {
-        "family": _family(family),
-        "task": task,
-        "unproved": unproved,
-        "score_threshold": score_threshold,
-    }
-    fields |= {"licence": license_, "about": about, "examples": example or ()}
+    fields: dict[str, Any] = {"family": _family(family), "task": task, "unproved": unproved}
+    fields |= {"score_threshold": score_threshold, "licence": license_, "about": about, "examples": example or ()}
     request = _request(model, given, labels, reference, images, framework, fields)
     _run(request, None if dry_run else out, as_json=as_json)
 

@@ -23,6 +23,7 @@ Array = npt.NDArray[Any]
 PREFIX = "foreign/"
 BATCH = "batch"
 PROBED_BATCH = 16  # largest that is tried, proved and allowed
+ONE_BY_ONE = "batches do not answer as their images do alone, so it runs one image at a time"
 BATCH_ATOL = 1e-4  # rows of a batch against the same images alone, relative to the largest value
 OUTPUTS = {  # of the tasks: name -> dtype, dimensions after the batch (None: any)
     "boxes": (TensorProto.FLOAT, (None, 4)),
@@ -85,7 +86,7 @@ def probe(foreign: Foreign, session: Session, reading: Reading) -> Probed:
             continue
         if all(_same_rows(array, a, b, size) for array, a, b in zip(rows, one, second, strict=True)):
             return Probed(found, size, 1, ())
-    return Probed(found, 1, 1, ("batches do not answer as their images do alone, so it runs one image at a time",))
+    return Probed(found, 1, 1, (ONE_BY_ONE,))
 
 
 def _same_rows(rows: Array, first: Array, second: Array, size: int) -> bool:

@@ -1,5 +1,6 @@
 """Flags of `foveal import`: their types, and their texts as values (`reading_fields`)."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {  # of flags that take one of a few wo
     "activation": ("none", "softmax", "sigmoid"),
     "nms": ("none", "per-class", "per-class-offset", "agnostic"),
 }
+MAX_SIDE = 4096  # of a model input
 FAMILY_NAMES = "auto | ultralytics | yolox | detr | rtdetr | rfdetr | timm | torchvision | hf | smp | keras"
 TASKS = "object-detection | classification | semantic-segmentation"
 
@@ -85,8 +87,10 @@ def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     sides = text.lower().split("x")
-    if not all(side.isdigit() and int(side) > 0 for side in sides) or len(sides) > 2:
-        raise typer.BadParameter(f"--input-size: expected HxW in pixels, as 480x640, got {text!r}")
+    if not all(side.isdecimal() and 0 < int(side) <= MAX_SIDE for side in sides) or len(sides) > 2:
+        raise typer.BadParameter(
+            f"--input-size: expected HxW in pixels, as 480x640, at most {MAX_SIDE}, got {text!r:.40}"
+        )
     return int(sides[0]), int(sides[-1])
 
 
@@ -97,8 +101,9 @@ def _three(flag: str, text: str | None) -> tuple[float, float, float] | None:
         values = [float(value) for value in text.split(",")]
     except ValueError:
         values = []
-    if len(values) not in (1, 3):
-        raise typer.BadParameter(f"{flag}: expected one or three numbers with commas between, got {text!r}")
+    if len(values) not in (1, 3) or not all(map(math.isfinite, values)) or (flag == "--std" and min(values) <= 0):
+        above = " above 0" if flag == "--std" else ""
+        raise typer.BadParameter(f"{flag}: expected one or three numbers{above} with commas between, got {text!r}")
     first, second, third = values * (3 // len(values))
     return first, second, third
 

@@ -277,3 +277,17 @@ def _image_input(name: str, value: onnx.ValueInfoProto) -> ModelInput:
     if channels not in (3, None):
         raise BadModelFile(f"{name}: expected an image input with three channels, got {value.name} {dims}")
     return ModelInput(value.name, INPUT_TYPES[code], batch[0], (sides[0], sides[1]), last)
+
+
+def final_operator(model: onnx.ModelProto) -> str:
+    """The operator that makes the first output, past those that only change its form; "" for none."""
+    makers = {output: node for node in model.graph.node for output in node.output}
+    name, kind = model.graph.output[0].name, ""
+    for _ in range(len(makers)):
+        if name not in makers:
+            return ""
+        kind = str(makers[name].op_type)
+        if kind not in ("Identity", "Cast", "Reshape", "Flatten", "Squeeze"):
+            return kind
+        name = makers[name].input[0]
+    return kind

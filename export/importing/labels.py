@@ -14,6 +14,7 @@ from foveal.text_files import read_text
 
 UNUSED = ("n/a", "__background__", "none", "no-object", "")  # names of columns that no object ever has
 MAX_LABELS = 100_000
+MAX_LABEL = 200  # characters
 
 
 def read_labels(given: str) -> tuple[str, ...]:
@@ -24,14 +25,14 @@ def read_labels(given: str) -> tuple[str, ...]:
             id2label), a data.yaml with `names`, or COCO's annotations (categories, by id).
 
     Raises:
-        BadRequest: a file without labels.
+        BadRequest: a file without labels, or what is no label.
     """
     path = Path(given)
     if not _is_file(path):
         looks_like_one = path.suffix.lower() in (".txt", ".json", ".yaml", ".yml", ".names", ".csv") or "/" in given
         if looks_like_one and "," not in given:
             raise BadRequest(f"--labels: expected a file or a,b,c; there is no file {given}")
-        return tuple(label.strip() for label in given.split(","))
+        return _checked([label.strip() for label in given.split(",")], "--labels")
     text = read_text(path, BadRequest)
     if path.suffix.lower() == ".json":
         return _ordered(_json(path, text), path.name)
@@ -42,7 +43,11 @@ def read_labels(given: str) -> tuple[str, ...]:
             return _ordered(yaml.safe_load(text), path.name)
         except yaml.YAMLError as error:
             raise BadRequest(f"--labels: {path.name}: {' '.join(str(error).split())[:200]}") from None
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    numbered = [line.partition(" ") for line in lines]
+    if all(number.rstrip(":,") == str(i) and label for i, (number, _, label) in enumerate(numbered)):
+        lines = [label.strip() for _, _, label in numbered]
+    return _checked(lines, path.name)
 
 
 def _is_file(path: Path) -> bool:
@@ -56,7 +61,15 @@ def _is_file(path: Path) -> bool:
 def labels_of(metadata: Mapping[str, Any]) -> tuple[str, ...] | None:
     """What Ultralytics writes into its exports as `names`; None: nothing of the kind."""
     names = metadata.get("names")
-    return _ordered(names, "metadata") if isinstance(names, dict | list | tuple) and names else None
+    try:
+        return _ordered(names, "metadata") if isinstance(names, dict | list | tuple) and names else None
+    except BadRequest:
+        return None
+
+
+def unreadable(metadata: Mapping[str, Any]) -> bool:
+    """Whether the file has names of classes that are no such thing."""
+    return bool(metadata.get("names")) and labels_of(metadata) is None
 
 
 def _json(path: Path, text: str) -> Any:
@@ -74,14 +87,34 @@ def _ordered(value: Any, where: str) -> tuple[str, ...]:
     if isinstance(value, dict):
         value = next((value[key] for key in ("names", "id2label", "labels") if key in value), value)
     if isinstance(value, list | tuple):
-        return tuple(str(label) for label in value)
+        return _checked(value, where)
     try:
-        by_id = {int(key): str(label) for key, label in value.items()}
+        by_id = {int(key): label for key, label in value.items()}
     except (AttributeError, TypeError, ValueError):
         raise BadRequest(f"{where}: expected labels as a list or as id -> label, got {str(value)[:80]}") from None
     if not by_id or min(by_id) < 0 or max(by_id) >= MAX_LABELS:
         raise BadRequest(f"{where}: expected ids from 0 to {MAX_LABELS}, got {sorted(by_id)[:3]} …")
-    return tuple(by_id.get(i, "N/A") for i in range(max(by_id) + 1))
+    return _checked([by_id.get(i, "N/A") for i in range(max(by_id) + 1)], where)
+
+
+def _checked(labels: Sequence[Any], where: str) -> tuple[str, ...]:
+    """Text, or whole numbers as text; of Keras' pairs of WordNet's id and name the name.
+
+    Raises:
+        BadRequest: no labels, or what is no label.
+    """
+    if not labels:
+        raise BadRequest(f"{where}: expected labels, got none")
+    pairs = all(isinstance(label, list | tuple) and len(label) == 2 and isinstance(label[1], str) for label in labels)
+    found = []
+    for i, label in enumerate([label[1] for label in labels] if pairs else labels):
+        text = str(label) if isinstance(label, int) and not isinstance(label, bool) else label
+        if not isinstance(text, str) or not text.strip() or len(text) > MAX_LABEL or not text.strip().isprintable():
+            raise BadRequest(
+                f"{where}: class {i}: expected a label of 1 to {MAX_LABEL} characters, got {str(label)!r:.80}"
+            )
+        found.append(text.strip())
+    return tuple(found)
 
 
 def columns_of(head: Head, reading: Reading) -> int:

@@ -10,8 +10,8 @@ from foveal.export.importing.compiling import Probed, probe
 from foveal.export.importing.families.detr import DetrHead
 from foveal.export.importing.families.families import FAMILIES, alike, guess, head_of
 from foveal.export.importing.families.head import Head
-from foveal.export.importing.foreign import Foreign, read_foreign
-from foveal.export.importing.labels import labelled, labels_of
+from foveal.export.importing.foreign import Foreign, final_operator, read_foreign
+from foveal.export.importing.labels import labelled, labels_of, unreadable
 from foveal.export.importing.proof.reference import Reference
 from foveal.export.importing.reading import Reading
 from foveal.inference.session import Session
@@ -67,13 +67,23 @@ def plan(request: Request) -> Plan:
     head = head_of(family, probed.probe, request.task, foreign.name)
     reading = Reading(input_size=size, **{**FAMILIES[family].fields(head.task, size), **head.defaults()})
     reading = reading.changed(request.given)
+    if (
+        final_operator(foreign.model) == "Sigmoid"
+        and reading.activation == "softmax"
+        and not request.given.get("activation")
+    ):
+        raise BadModelFile(
+            f"{foreign.name}: expected classes of which an image has one; it ends in Sigmoid, so an image may have "
+            "several. If it has one, --activation none takes its scores as they are"
+        )
     own = labels_of(foreign.metadata)
     labels = request.labels or own or _reference_labels(request.reference, head)
     reading = _activated(head, reading, labels, request)
     names, kept = labelled(head, reading, labels, foreign.name)
     notes = list(probed.notes)
     if labels is None:
-        notes.append("the file names no classes: they are called by their numbers")
+        said = "its names cannot be read" if unreadable(foreign.metadata) else "the file names no classes"
+        notes.append(f"{said}: they are called by their numbers; --labels names them")
     if request.family == "auto":
         others = [name for name in alike(family, head, probed.probe, request.task) if name != family]
         doubt = f"; files of {', '.join(others)} look the same: --as" if others else ""
@@ -92,7 +102,9 @@ def _input_size(foreign: Foreign, given: tuple[int, int] | None) -> tuple[int, i
     chosen = given or (said if None in (height, width) else None) or (height or 0, width or 0)
     found = (height or chosen[0], width or chosen[1])
     if given is not None and found != given:
-        raise BadModelFile(f"{foreign.name}: expected --input-size {height}x{width}, as the file has, got {given}")
+        raise BadModelFile(
+            f"{foreign.name}: expected --input-size {height}x{width}, as the file has, got {given[0]}x{given[1]}"
+        )
     if min(found) < 1:
         raise BadRequest(
             f"{foreign.name}: takes images of any size: give --input-size HxW, the one it shall be used with"

@@ -89,7 +89,8 @@ class Reading:
     def differences(self, other: "Reading") -> str:
         """Flags that turn `other` into this one, as a command line has them."""
         changed = [item.name for item in fields(self) if getattr(self, item.name) != getattr(other, item.name)]
-        return " ".join(f"{flag_of(name)} {in_words(getattr(self, name))}" for name in changed)
+        given = [name for name in changed if getattr(self, name) is not None]
+        return " ".join(f"{flag_of(name)} {in_words(getattr(self, name))}" for name in given)
 
     def changed(self, given: Mapping[str, Any]) -> "Reading":
         """With the values that a user gave; None is not given."""

@@ -56,7 +56,7 @@ for path in sorted(Path(sys.argv[2]).iterdir()):
 FRAMEWORK = "the steps of YOLOX's demo, torchvision " + torchvision.__version__"""
     + _END,
     "transformers": '''\
-# python reference.py FOLDER images/ 320x320   (FOLDER: of save_pretrained; the size of the export, height x width)
+# python reference.py FOLDER images/ 320x320   (FOLDER: save_pretrained of model and processor; HxW of the export)
 import json, sys
 from pathlib import Path
 import torch, transformers
@@ -90,7 +90,9 @@ from pathlib import Path
 import timm, torch
 from PIL import Image, ImageOps
 
-model = timm.create_model(sys.argv[1], checkpoint_path=sys.argv[2]).eval()
+state = timm.models.load_state_dict(sys.argv[2])
+model = timm.create_model(sys.argv[1], num_classes=len(list(state.values())[-1])).eval()  # last: classifier's bias
+model.load_state_dict(state)
 transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
 entries = []
 for path in sorted(Path(sys.argv[3]).iterdir()):

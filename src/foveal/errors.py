@@ -89,6 +89,12 @@ class BadData(FovealError):
     title = "Data set is not valid"
 
 
+class BadReference(BadData):
+    """A reference of an import that cannot be read or holds what no answer can be; says what was expected."""
+
+    title = "Reference is not valid"
+
+
 class BadRecipe(FovealError):
     """A recipe field is unknown, of the wrong type or out of range."""
 
@@ -105,6 +111,12 @@ class ParityFailure(FovealError):
     """The exported graph does not do what the trained model did. Nothing is written when this is raised."""
 
     title = "Export does not match the trained model"
+
+
+class ImportMismatch(ParityFailure):
+    """A compiled graph that does not answer as the imported file."""
+
+    title = "Compiled graph does not answer as the file"
 
 
 class ReferenceMismatch(ParityFailure):

@@ -50,3 +50,9 @@ def decode_text(data: bytes) -> str:
     if "\0" in text:
         raise ValueError("expected text, got binary data (a NUL character)")
     return text
+
+
+def plain_line(text: object, limit: int = 200) -> str:
+    """Somebody else's text as one line for a page of Markdown: no control characters, no markup."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())[:limit]
+    return line.replace("<", "&lt;").replace("`", "'")

@@ -8,13 +8,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from foveal.errors import BadModelFile, BadRequest, FovealError
+from foveal.errors import BadModelFile, BadOutput, BadRequest, FovealError
 from foveal.export.importing.build import import_model
 from foveal.export.importing.foreign import read_foreign
 from foveal.export.importing.labels import read_labels
 from foveal.export.importing.plan import Request, plan
 from foveal.export.writing import Target
 from tests.helpers import foreign_graphs as graphs
+from tests.helpers.commandline import foveal
 from tests.helpers.foreign_cases import NAMES
 
 
@@ -221,3 +222,91 @@ def test_metadata_are_never_evaluated(tmp_path: Path) -> None:
     foreign = read_foreign(graphs.classifier(tmp_path / "model.onnx", metadata={"names": trap}))
     assert foreign.metadata["names"] == trap
     assert not Path("trap").exists()
+
+
+def test_a_file_that_answers_nan_or_at_random_is_called_so(tmp_path: Path) -> None:
+    def dividing(model: onnx.ModelProto) -> None:
+        model.graph.node[-1].CopyFrom(helper.make_node("Sqrt", [model.graph.node[-1].input[0]], ["output"]))
+
+    with pytest.raises(BadModelFile, match=r"the file itself answers .* with NaN"):
+        import_model(
+            Request(changed(tmp_path / "nan.onnx", dividing), family="timm", unproved=True),
+            Target.of(tmp_path / "zoo" / "nan" / "1"),
+        )
+
+    def drawing(model: onnx.ModelProto) -> None:
+        last = model.graph.node.pop()
+        model.graph.node.append(helper.make_node("RandomNormalLike", [last.input[0]], ["noise"]))
+        model.graph.node.append(helper.make_node("Add", [last.input[0], "noise"], ["output"]))
+
+    with pytest.raises(BadModelFile, match="the file gives another each time"):
+        import_model(
+            Request(changed(tmp_path / "random.onnx", drawing), family="timm", unproved=True),
+            Target.of(tmp_path / "zoo" / "random" / "1"),
+        )
+    assert not (tmp_path / "zoo").exists()
+
+
+def test_several_classes_an_image_are_not_taken_for_one(tmp_path: Path) -> None:
+    path = graphs.classifier(tmp_path / "model.onnx", ending="Sigmoid")
+    with pytest.raises(BadModelFile, match="ends in Sigmoid, so an image may have several"):
+        plan(Request(path, family="timm"))
+    assert plan(Request(path, family="timm", given={"activation": "none"})).reading.activation == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.txt", "\n\n", "expected labels, got none"),
+        ("nested.json", '[["a"], "b"]', "class 0: expected a label"),
+        ("null.json", '["a", null]', "class 1: expected a label"),
+        ("yes.yaml", "names: [yes, no]", "class 0: expected a label .* got 'True'"),
+        ("long.txt", "a" * 300, "class 0: expected a label of 1 to 200"),
+    ],
+)
+def test_what_is_no_label_is_refused(name: str, content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(BadRequest, match=message):
+        read_labels(str(path))
+
+
+def test_labels_as_keras_and_lists_with_numbers_have_them(tmp_path: Path) -> None:
+    path = tmp_path / "imagenet.json"
+    path.write_text('{"0": ["n01440764", "tench"], "1": ["n01443537", "goldfish"]}')
+    assert read_labels(str(path)) == ("tench", "goldfish")
+    path = tmp_path / "labels.txt"
+    path.write_text("0 tench\n1 great white shark\n")
+    assert read_labels(str(path)) == ("tench", "great white shark")
+    path.write_text("2 stroke engine\n4 stroke engine\n")
+    assert read_labels(str(path)) == ("2 stroke engine", "4 stroke engine")
+    with pytest.raises(BadRequest, match="class 1: expected a label"):
+        read_labels("a,,c")
+
+
+def test_names_that_cannot_be_read_are_said_to_be(tmp_path: Path) -> None:
+    path = graphs.classifier(tmp_path / "model.onnx", metadata={"names": "{0: 'a'"})
+    assert any("its names cannot be read" in note for note in plan(Request(path, family="timm")).notes)
+
+
+def test_metadata_reach_the_card_as_one_plain_line(tmp_path: Path) -> None:
+    said = {"license": "MIT\n# Injected\n<b>x</b>", "description": "a\x00b\n\n## c"}
+    path = graphs.classifier(tmp_path / "model.onnx", metadata=said)
+    import_model(Request(path, family="timm", unproved=True), Target.of(tmp_path / "zoo" / "model" / "1"))
+    card = (tmp_path / "zoo" / "model" / "1" / "CARD.md").read_text()
+    assert "- Licence of the weights: MIT # Injected &lt;b>x&lt;/b>" in card
+    assert "Network: a b ## c, imported" in card
+
+
+@pytest.mark.parametrize("flags", [("--mean", "nan"), ("--std", "0"), ("--input-size", "100000x9"), ("--scale", "inf")])
+def test_flags_that_are_no_such_numbers(flags: tuple[str, str], tmp_path: Path) -> None:
+    path = graphs.classifier(tmp_path / "model.onnx")
+    code, _, said = foveal("import", path, "--as", "timm", "--dry-run", *flags)
+    assert code == 2
+    assert flags[0] in said
+
+
+def test_a_place_that_takes_nothing_is_refused_first(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadOutput, match="expected a folder that can be made"):
+        Target.of(tmp_path / "file" / "model" / "1")

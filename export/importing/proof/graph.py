@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal.cancellation import checkpoint
-from foveal.errors import ParityFailure
+from foveal.errors import BadModelFile, ImportMismatch
 from foveal.export.importing.compiling import Probed, fed
 from foveal.export.importing.families.head import Array, Head
 from foveal.export.importing.foreign import Foreign
@@ -24,6 +24,7 @@ LIMITS = {
     "prototypes": 1e-2,
 }  # absolute; of float16 and quantised graphs too
 OBJECTS = ("boxes", "scores", "class_ids")
+RANDOM = 1e-2  # relative difference of two runs beyond which a file draws numbers
 TIES = 1e-3  # share of rows or pixels whose class may differ, where two are as good to the last bit
 
 CRITERION = (
@@ -55,20 +56,25 @@ def prove_graph(
         images: name -> (H, W, 3) uint8 model inputs.
 
     Raises:
-        ParityFailure: they differ; says where and by how much.
+        ImportMismatch: they differ; says where and by how much. BadModelFile: the file answers NaN, or at random.
     """
     sizes = tuple(sorted({1, min(2, probed.max_batch), probed.max_batch}))
     names = [node.name for node in graph.get_outputs()]
     inputs, labels = np.stack(list(images.values())), list(images)
     worst: dict[str, float] = {}
+
+    def own(feed: Array) -> list[Array]:
+        raw = foreign.run(original, feed)
+        return raw if probed.copies == 1 else [array[: len(array) // probed.copies] for array in raw]
+
     for size in sizes:
         for start in range(0, len(inputs), size):
             checkpoint()
             chosen = [(start + k) % len(inputs) for k in range(size)]
-            raw = foreign.run(original, fed(foreign, reading, inputs[chosen]))
-            if probed.copies > 1:
-                raw = [array[: len(array) // probed.copies] for array in raw]
-            expected = head.answer(raw, reading, kept)
+            feed = fed(foreign, reading, inputs[chosen])
+            expected = head.answer(own(feed), reading, kept)
+            if size == 1:
+                _check_own(foreign, expected, head.answer(own(feed), reading, kept), labels[start])
             got = dict(zip(names, graph.run(names, {"images": inputs[chosen]}), strict=True))
             where = f"{foreign.name}, a batch of {size}, {', '.join(labels[i] for i in chosen[:2])}"
             _compare(expected, got, where, worst)
@@ -80,6 +86,24 @@ def prove_graph(
         criterion=CRITERION,
         measured={name: round(value, 9) for name, value in worst.items()},
     )
+
+
+def _check_own(foreign: Foreign, first: Mapping[str, Array], again: Mapping[str, Array], image: str) -> None:
+    """Refuse a file whose own answers no package could give.
+
+    Raises:
+        BadModelFile: they are no numbers, or differ from run to run.
+    """
+    for name, array in first.items():
+        if array.dtype.kind != "f":
+            continue
+        if not np.isfinite(array).all():
+            raise BadModelFile(
+                f"{foreign.name}: expected numbers, the file itself answers {image} with NaN or infinity"
+            )
+        most = max(1.0, float(np.abs(array).max(initial=0.0)))
+        if array.shape != again[name].shape or np.abs(array - again[name]).max(initial=0.0) > RANDOM * most:
+            raise BadModelFile(f"{foreign.name}: expected one answer to {image}, the file gives another each time")
 
 
 def version_of(*names: str) -> str:
@@ -98,7 +122,7 @@ def _compare(expected: Mapping[str, Array], got: Mapping[str, Any], where: str, 
         have = got[name]
         if want.shape != have.shape or want.dtype != have.dtype:
             shapes = f"{want.shape} {want.dtype}, got {have.shape} {have.dtype}"
-            raise ParityFailure(f"{where}: {name}: expected {shapes}")
+            raise ImportMismatch(f"{where}: {name}: expected {shapes}")
     if "class_ids" in expected:
         _compare_objects(expected, got, where, worst)
     for name, want in expected.items():
@@ -148,4 +172,4 @@ def _unmatched(expected: Mapping[str, Array], got: Mapping[str, Any], image: int
 def _keep(worst: dict[str, float], name: str, value: float, limit: float, where: str) -> None:
     worst[name] = max(worst.get(name, 0.0), value)
     if not value <= limit:
-        raise ParityFailure(f"{where}: {name}: expected at most {limit:g}, got {value:.3g}")
+        raise ImportMismatch(f"{where}: {name}: expected at most {limit:g}, got {value:.3g}")

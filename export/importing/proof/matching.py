@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from foveal.errors import BadData
-from foveal.export.importing.proof.reference import Answer, Reference, mask_of
+from foveal.export.importing.proof.reference import Reference, mask_of
+from foveal.export.importing.proof.results_files import Answer
 from foveal.imaging.boxes import box_iou
 from foveal.options import MAX_DETECTIONS
 from foveal.results import Result
@@ -34,24 +35,30 @@ class Match:
 
     agreed: int = 0
     total: int = 0
+    left_out: int = 0  # near the lowest score that was asked for, where either side may have been cut
     fit: list[float] = field(default_factory=list)  # an image's closeness in [0, 1], which also grades what fails
     worst: dict[str, float] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)  # what does not agree, in words
 
     @property
     def share(self) -> float:
-        """Of what was compared, 1 when there was nothing."""
-        return self.agreed / self.total if self.total else 1.0
+        """Of what was compared, 0 when there was nothing."""
+        return self.agreed / self.total if self.total else 0.0
 
     @property
     def closeness(self) -> float:
         """Mean over images."""
-        return float(np.mean(self.fit)) if self.fit else 1.0
+        return float(np.mean(self.fit)) if self.fit else 0.0
 
     @property
     def holds(self) -> bool:
-        """Whether the criterion is met."""
-        return self.total > 0 and self.share >= SHARE
+        """Whether the criterion is met, by enough of the reference."""
+        return self.tells and self.total > 0 and self.share >= SHARE
+
+    @property
+    def tells(self) -> bool:
+        """Whether more was compared than left out."""
+        return self.left_out <= self.total
 
     def measured(self) -> dict[str, float]:
         """For manifests and people."""
@@ -109,7 +116,9 @@ def _match_detections(found: Match, result: Detections, answer: Answer, floor: f
     boxes = np.clip(answer.boxes_xyxy, 0, limit)
     least_extra = float(answer.scores.min()) if len(answer.scores) >= CUT_FROM else floor  # below: cut off there
     least_missing = float(result.scores.min()) if len(result) >= MAX_DETECTIONS else -1.0
+    hidden = len(boxes)
     answer, boxes = _visible(answer, boxes)
+    hidden -= len(boxes)
     same = answer.class_ids[:, None] == result.class_ids[None]
     distance = np.abs(boxes[:, None] - result.boxes_xyxy[None]).max(axis=2, initial=0.0)
     off = np.abs(answer.scores[:, None] - result.scores[None])
@@ -119,6 +128,7 @@ def _match_detections(found: Match, result: Detections, answer: Answer, floor: f
         pairs = [(i, j) for i, j in pairs if _mask_agrees(found, answer, result, i, j)]
     missing = set(range(len(boxes))) - {i for i, _ in pairs}
     extra = set(range(len(result))) - {j for _, j in pairs}
+    left_out = len(missing) + len(extra) + hidden
     missing = {i for i in missing if answer.scores[i] > least_missing + SCORE}
     extra = {j for j in extra if result.scores[j] > least_extra + SCORE}
     for i, j in pairs:
@@ -126,6 +136,7 @@ def _match_detections(found: Match, result: Detections, answer: Answer, floor: f
         found.note("score", off[i, j])
     found.agreed += len(pairs)
     found.total += len(pairs) + max(len(missing), len(extra))
+    found.left_out += left_out - len(missing) - len(extra)
     found.fit.append(_closeness(boxes, answer, result, same))
     found.examples += [f"{name}: expected {_words(answer, boxes, i)}, got none such" for i in sorted(missing)[:2]]
     found.examples += [f"{name}: got {_result_words(result, j)}, not in the reference" for j in sorted(extra)[:2]]

@@ -14,7 +14,8 @@ from foveal.export.importing.flags import CHOICES
 from foveal.export.importing.foreign import Foreign
 from foveal.export.importing.labels import labelled
 from foveal.export.importing.proof.matching import SCORE, Match, floor_of, match
-from foveal.export.importing.proof.reference import Answer, Reference
+from foveal.export.importing.proof.reference import Reference
+from foveal.export.importing.proof.results_files import Answer
 from foveal.export.importing.reading import Reading
 from foveal.imaging.decode import Decoded
 from foveal.imaging.preprocess import IMAGENET_MEAN, IMAGENET_STD, ImageTransform
@@ -124,13 +125,21 @@ class Trials:
     def match(self, reading: Reading) -> Match:
         """Agreement of the first images; none where the reading makes no sense."""
         try:
-            results, labels = {}, labelled(self.head, reading, self.labels, self.foreign.name)
-            for path, image in self.images.items():
-                results[path] = self._result(reading, labels, path, image)
-            found = [match(results, numbered) for numbered in self.reference.numberings(len(labels[0]))]
+            labels, _ = labelled(self.head, reading, self.labels, self.foreign.name)
+            results = self.results(reading)
+            found = [match(results, numbered) for numbered in self.reference.numberings(len(labels))]
             return max(found, key=lambda each: (each.share, each.closeness), default=_nothing())
         except (FovealError, ValueError, IndexError):
             return _nothing()
+
+    def results(self, reading: Reading) -> dict[Path, Result]:
+        """Answers to the first images.
+
+        Raises:
+            FovealError, ValueError: the reading makes no sense.
+        """
+        labels = labelled(self.head, reading, self.labels, self.foreign.name)
+        return {path: self._result(reading, labels, path, image) for path, image in self.images.items()}
 
     def _result(
         self, reading: Reading, labels: tuple[tuple[str, ...], tuple[int, ...]], path: Path, image: Decoded
