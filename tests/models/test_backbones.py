@@ -1,4 +1,5 @@
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.error import URLError
 
@@ -11,8 +12,18 @@ from foveal.errors import BadCheckpoint, BadRecipe, UnknownName
 from foveal.models.backbones import BACKBONES, load_features, multi_scale
 from foveal.models.backbones.efficientnet import efficientnet_lite0
 
-OURS = {"efficientnet_lite0", "lenet5", "lenet5_modern", "nin"}
+OURS = {"efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "lenet5", "lenet5_modern", "nin"}
 IN_TORCHVISION = sorted(set(BACKBONES) - OURS)
+LARGE = {  # over 40 M parameters: more of the same, in `make test-slow`
+    "convnext_base",
+    "convnext_small",
+    "efficientnet_v2_m",
+    "regnet_y_8gf",
+    "resnet101",
+    "swin_v2_s",
+    "vit_b_16",
+    "wide_resnet50_2",
+}
 OTHER_MAPS = {  # of a 96 x 128 model input; all others end at stride 32, padded
     "alexnet": (2, 3),
     "inception_v3": (1, 2),
@@ -20,10 +31,17 @@ OTHER_MAPS = {  # of a 96 x 128 model input; all others end at stride 32, padded
     "lenet5_modern": (17, 25),
     "nin": (24, 32),
     "squeezenet1_1": (5, 7),
+    "vit_b_16": (1, 1),
+    "vit_b_32": (1, 1),
 }
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+def marked(names: Iterable[str]) -> list[object]:
+    """Large ones as slow tests."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in LARGE else []) for name in names]
+
+
+@pytest.mark.parametrize("name", marked(BACKBONES))
 def test_backbone_gives_what_the_spec_promises(name: str) -> None:
     spec, backbone = BACKBONES[name], load_features(name, "none").eval()
     with torch.inference_mode():
@@ -61,7 +79,7 @@ def test_densenets_published_file_is_of_before_2018(monkeypatch: pytest.MonkeyPa
     assert torch.equal(first, state["features.denseblock1.denselayer1.conv1.weight"])
 
 
-@pytest.mark.parametrize("name", [n for n, spec in BACKBONES.items() if spec.taps])
+@pytest.mark.parametrize("name", marked(n for n, spec in BACKBONES.items() if spec.taps))
 def test_pyramid_strides_channels_and_last_map(name: str) -> None:
     pyramid = multi_scale(name, "none").eval()
     images = torch.rand(1, 3, 64, 96)
@@ -90,16 +108,20 @@ def head_of(whole: torch.nn.Module, features: torch.Tensor) -> torch.Tensor:
         return whole.classifier(features).flatten(1)
     if isinstance(whole, (torchvision_models.AlexNet, torchvision_models.VGG)):
         return whole.classifier(whole.avgpool(features).flatten(1))
-    return (whole.fc if hasattr(whole, "fc") else whole.classifier)(features.mean((2, 3)))
+    if isinstance(whole, torchvision_models.ConvNeXt):
+        return whole.classifier(features.mean((2, 3), keepdim=True))
+    head = next(getattr(whole, name) for name in ("fc", "head", "heads", "classifier") if hasattr(whole, name))
+    return head(features.mean((2, 3)))
 
 
-@pytest.mark.parametrize("name", IN_TORCHVISION)
+@pytest.mark.parametrize("name", marked(IN_TORCHVISION))
 def test_backbone_and_head_are_torchvisions_own_classifier(name: str) -> None:
     torch.manual_seed(0)
     inception = {"init_weights": False, "transform_input": False} if name in ("googlenet", "inception_v3") else {}
     whole = getattr(torchvision_models, name)(num_classes=5, **inception).eval()
     spec = BACKBONES[name]
-    images = torch.rand(1, 3, 96, 96)
+    side = 224 if name.startswith("vit") else 96  # torchvision's takes no other
+    images = torch.rand(1, 3, side, side)
     with torch.inference_mode():
         torch.testing.assert_close(head_of(whole, spec.backbone(whole)(images)), whole(images))
 
