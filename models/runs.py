@@ -1,5 +1,6 @@
 """Training runs: what composes the registries of tasks with the training loop (`train`, `load_run`)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,14 +57,14 @@ def train(
         return processes.from_first(result)
 
 
-def interrupted(run: Path) -> tuple[Recipe, Path]:
-    """Recipe and data set of a run folder, to go on with it by `train`.
+def interrupted(run: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Path]:
+    """Recipe and data set of a run folder, to go on with it by `train`; with `epochs=N` for more of them.
 
     Raises:
         BadCheckpoint: no run folder, or a damaged one. BadRecipe: a damaged recipe.
     """
     info = read_info(run)
-    return reader_of(info.task).recipe_type.load(run / "recipe.toml"), data_root(run)
+    return reader_of(info.task).recipe_type.load(run / "recipe.toml", overrides), data_root(run)
 
 
 def run_epochs(recipe: Recipe, data_root: Path, out: Path, *, log: Log = lambda _: None) -> RunFolder:

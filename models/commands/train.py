@@ -44,17 +44,20 @@ def train(
 ) -> None:
     """Fine-tune a network on your images. Prints the best epoch's metrics; progress goes to stderr.
 
-    Needs --task, --data and --out, or --resume. After Ctrl-C a run keeps its whole epochs and goes on with --resume.
+    Needs --task, --data and --out, or --resume. After Ctrl-C a run keeps its whole epochs and goes on with --resume;
+    a finished run goes on for more epochs with --resume RUN --set epochs=N.
     """
     from foveal.models.readers import reader_of
     from foveal.models.runs import interrupted
 
     if resume is not None:
-        fixed = {"--task": task, "--data": data, "--out": out, "--recipe": recipe, "--set": set_, "--weights": weights}
+        fixed = {"--task": task, "--data": data, "--out": out, "--recipe": recipe, "--weights": weights}
         fixed |= {"--from": from_, "--group-by": group_by, "--split": split}
         if given := [name for name, value in fixed.items() if value]:
             raise typer.BadParameter(f"--resume: expected no {', '.join(given)} with it, since the run has its own")
-        resolved, root = interrupted(resume)
+        if other := [line for line in set_ or [] if line.partition("=")[0].strip() != "epochs"]:
+            raise typer.BadParameter(f"--resume: expected no --set but epochs with it, got {other[0]!r}")
+        resolved, root = interrupted(resume, set_ or [])
         _run(resolved, root, resume, workers)
         return
     if task is None or data is None or out is None:

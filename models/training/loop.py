@@ -78,6 +78,11 @@ def train_epochs(
     log(f"{info.architecture}, {info.parameters:,} parameters; {counts_in_words(data.splits.counts())}")
     if resumed:
         log(folder.where_it_goes_on(recipe.epochs, task.best_metric))
+    if folder.extended_from is not None:
+        log(
+            f"a finished run of {folder.extended_from} epochs goes on to {recipe.epochs}: from here the "
+            f"{recipe.schedule} schedule is that of all of them, so the learning rate may rise first"
+        )
     how: dict[str, Any] = {"workers": workers, "log": log, "progress": progress, "processes": processes}
     fit(task, network, data, recipe, folder, resume=resumed, **how)
     return folder

@@ -6,8 +6,9 @@
     metrics.csv     one line an epoch
     curves.png      the same as a figure; the task adds its own (confusion.png, …)
     best.pt last.pt state_dicts of the evaluated weights (the averaged ones with EMA): tensors only
-    resume/         everything that is needed to go on; gone when the run is finished
+    resume/         what the optimiser knows, to go on with an interrupted run or for more epochs
     result.json     val and test metrics of the best checkpoint; its presence means: finished
+    result-N-epochs.json    the same of the N epochs before a finished run was given more
 
 Every file is written beside its place and renamed into it, so that a kill never leaves half a file.
 """
@@ -54,6 +55,7 @@ class RunFolder:
 
     def __init__(self, path: Path, *, writes: bool = True) -> None:
         self.path, self._writes = path, writes
+        self.extended_from: int | None = None  # epochs of the finished run that goes on
         self.rows: list[Row] = _read_rows(path / "metrics.csv")
 
     @property
@@ -79,10 +81,28 @@ class RunFolder:
             _write_json(self.path / "data.json", _data_json(data, data_root))
             _write(written, info.model_dump_json(indent=2).encode())
             return False
-        if (self.path / "result.json").exists():
-            raise BadOutput(f"{self.path}: this run is finished; choose another folder")
-        self._expect_same(recipe, info)
+        finished = (self.path / "result.json").exists()
+        before = type(recipe).load(self.path / "recipe.toml")
+        if finished and recipe.epochs <= before.epochs:
+            raise BadOutput(
+                f"{self.path}: this run is finished; choose another folder, or more epochs than {before.epochs}"
+            )
+        self._expect_same(recipe.model_copy(update={"epochs": before.epochs}) if finished else recipe, info)
+        if finished:
+            self._extend(recipe, before.epochs)
         return self.resume_file.exists()
+
+    def _extend(self, recipe: Recipe, epochs: int) -> None:
+        """A finished run with more epochs; its result so far is kept beside.
+
+        Raises:
+            BadOutput: what the optimiser knew is gone.
+        """
+        if not self.resume_file.exists():
+            raise BadOutput(f"{self.path}: expected {self.resume_file.relative_to(self.path)} to go on from, got none")
+        self.extended_from = epochs
+        _write(self.path / "recipe.toml", recipe.to_toml().encode())
+        os.replace(self.path / "result.json", self.path / f"result-{epochs}-epochs.json")
 
     def _expect_same(self, recipe: Recipe, info: RunInfo) -> None:
         before = type(recipe).load(self.path / "recipe.toml").model_dump()
@@ -120,11 +140,8 @@ class RunFolder:
         return best
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Write result.json and drop what only resuming needs."""
+        """Write result.json. What the optimiser knows stays, for more epochs."""
         _write_json(self.path / "result.json", result)
-        self.resume_file.unlink(missing_ok=True)
-        if self.resume_file.parent.exists():
-            self.resume_file.parent.rmdir()
 
 
 def counts_in_words(counts: Mapping[str, int]) -> str:

@@ -116,6 +116,9 @@ class TestInterruption:
         code, _, talk = foveal("train", "--resume", tmp_path, "--data", discs)
         assert code == 2
         assert "expected no --data" in talk
+        code, _, talk = foveal("train", "--resume", tmp_path, "--set", "lr_head=1")
+        assert code == 2
+        assert "expected no --set but epochs" in talk
 
     def test_what_is_missing_is_named(self, discs: Path) -> None:
         code, _, talk = foveal("train", "--data", discs)

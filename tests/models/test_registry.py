@@ -24,7 +24,7 @@ DEEP = ("efficientnet_v2_m", "efficientnet_v2_s")  # random weights at 32 px are
 
 
 def input_px(name: str) -> int:
-    return max(64 if name in DEEP else 32, 32 * -(-BACKBONES[name].smallest_px // 32))
+    return max(96 if name in DEEP else 32, 32 * -(-BACKBONES[name].smallest_px // 32))
 
 
 def served(zoo: Path, image: Path) -> dict:

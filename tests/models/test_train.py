@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,7 +96,7 @@ def test_val_can_be_learnt(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_folder_holds_everything(run: Path, data: Path) -> None:
-    written = "best.pt confusion.png curves.png data.json last.pt metrics.csv recipe.toml result.json run.json"
+    written = "best.pt confusion.png curves.png data.json last.pt metrics.csv recipe.toml result.json resume run.json"
     assert sorted(p.name for p in run.iterdir()) == written.split()
     assert ClassificationRecipe.load(run / "recipe.toml") == tiny()
     assert [row["epoch"] for row in rows(run)] == ["1", "2", "3"]
@@ -105,6 +106,29 @@ def test_a_run_folder_holds_everything(run: Path, data: Path) -> None:
     assert info["data"]["fingerprint"] == splits["fingerprint"]
     assert {k: len(v) for k, v in splits["splits"].items()} == info["data"]["images"]
     assert info["licences"] == {"data": "not stated", "weights": "trained from random weights"}
+
+
+def test_a_finished_run_goes_on_for_more_epochs(data: Path, tmp_path: Path) -> None:
+    """With a constant rate bit for bit as if all epochs had been asked for at once."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    train(tiny("schedule=constant", "epochs=4"), data, whole)
+    train(tiny("schedule=constant", "epochs=2"), data, parts)
+    said: list[str] = []
+    train(tiny("schedule=constant", "epochs=4"), data, parts, log=said.append)
+    assert any("a finished run of 2 epochs goes on to 4" in line for line in said)
+    assert_same_weights(whole / "last.pt", parts / "last.pt")
+    assert_same_weights(whole / "best.pt", parts / "best.pt")
+    assert [row["val_loss"] for row in rows(whole)] == [row["val_loss"] for row in rows(parts)]
+    assert ClassificationRecipe.load(parts / "recipe.toml").epochs == 4
+    assert (parts / "result-2-epochs.json").is_file()
+    with pytest.raises(BadOutput, match=r"finished; choose another folder, or more epochs than 4"):
+        train(tiny("schedule=constant", "epochs=3"), data, parts)
+    with pytest.raises(BadOutput, match=r"another recipe .*lr_head"):
+        train(tiny("schedule=constant", "epochs=5", "lr_head=0.5"), data, parts)
+    shutil.rmtree(parts / "resume")
+    with pytest.raises(BadOutput, match=r"expected resume/last.ckpt to go on from"):
+        train(tiny("schedule=constant", "epochs=5"), data, parts)
+    assert (parts / "result.json").is_file()
 
 
 def test_result_is_the_best_checkpoints_score(run: Path, data: Path) -> None:
