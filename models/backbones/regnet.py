@@ -30,10 +30,10 @@ from foveal.models.backbones.published import published, taps
 
 def _backbone(network: nn.Module) -> nn.Sequential:
     """Stem and the four blocks."""
-    stem, trunk = network.stem, network.trunk_output
+    stem, blocks = network.stem, network.trunk_output
     assert isinstance(stem, nn.Module)
-    assert isinstance(trunk, nn.Sequential)
-    return nn.Sequential(OrderedDict([("stem", stem), *trunk.named_children()]))
+    assert isinstance(blocks, nn.Sequential)
+    return nn.Sequential(OrderedDict([("stem", stem), *blocks.named_children()]))
 
 
 def _spec(

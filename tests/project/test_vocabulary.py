@@ -34,7 +34,7 @@ RETIRED = (
         "core; for the operating system's: operating system",
         r"^models/(backbones|segmentation|detection)/.*(kernel_size|kernel\b)|convolution kernel",
     ),
-    Retired(r"trunk", "backbone", r"truncat"),
+    Retired(r"trunk", "backbone", r"truncat|network\.trunk_output"),
     Retired(r"\bplugs?\b|\bplugged\b", "TaskTrainer"),
     Retired(r"\bstray(s|ing)?\b", "divergent, diverge"),
     Retired(r"\bslivers?\b", "extreme aspect ratio"),
