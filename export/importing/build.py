@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from foveal.errors import BadPackage, BadRequest, ImportMismatch
+from foveal.errors import BadPackage, BadRequest, BatchMismatch, ImportMismatch
 from foveal.export.card import card
 from foveal.export.importing.answers import expect_low_scores, prove_reference
 from foveal.export.importing.compiling import ONE_BY_ONE, compiled
@@ -57,12 +57,13 @@ def import_model(request: Request, target: Target, *, log: Log = lambda _: None)
     ready = plan(request)
     log(f"{ready.foreign.name}: {ready.family}, {ready.head.name}, {len(ready.labels)} classes, {ready.head.task}")
     try:
-        return _write(ready, request, target, shown, log)
-    except BadPackage as error:
-        if ready.probed.max_batch > 1:
+        try:
+            return _write(ready, request, target, shown, log)
+        except BatchMismatch as error:  # what the probe of batches did not show
             log(f"{ONE_BY_ONE}: {error}")
-            alone = replace(ready.probed, max_batch=1, notes=(*ready.probed.notes, ONE_BY_ONE))
-            return _write(replace(ready, probed=alone, notes=(*ready.notes, ONE_BY_ONE)), request, target, shown, log)
+            alone = replace(ready, probed=replace(ready.probed, max_batch=1), notes=(*ready.notes, ONE_BY_ONE))
+            return _write(alone, request, target, shown, log)
+    except BadPackage as error:
         raise ImportMismatch(f"the package does not answer as its graph did when it was proved: {error}") from None
 
 

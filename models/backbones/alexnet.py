@@ -9,18 +9,13 @@ by crops, mirrors and colour shifts, overlapping max pooling, and training on GP
 
 from torchvision.models import AlexNet_Weights, alexnet
 
-from foveal.models.backbones.base import BackboneSpec, features_of
-from foveal.models.backbones.weights import from_torchvision
+from foveal.models.backbones.published import published
 
-ALEXNET = BackboneSpec(
-    name="alexnet",
-    summary="2.5 M parameters, 0.66 GMAC at 224 px; from 63 px on, no BatchNorm",
-    build=alexnet,
-    backbone=features_of,
-    head="classifier.",
+ALEXNET = published(
+    alexnet,
+    AlexNet_Weights.IMAGENET1K_V1,
+    "2.5 M parameters, 0.66 GMAC at 224 px; from 63 px on, no BatchNorm",
     out_channels=256,
-    imagenet=from_torchvision(AlexNet_Weights.IMAGENET1K_V1),
-    licence="BSD-3-Clause (torchvision), trained on ImageNet-1k",
     taps=None,
     smallest_px=63,
 )

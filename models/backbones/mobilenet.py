@@ -18,39 +18,26 @@ from torchvision.models import (
     mobilenet_v3_small,
 )
 
-from foveal.models.backbones.base import BackboneSpec, features_of
-from foveal.models.backbones.weights import from_torchvision
+from foveal.models.backbones.published import published
 
-MOBILENET_V2 = BackboneSpec(
-    name="mobilenet_v2",
-    summary="3.5 M parameters, 0.3 GMAC at 224 px; small and accurate, the default",
-    build=mobilenet_v2,
-    backbone=features_of,
-    head="classifier.",
+MOBILENET_V2 = published(
+    mobilenet_v2,
+    MobileNet_V2_Weights.IMAGENET1K_V2,
+    "3.5 M parameters, 0.3 GMAC at 224 px; small and accurate, the default",
     out_channels=1280,
-    imagenet=from_torchvision(MobileNet_V2_Weights.IMAGENET1K_V2),
-    licence="BSD-3-Clause (torchvision), trained on ImageNet-1k",
     taps={"c2": ("3", 24), "c3": ("6", 32), "c4": ("13", 96), "c5": ("18", 1280)},
 )
-MOBILENET_V3_LARGE = BackboneSpec(
-    name="mobilenet_v3_large",
-    summary="3.0 M parameters, 0.22 GMAC at 224 px",
-    build=mobilenet_v3_large,
-    backbone=features_of,
-    head="classifier.",
+MOBILENET_V3_LARGE = published(
+    mobilenet_v3_large,
+    MobileNet_V3_Large_Weights.IMAGENET1K_V2,
+    "3.0 M parameters, 0.22 GMAC at 224 px",
     out_channels=960,
-    imagenet=from_torchvision(MobileNet_V3_Large_Weights.IMAGENET1K_V2),
-    licence="BSD-3-Clause (torchvision), trained on ImageNet-1k",
     taps={"c2": ("3", 24), "c3": ("6", 40), "c4": ("12", 112), "c5": ("16", 960)},
 )
-MOBILENET_V3_SMALL = BackboneSpec(
-    name="mobilenet_v3_small",
-    summary="0.9 M parameters, 0.06 GMAC at 224 px; the fastest",
-    build=mobilenet_v3_small,
-    backbone=features_of,
-    head="classifier.",
+MOBILENET_V3_SMALL = published(
+    mobilenet_v3_small,
+    MobileNet_V3_Small_Weights.IMAGENET1K_V1,
+    "0.9 M parameters, 0.06 GMAC at 224 px; the fastest",
     out_channels=576,
-    imagenet=from_torchvision(MobileNet_V3_Small_Weights.IMAGENET1K_V1),
-    licence="BSD-3-Clause (torchvision), trained on ImageNet-1k",
     taps={"c2": ("1", 16), "c3": ("3", 24), "c4": ("8", 48), "c5": ("12", 576)},
 )

@@ -9,17 +9,12 @@ fewer parameters and <0.5MB model size", 2016, https://arxiv.org/abs/1602.07360.
 
 from torchvision.models import SqueezeNet1_1_Weights, squeezenet1_1
 
-from foveal.models.backbones.base import BackboneSpec, features_of
-from foveal.models.backbones.weights import from_torchvision
+from foveal.models.backbones.published import published
 
-SQUEEZENET1_1 = BackboneSpec(
-    name="squeezenet1_1",
-    summary="1.2 M parameters, 0.35 GMAC at 224 px; the smallest file, stride 16, no pyramid",
-    build=squeezenet1_1,
-    backbone=features_of,
-    head="classifier.",
+SQUEEZENET1_1 = published(
+    squeezenet1_1,
+    SqueezeNet1_1_Weights.IMAGENET1K_V1,
+    "1.2 M parameters, 0.35 GMAC at 224 px; the smallest file, stride 16, no pyramid",
     out_channels=512,
-    imagenet=from_torchvision(SqueezeNet1_1_Weights.IMAGENET1K_V1),
-    licence="BSD-3-Clause (torchvision), trained on ImageNet-1k",
     taps=None,  # strides 4, 8, 16 only, and unpadded borders
 )

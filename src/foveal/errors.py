@@ -77,6 +77,12 @@ class BadPackage(FovealError):
     title = "Model package is not valid"
 
 
+class BatchMismatch(BadPackage):
+    """A package whose images answer otherwise in a batch than alone."""
+
+    title = "Batches do not answer as their images do"
+
+
 class GoldenMismatch(BadPackage):
     """A package did not reproduce its own golden results on this machine and execution provider."""
 

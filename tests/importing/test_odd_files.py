@@ -9,11 +9,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from foveal.errors import BadModelFile, BadOutput, BadRequest, FovealError
+from foveal.export.importing import compiling
 from foveal.export.importing.build import import_model
 from foveal.export.importing.foreign import read_foreign
 from foveal.export.importing.labels import read_labels
 from foveal.export.importing.plan import Request, plan
 from foveal.export.writing import Target
+from foveal.packages.package import ModelPackage
 from tests.helpers import foreign_graphs as graphs
 from tests.helpers.commandline import foveal
 from tests.helpers.foreign_cases import NAMES
@@ -310,3 +312,26 @@ def test_a_place_that_takes_nothing_is_refused_first(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BadOutput, match="expected a folder that can be made"):
         Target.of(tmp_path / "file" / "model" / "1")
+
+
+def test_batches_that_the_probe_did_not_see_through_run_one_by_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row and the mean of its batch; the probe is blinded."""
+
+    def mixing(model: onnx.ModelProto) -> None:
+        last = model.graph.node.pop()
+        model.graph.node.append(helper.make_node("ReduceMean", [last.input[0]], ["mean"], axes=[0], keepdims=1))
+        model.graph.node.append(helper.make_node("Add", [last.input[0], "mean"], ["output"]))
+
+    path = changed(tmp_path / "model.onnx", mixing)
+    request = Request(path, family="timm", unproved=True)
+    assert plan(request).probed.max_batch == 1
+    monkeypatch.setattr(compiling, "_same_rows", lambda *_: True)
+    assert plan(request).probed.max_batch == 16
+    said: list[str] = []
+    import_model(request, Target.of(tmp_path / "zoo" / "model" / "1"), log=said.append)
+    package = ModelPackage.open(tmp_path / "zoo" / "model" / "1")
+    assert package.manifest.pipeline.max_batch == 1
+    assert package.card.count("one image at a time") == 1
+    assert any("batch" in line and "golden/" in line for line in said)

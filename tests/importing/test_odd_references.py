@@ -17,6 +17,7 @@ from foveal.export.importing.proof.matching import Match, match
 from foveal.export.importing.proof.reference import Reference, read_reference
 from foveal.export.importing.proof.results_files import Answer
 from foveal.export.writing import Target
+from foveal.metrics.truth_results import TruthMasks
 from foveal.tasks.detections import Detections
 from tests.helpers import foreign_graphs as graphs
 
@@ -168,3 +169,29 @@ def test_objects_at_the_lowest_score_prove_nothing(wrong: bool, holds: bool) -> 
 def test_nothing_compared_is_no_agreement() -> None:
     assert Match().share == 0
     assert not Match().holds
+
+
+@pytest.mark.parametrize(("masks", "counts"), [(True, False), (False, True)])
+def test_only_a_reference_with_masks_may_have_lost_some_at_its_limit(masks: bool, counts: bool) -> None:
+    """294 objects, and six of ours below the worst of them: Ultralytics drops empty masks after cutting at 300."""
+    corners = np.random.default_rng(0).uniform(0, 60, (300, 2)).astype(np.float32)
+    boxes, scores = np.concatenate([corners, corners + 20], axis=1), np.linspace(0.9, 0.5, 300, dtype=np.float32)
+    ids = np.zeros(300, np.int64)
+    whole = {"size": [100, 100], "counts": [0, 10_000]}
+    rles = tuple({"size": [100, 100], "counts": "0`h9"} for _ in range(300))
+    result = Detections(boxes, scores, ids, LABELS, (100, 100), TruthMasks(rles) if masks else None)
+    own = (whole,) * 294 if masks else None
+    answer = Answer(boxes[:294].astype(np.float64), scores[:294].astype(np.float64), ids[:294], own)
+    other = Answer(np.array([[1.0, 1, 9, 9]]), np.array([0.3]), ids[:1], own and own[:1])
+    second = Detections(
+        other.boxes_xyxy.astype(np.float32),
+        np.array([0.3], np.float32),
+        ids[:1],
+        LABELS,
+        (100, 100),
+        TruthMasks(rles[:1]) if masks else None,
+    )
+    reference = Reference("x", "", {Path("a"): answer, Path("b"): other}, {})
+    found = match({Path("a"): result, Path("b"): second}, reference)
+    assert found.agreed == 295
+    assert (found.total > 295) is counts

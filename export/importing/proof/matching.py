@@ -25,7 +25,7 @@ PROBABILITY = 1e-3
 LOG_PROBABILITY = 1e-2  # where the probability is at least PROBABILITY: flat scores agree with anything otherwise
 MASK_IOU = 0.99
 SHARE = 0.999
-CUT_FROM = MAX_DETECTIONS - 15  # Ultralytics drops empty masks after its limit: a cut reference may have fewer
+EMPTY_MASKS = 15  # at most; Ultralytics drops them after its limit, so a reference that was cut may have fewer
 LOW_SCORE = 0.1  # a reference must reach down to it: above, class-agnostic NMS and the rest look alike
 
 
@@ -62,7 +62,8 @@ class Match:
 
     def measured(self) -> dict[str, float]:
         """For manifests and people."""
-        return {"compared": float(self.total), "agreed_share": round(self.share, 6), **self.worst}
+        left_out = {"left_out": float(self.left_out)} if self.left_out else {}
+        return {"compared": float(self.total), "agreed_share": round(self.share, 6), **left_out, **self.worst}
 
     def note(self, name: str, value: float) -> None:
         """Keep the largest."""
@@ -114,7 +115,8 @@ def floor_of(reference: Reference) -> float:
 def _match_detections(found: Match, result: Detections, answer: Answer, floor: float, name: str) -> None:
     limit = np.array([result.image_hw[1], result.image_hw[0]] * 2)
     boxes = np.clip(answer.boxes_xyxy, 0, limit)
-    least_extra = float(answer.scores.min()) if len(answer.scores) >= CUT_FROM else floor  # below: cut off there
+    cut_from = MAX_DETECTIONS - (EMPTY_MASKS if answer.masks is not None else 0)
+    least_extra = float(answer.scores.min()) if len(answer.scores) >= cut_from else floor  # below: cut off there
     least_missing = float(result.scores.min()) if len(result) >= MAX_DETECTIONS else -1.0
     hidden = len(boxes)
     answer, boxes = _visible(answer, boxes)

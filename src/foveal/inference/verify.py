@@ -7,7 +7,7 @@ pipeline, from the PNG's bytes to the rendered JSON.
 import json
 from typing import Any
 
-from foveal.errors import BadPackage, GoldenMismatch
+from foveal.errors import BadPackage, BatchMismatch, GoldenMismatch
 from foveal.formats.entry import Entry, entry_object
 from foveal.inference.pipeline import Pipeline, Predictor
 from foveal.inference.session import Session
@@ -53,7 +53,7 @@ def check_batches(predictor: Predictor) -> None:
     """The proofs in one batch, repeated to N = 2 and N = max_batch, must give what each gives alone.
 
     Raises:
-        BadPackage: with the batch size, the image and what differs.
+        BatchMismatch: with the batch size, the image and what differs.
     """
     spec = predictor.spec
     options = predictor.options()
@@ -68,7 +68,7 @@ def check_batches(predictor: Predictor) -> None:
             got = _entry(predictor, golden[i].name, raw, prepared[i], options)
             if found := predictor.task.differences(alone[i], got, tolerance):
                 where = f"{predictor.package.ref}, a batch of {size}, golden/{golden[i].name}.png"
-                raise BadPackage(f"{where}: expected what it gives alone: {'; '.join(found[:3])}")
+                raise BatchMismatch(f"{where}: expected what it gives alone: {'; '.join(found[:3])}")
 
 
 def check_golden(predictor: Predictor) -> None:

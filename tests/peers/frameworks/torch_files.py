@@ -19,9 +19,7 @@ Entry = dict[str, Any]
 SIZE = (256, 320)
 
 
-def export(
-    model: torch.nn.Module, folder: Path, hw: tuple[int, int], outputs: list[str], *, dynamic: bool = True
-) -> None:
+def export(model: torch.nn.Module, folder: Path, hw: tuple[int, int], outputs: list[str], dynamic: bool = True) -> None:
     """As users do; the batch may be of any size."""
     names = {"images": {0: "batch"}, **{name: {0: "batch"} for name in outputs}}
     torch.onnx.export(
