@@ -1,6 +1,6 @@
 """Samples as model inputs with class ids: augmented for training, as in production for evaluation."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -8,9 +8,10 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from foveal.imaging.preprocess import Preprocess
+from foveal.models.classification.augmentation import RandomParts
 from foveal.models.data.dataset import Sample
 from foveal.models.data.loading import SampleKey, seeded
-from foveal.models.data.model_inputs import ModelInputs, UInt8Array
+from foveal.models.data.model_inputs import ModelInputs
 
 
 class EvalInputs(Dataset[tuple[Tensor, int]]):
@@ -26,20 +27,24 @@ class EvalInputs(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return torch.from_numpy(self._inputs[index]), self._truths[index]
 
-    def every(self, at_most: int) -> Iterator[UInt8Array]:
-        """Model inputs spread evenly over the samples."""
-        step = -(-len(self) // at_most)
-        return (self._inputs[i] for i in range(0, len(self), step))
-
 
 class TrainInputs(Dataset[tuple[Tensor, int]]):
-    """The same model inputs, augmented; an item is a function of its key."""
+    """Model inputs, augmented; an item is a function of its key.
 
-    def __init__(self, inputs: EvalInputs, augment: v2.Transform) -> None:
+    Args:
+        samples: for their truths.
+        inputs: index -> (H, W, 3) uint8, with torch's generator seeded: as in production, or random parts of images.
+        augment: changes a (3, H, W) uint8 model input.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample[int]], inputs: ModelInputs | RandomParts, augment: v2.Transform
+    ) -> None:
+        self._truths = [sample.truth for sample in samples]
         self._inputs, self._augment = inputs, augment
 
     def __getitem__(self, key: SampleKey) -> tuple[Tensor, int]:
-        model_input, truth = self._inputs[key.index]
         with seeded(key.seed):
+            model_input = torch.from_numpy(self._inputs[key.index])
             planes = self._augment(model_input.permute(2, 0, 1))
-        return planes.permute(1, 2, 0).contiguous(), truth
+        return planes.permute(1, 2, 0).contiguous(), self._truths[key.index]

@@ -50,10 +50,23 @@ class ClassificationRecipe(Recipe):
     )
 
     scale_min: float = Field(
-        0.6, gt=0, le=1, description="random crop: smallest share of the model input's area; 1 is off"
+        0.6,
+        gt=0,
+        le=1,
+        description="random crop of the image: smallest share of the area of the largest part that has the model "
+        "input's shape; 1 is off",
     )
     flip: bool = Field(True, description="mirror half of the images left to right")
     rotate_deg: float = Field(10, ge=0, le=180, description="random rotation up to this angle either way")
+    shear_deg: float = Field(0.0, ge=0, le=45, description="random lean of upright lines up to this angle either way")
+    perspective: float = Field(
+        0.0, ge=0, lt=1, description="random tilt: corners move inwards by up to this share of half a side"
+    )
+    policy: Literal["none", "trivial-augment", "rand-augment", "aug-mix"] = Field(
+        "none",
+        description="a published policy on top: TrivialAugment (Müller, Hutter 2021), RandAugment (Cubuk et al. 2020) "
+        "or AugMix (Hendrycks et al. 2020), as in torchvision; with one of the first two, leave the colour fields at 0",
+    )
     brightness: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this; also contrast")
     saturation: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this")
     hue: float = Field(0.02, ge=0, le=0.5, description="random shift up to this share of the colour circle")
@@ -72,7 +85,9 @@ class ClassificationRecipe(Recipe):
 
     UNREGULARISED: ClassVar[Mapping[str, Any]] = {
         **Recipe.UNREGULARISED,
-        **dict.fromkeys(("dropout", "label_smoothing", "mixup", "cutmix", "rotate_deg", "erase"), 0.0),
+        **dict.fromkeys(("dropout", "label_smoothing", "mixup", "cutmix", "erase"), 0.0),
+        **dict.fromkeys(("rotate_deg", "shear_deg", "perspective"), 0.0),
+        "policy": "none",
         **dict.fromkeys(("brightness", "saturation", "hue", "colour_pca"), 0.0),
         "stochastic_depth": None,
         "scale_min": 1.0,

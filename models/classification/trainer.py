@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from foveal.metrics.classification import confusion_matrix, macro_f1
 from foveal.models.backbones import backbone, load_features
 from foveal.models.backbones.depth import drop_branches
 from foveal.models.backbones.normalization import Normalize
-from foveal.models.classification.augmentation import augmentation, blend
+from foveal.models.classification.augmentation import RandomParts, augmentation, blend, warp_of
 from foveal.models.classification.items import EvalInputs, TrainInputs
 from foveal.models.classification.losses import focal_loss
 from foveal.models.classification.network import Classifier
@@ -27,6 +28,7 @@ from foveal.models.classification.plots import draw_confusion
 from foveal.models.classification.recipe import ClassificationRecipe
 from foveal.models.data.colour import MAX_COLOURED, colours_of
 from foveal.models.data.dataset import Sample
+from foveal.models.data.model_inputs import ModelInputs, made_of_all, make_model_input
 from foveal.models.data.panels import Panel
 from foveal.models.training.task import TaskTrainer
 
@@ -95,9 +97,13 @@ class ClassificationTrainer(TaskTrainer):
     def train_set(self, samples: Sequence[Sample[int]], recipe: ClassificationRecipe) -> Dataset[Any]:
         """Augmented model inputs."""
         preprocess = self.preprocess(recipe)
-        inputs = EvalInputs(samples, preprocess)
-        colours = colours_of(inputs.every(MAX_COLOURED)) if recipe.colour_pca else None
-        return TrainInputs(inputs, augmentation(recipe, preprocess, colours))
+        exact = warp_of(recipe) is None
+        inputs = ModelInputs(samples, preprocess) if exact else RandomParts(samples, preprocess, recipe)
+        colours = None
+        if recipe.colour_pca:
+            some = samples[:: -(-len(samples) // MAX_COLOURED)]
+            colours = colours_of(made_of_all(some, partial(make_model_input, preprocess=preprocess)))
+        return TrainInputs(samples, inputs, augmentation(recipe, preprocess, colours))
 
     def eval_set(self, samples: Sequence[Sample[int]], recipe: ClassificationRecipe) -> Dataset[Any]:
         """Model inputs as in production."""

@@ -15,9 +15,10 @@ from foveal.metrics.truth import ObjectTruth
 from foveal.models.data.dataset import Sample
 from foveal.models.data.loading import SampleKey, seeded
 from foveal.models.data.model_inputs import ModelInputs
-from foveal.models.detection.augmentation import Augmentation, Scene, usable
+from foveal.models.data.warping import RandomWarp, production_matrix, warp_boxes, warp_image, warp_map
+from foveal.models.detection.augmentation import MIN_VISIBLE, Augmentation, Scene, usable
 from foveal.models.detection.layouts.truth import UInt8Array, bitmaps
-from foveal.models.detection.mosaic import copy_paste, mosaic
+from foveal.models.detection.mosaic import boxes_of, copy_paste, mosaic
 from foveal.models.detection.recipe import DetectionRecipe, InstanceRecipe
 
 
@@ -75,6 +76,7 @@ class TrainItems(Dataset[Item]):
     def __init__(self, samples: Sequence[Sample[ObjectTruth]], preprocess: Preprocess, recipe: DetectionRecipe) -> None:
         self._samples, self._preprocess, self._recipe = samples, preprocess, recipe
         self._augment = Augmentation(recipe, preprocess.padding_rgb)
+        self._warp = RandomWarp(recipe.rotate_deg, recipe.shear_deg, recipe.perspective)
         self._masks = isinstance(recipe, InstanceRecipe)
 
     def __len__(self) -> int:
@@ -83,6 +85,8 @@ class TrainItems(Dataset[Item]):
     def __getitem__(self, key: SampleKey) -> Item:
         with seeded(key.seed):
             scene = self._augment(self._composed(key))
+            if not self._warp.is_off:
+                return warped_item(scene, self._preprocess, self._warp)
         return training_item(scene, self._preprocess)
 
     def _composed(self, key: SampleKey) -> Scene:
@@ -127,15 +131,42 @@ def load_scene(sample: Sample[ObjectTruth], preprocess: Preprocess, *, masks: bo
 def training_item(scene: Scene, preprocess: Preprocess) -> Item:
     """Letterbox image, boxes and masks; labels count from 1, as torchvision's losses expect."""
     model_input, transform = preprocess.apply(Decoded.of_array(scene.rgb))
-    target = {
-        "boxes": torch.from_numpy(transform.to_input(scene.boxes_xyxy)),
-        "labels": torch.from_numpy(scene.class_ids + 1),
-    }
+    masks = None if scene.masks is None else _input_masks(scene.masks, transform)
+    boxes = transform.to_input(scene.boxes_xyxy)
+    return _item(Scene(model_input, boxes, scene.class_ids, masks), transform.content_hw)
+
+
+def warped_item(scene: Scene, preprocess: Preprocess, warp: RandomWarp) -> Item:
+    """The same with the content distorted around its centre; letterbox and distortion resample once.
+
+    Boxes are those around the moved corners, of objects with masks those around the mask. Objects of which too little
+    is left inside are dropped.
+    """
+    height, width = content_hw = preprocess.resized_hw(scene.rgb.shape[:2])
+    matrix = warp.draw((0, 0, width, height), content_hw)
+    matrix = matrix @ production_matrix(preprocess, scene.rgb.shape[:2], scene.rgb.shape[:2])
+    moved = warp_boxes(scene.boxes_xyxy, matrix)
+    boxes = np.clip(moved, 0, np.array([width, height] * 2, np.float32))
+    visible = np.prod(boxes[:, 2:] - boxes[:, :2], 1) >= MIN_VISIBLE * np.prod(moved[:, 2:] - moved[:, :2], 1)
+    model_input = np.full((*preprocess.input_hw, 3), preprocess.padding_rgb, np.uint8)
+    model_input[:height, :width] = warp_image(scene.rgb, matrix, content_hw, preprocess.padding_rgb)
+    masks = None
     if scene.masks is not None:
-        target["masks"] = torch.from_numpy(_input_masks(scene.masks, transform))
+        masks = np.zeros((len(scene.masks), *preprocess.input_hw), np.uint8)
+        for into, mask in zip(masks, scene.masks, strict=True):
+            into[:height, :width] = warp_map(mask, matrix, content_hw, 0)
+        boxes = boxes_of(masks, boxes)
+    return _item(usable(Scene(model_input, boxes, scene.class_ids, masks).keep(visible)), content_hw)
+
+
+def _item(scene: Scene, content_hw: tuple[int, int]) -> Item:
+    """A scene in model-input pixels as the network reads it."""
+    target = {"boxes": torch.from_numpy(scene.boxes_xyxy), "labels": torch.from_numpy(scene.class_ids + 1)}
+    if scene.masks is not None:
+        target["masks"] = torch.from_numpy(scene.masks)
     return {
-        "image": torch.from_numpy(model_input),
-        "content_hw": torch.tensor(transform.content_hw, dtype=torch.float32),
+        "image": torch.from_numpy(scene.rgb),
+        "content_hw": torch.tensor(content_hw, dtype=torch.float32),
         "target": target,
     }
 

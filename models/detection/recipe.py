@@ -58,6 +58,16 @@ class DetectionRecipe(Recipe):
     crop_min_scale: float = Field(0.5, gt=0, le=1, description="shortest side of a crop, as a share of the image's")
     scale_jitter: float = Field(0.0, ge=0, le=1, description="share of images shown larger or smaller")
     scale_jitter_max: float = Field(2.0, gt=1, description="how much at most: factors 1 / this to this")
+    rotate_deg: float = Field(
+        0.0,
+        ge=0,
+        le=180,
+        description="random rotation up to this angle; without masks, boxes grow around their corners",
+    )
+    shear_deg: float = Field(0.0, ge=0, le=45, description="random lean of upright lines up to this angle either way")
+    perspective: float = Field(
+        0.0, ge=0, lt=1, description="random tilt: corners move inwards by up to this share of half a side"
+    )
     zoom_out: float = Field(0.2, ge=0, le=1, description="share of images laid on a larger, empty image")
     zoom_out_max: float = Field(1.5, gt=1, description="how much larger at most")
     brightness: float = Field(0.2, ge=0, le=1, description="random factor 1 ± this; also contrast")
@@ -76,6 +86,7 @@ class DetectionRecipe(Recipe):
     UNREGULARISED: ClassVar[Mapping[str, Any]] = {
         **Recipe.UNREGULARISED,
         **dict.fromkeys(("brightness", "saturation", "hue", "invert", "grayscale"), 0.0),
+        **dict.fromkeys(("rotate_deg", "shear_deg", "perspective"), 0.0),
         **dict.fromkeys(("crop", "scale_jitter", "zoom_out", "mosaic"), 0.0),
         **dict.fromkeys(("flip", "flip_vertical", "rotate_90"), False),
     }

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from foveal.models.backbones import backbone, multi_scale
 from foveal.models.backbones.normalization import Normalize
 from foveal.models.data.dataset import Sample
 from foveal.models.data.panels import Panel, tint
-from foveal.models.segmentation.items import AugmentedMaps, Item, Maps
+from foveal.models.data.source_images import SampleCache
+from foveal.models.segmentation.items import AugmentedMaps, Item, Maps, RandomParts, source_map, warp_of
 from foveal.models.segmentation.layouts import LabelMap, UInt8Array
 from foveal.models.segmentation.losses import cross_entropy, dice_loss
 from foveal.models.segmentation.network import ARCHITECTURES, Segmenter
@@ -74,7 +76,10 @@ class SegmentationTrainer(TaskTrainer):
     def train_set(self, samples: Sequence[Sample[LabelMap]], recipe: SegmentationRecipe) -> Dataset[Any]:
         """Augmented model inputs and truths."""
         preprocess = self.preprocess(recipe)
-        return AugmentedMaps(Maps(samples, preprocess), recipe, preprocess)
+        if warp_of(recipe) is None:
+            return AugmentedMaps(Maps(samples, preprocess), recipe)
+        make = partial(source_map, preprocess=preprocess, zoom=recipe.scale_max)
+        return AugmentedMaps(RandomParts(SampleCache(samples, make), recipe, preprocess), recipe)
 
     def eval_set(self, samples: Sequence[Sample[LabelMap]], recipe: SegmentationRecipe) -> Dataset[Any]:
         """Model inputs and truths as in production."""

@@ -17,9 +17,10 @@ from foveal.inference.pipeline import Predictor
 from foveal.inference.verify import check_golden
 from foveal.metrics.semantic import IGNORE
 from foveal.models.data.loading import SampleKey
+from foveal.models.data.source_images import SourceImage
 from foveal.models.readers import READERS, load_data
 from foveal.models.runs import load_run, train
-from foveal.models.segmentation.items import AugmentedMaps
+from foveal.models.segmentation.items import AugmentedMaps, RandomParts, SourceMap
 from foveal.models.segmentation.layouts import READER
 from foveal.models.segmentation.losses import dice_loss
 from foveal.models.segmentation.network import ARCHITECTURES
@@ -107,13 +108,15 @@ def test_every_architecture_gives_logits_on_the_input(architecture: str) -> None
         assert network(torch.zeros((2, 64, 96, 3), dtype=torch.uint8)).shape == (2, 3, 64, 96)
 
 
-def test_image_and_truth_are_augmented_together() -> None:
+@pytest.mark.parametrize("distorted", [{}, {"rotate_deg": 30, "shear_deg": 10, "perspective": 0.2}])
+def test_image_and_truth_are_augmented_together(distorted: dict[str, float]) -> None:
     """An image that shows its own truth still shows it afterwards."""
-    recipe = SegmentationRecipe(input_hw=(64, 64), rotate_90=True, brightness=0, saturation=0, hue=0)
+    recipe = SegmentationRecipe(input_hw=(64, 64), rotate_90=True, brightness=0, saturation=0, hue=0, **distorted)
     preprocess = TRAINER.preprocess(recipe)
     ids = np.kron(np.random.default_rng(0).integers(0, 2, (8, 8)), np.ones((8, 8))).astype(np.uint8)
-    image = torch.from_numpy(np.repeat(ids[:, :, None] * np.uint8(255), 3, axis=2))
-    augmented = AugmentedMaps([(image, torch.from_numpy(ids))], recipe, preprocess)
+    image = np.repeat(ids[:, :, None] * np.uint8(255), 3, axis=2)
+    source = SourceMap(SourceImage(image, (64, 64)), ids)
+    augmented = AugmentedMaps(RandomParts([source], recipe, preprocess), recipe)
     for seed in range(12):
         model_input, truth = augmented[SampleKey(0, seed, 0)]
         counted = truth != IGNORE
