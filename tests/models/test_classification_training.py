@@ -75,8 +75,19 @@ def test_all_augmentation_off_is_the_evaluation_input(samples: list[Sample[int]]
 
 @pytest.mark.parametrize(
     "field",
-    "scale_min=0.5 flip=true rotate_deg=30 shear_deg=20 perspective=0.4 brightness=0.5 hue=0.3 erase=1 "
-    "policy=trivial-augment policy=rand-augment policy=aug-mix".split(),
+    [
+        "scale_min=0.5",
+        "flip=true",
+        "rotate_deg=30",
+        "shear_deg=20",
+        "perspective=0.4",
+        "brightness=0.5",
+        "hue=0.3",
+        "erase=1",
+        "policy=trivial-augment",
+        "policy=rand-augment",
+        "policy=aug-mix",
+    ],
 )
 def test_each_augmentation_alone_changes_images_by_its_draws_seed(samples: list[Sample[int]], field: str) -> None:
     dataset = TRAINER.train_set(samples, recipe(*OFF, field))
